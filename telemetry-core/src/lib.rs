@@ -1,0 +1,12 @@
+//! What every layer of the telemetry family shares.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+mod error;
+mod id;
+mod time;
+
+pub use id::{BootId, DeviceId, Epoch, IdError, RecordId, Seq, StreamName};
+pub use time::{ClockMark, ClockQuality, Instant, Timestamp};
