@@ -1,4 +1,67 @@
-//! What every layer of the telemetry family shares.
+//! What every layer of the telemetry family shares: records, schemas that evolve, identity.
+//!
+//! # Ideas
+//! A *record* is Avro in single-object encoding: it names its schema by fingerprint. Schemas
+//! change; a [`Plan`] is compiled once for a writer's and a reader's schema and then reads old
+//! records as new ones. Records travel in *batches* under an [`Envelope`], and a [`RecordId`]
+//! names each for ever. Nothing here does I/O, reads a clock or needs the standard library.
+//!
+//! # Data flow
+//! ```text
+//! struct ──derive──▶ record C3 01 | fingerprint | datum
+//!                       │ journal frame            (spool, on disk)
+//!                       ▼
+//!                    batch: Envelope + array of datums   (on the wire)
+//!                       │ fingerprint ──▶ Registry ──▶ Schema ──▶ Plan
+//!                       ▼
+//!                    fields, as the reader's schema wants them
+//! ```
+//!
+//! # Evolve
+#![cfg_attr(feature = "derive", doc = "```")]
+#![cfg_attr(not(feature = "derive"), doc = "```text")]
+//! use telemetry_core::{AvroRecord, Plan, Schema, single_object, wire::Reader};
+//!
+//! /// What firmware 1 writes.
+//! #[derive(AvroRecord)]
+//! #[avro(name = "Beat", namespace = "vendor")]
+//! struct BeatV1 {
+//!     hr: i32,
+//! }
+//!
+//! /// What the reader of today wants: renamed, widened, one field more.
+//! #[derive(AvroRecord, Debug, PartialEq)]
+//! #[avro(name = "Beat", namespace = "vendor")]
+//! struct Beat {
+//!     #[avro(alias = "hr")]
+//!     bpm: f64,
+//!     #[avro(default = "strap")]
+//!     source: String,
+//! }
+//!
+//! let message = BeatV1 { hr: 65 }.to_message();
+//!
+//! let writer = Schema::parse(BeatV1::SCHEMA)?;
+//! let reader = Schema::parse(Beat::SCHEMA)?;
+//! let plan = Plan::compile(&writer, &reader)?;
+//! assert!(plan.problems().is_empty());
+//!
+//! let (fingerprint, datum) = single_object::split(&message)?;
+//! assert_eq!(fingerprint, writer.fingerprint());
+//! let beat = Beat::decode(&plan, &mut Reader::new(datum))?;
+//! assert_eq!(beat, Beat { bpm: 65.0, source: "strap".into() });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Start with
+//! [`AvroRecord`], [`Schema`], [`Plan`], [`BatchBuilder`] and [`BatchReader`].
+//!
+//! # Not here
+//! Files and networks (`telemetry-transport`), tables (`telemetry-storage`). Plans cover flat
+//! records: fields that are primitives or nullable primitives.
+//!
+//! # Features
+//! `std` (default), `derive`: the derive macro and the built-in streams in `records`.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -8,5 +71,37 @@ mod error;
 mod id;
 mod time;
 
+pub mod single_object;
+pub mod wire;
+
+mod fingerprint;
+mod plan;
+mod record;
+#[cfg(feature = "derive")]
+pub mod records;
+mod schema;
+
+mod batch;
+mod envelope;
+mod registry;
+
+pub use batch::{Batch, BatchBuilder, BatchError, BatchReader};
+pub use envelope::{CONTENT_TYPE_AVRO, Envelope, EnvelopeError};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use id::{BootId, DeviceId, Epoch, IdError, RecordId, Seq, StreamName};
+pub use plan::{DecodeError, FieldSink, Incompatibility, Plan, PlanError, Scalar};
+pub use record::{AvroField, AvroRecord, stream_of};
+pub use registry::{Entry, Quarantine, Registered, Registry, decide};
+pub use schema::{
+    EnumType, Field, FixedType, FlatType, Kind, Node, NodeId, Primitive, RecordType, Schema,
+    SchemaError, SchemaLimits,
+};
+#[cfg(feature = "derive")]
+pub use telemetry_core_derive::AvroRecord;
 pub use time::{ClockMark, ClockQuality, Instant, Timestamp};
+
+/// What the derive's output names, so that a user's crate needs no dependency of its own.
+#[doc(hidden)]
+pub mod derive_support {
+    pub use alloc::vec::Vec;
+}

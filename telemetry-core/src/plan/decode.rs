@@ -1,0 +1,169 @@
+//! Steps over bytes.
+
+use super::{Plan, Scalar, Target};
+use crate::wire::{Reader, WireError};
+use crate::{FlatType, Primitive};
+
+/// Takes the fields of a record as they are decoded: each field of the reader once, in any order.
+pub trait FieldSink {
+    /// Takes the value of the reader's `field`, counted from 0.
+    fn set(&mut self, field: usize, value: Scalar<'_>);
+}
+
+/// A datum that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The bytes are no datum of the writer's schema.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The value of this field has no counterpart in the reader's schema.
+    #[error("at byte {offset}: {found} cannot be read as field {field} of the reader")]
+    Unresolved {
+        /// Position of the reader's field, from 0.
+        field: usize,
+        /// Where the value starts.
+        offset: usize,
+        /// What the writer wrote: a type name.
+        found: &'static str,
+    },
+    /// The plan leads to another record than the one asked for.
+    #[error("the plan does not set `{field}` of {expected}: compile it for that reader")]
+    OtherReader {
+        /// The record asked for.
+        expected: &'static str,
+        /// Its field that the plan did not set.
+        field: &'static str,
+    },
+    /// No record of this writer can be read: see [`Plan::problems`].
+    #[error("the reader's schema cannot read this writer's records: {problems} problems")]
+    Incompatible {
+        /// How many problems the plan has.
+        problems: usize,
+    },
+}
+
+crate::error_codes!(DecodeError {
+    Wire(_) => 1050,
+    Unresolved { .. } => 1051,
+    Incompatible { .. } => 1052,
+    OtherReader { .. } => 1053,
+});
+
+impl Plan {
+    /// Decodes one record, setting every field of the reader once.
+    ///
+    /// On an error the sink may have got some of the fields.
+    #[inline]
+    pub fn decode(
+        &self,
+        input: &mut Reader<'_>,
+        sink: &mut impl FieldSink,
+    ) -> Result<(), DecodeError> {
+        if self.hopeless {
+            return Err(DecodeError::Incompatible {
+                problems: self.problems.len(),
+            });
+        }
+        for step in &self.steps {
+            let offset = input.offset();
+            let present = match step.wire.null_branch {
+                None => step.wire.primitive != Primitive::Null,
+                Some(null) => present(input, null)?,
+            };
+            match (step.target, present) {
+                (None, false) => {}
+                (None, true) => skip(input, step.wire.primitive)?,
+                (Some(target), false) if target.null => sink.set(target.field, Scalar::Null),
+                (Some(target), true) => set(input, step.wire, target, sink)?,
+                (Some(target), false) => {
+                    return Err(DecodeError::Unresolved {
+                        field: target.field,
+                        offset,
+                        found: "null",
+                    });
+                }
+            }
+        }
+        for (field, constant) in &self.defaults {
+            sink.set(*field, constant.as_scalar());
+        }
+        Ok(())
+    }
+}
+
+/// Reads a two-branch union's index: whether a value follows.
+#[inline]
+fn present(input: &mut Reader<'_>, null: u8) -> Result<bool, WireError> {
+    let offset = input.offset();
+    match input.long()? {
+        branch @ 0..=1 => Ok(branch != i64::from(null)),
+        branch => Err(WireError::Branch { offset, branch }),
+    }
+}
+
+#[inline]
+fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
+    match primitive {
+        Primitive::Null => {}
+        Primitive::Boolean => drop(input.boolean()?),
+        Primitive::Int => drop(input.int()?),
+        Primitive::Long => drop(input.long()?),
+        Primitive::Float => drop(input.take(4)?),
+        Primitive::Double => drop(input.take(8)?),
+        Primitive::Bytes | Primitive::String => drop(input.bytes()?),
+    }
+    Ok(())
+}
+
+#[inline]
+fn set(
+    input: &mut Reader<'_>,
+    wire: FlatType,
+    target: Target,
+    sink: &mut impl FieldSink,
+) -> Result<(), DecodeError> {
+    let offset = input.offset();
+    let Some(to) = target.value else {
+        return Err(DecodeError::Unresolved {
+            field: target.field,
+            offset,
+            found: wire.primitive.as_str(),
+        });
+    };
+    let value = match wire.primitive {
+        Primitive::Null => Scalar::Null,
+        Primitive::Boolean => Scalar::Boolean(input.boolean()?),
+        Primitive::Int => {
+            let v = input.int()?;
+            match to {
+                Primitive::Long => Scalar::Long(i64::from(v)),
+                Primitive::Float => Scalar::Float(v as f32),
+                Primitive::Double => Scalar::Double(f64::from(v)),
+                _ => Scalar::Int(v),
+            }
+        }
+        Primitive::Long => {
+            let v = input.long()?;
+            match to {
+                Primitive::Float => Scalar::Float(v as f32),
+                Primitive::Double => Scalar::Double(v as f64),
+                _ => Scalar::Long(v),
+            }
+        }
+        Primitive::Float => {
+            let v = input.float()?;
+            match to {
+                Primitive::Double => Scalar::Double(f64::from(v)),
+                _ => Scalar::Float(v),
+            }
+        }
+        Primitive::Double => Scalar::Double(input.double()?),
+        Primitive::Bytes if to == Primitive::String => Scalar::String(input.string()?),
+        Primitive::Bytes => Scalar::Bytes(input.bytes()?),
+        Primitive::String if to == Primitive::Bytes => Scalar::Bytes(input.bytes()?),
+        Primitive::String => Scalar::String(input.string()?),
+    };
+    sink.set(target.field, value);
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! The registry: which schema a fingerprint means, and which schemas a stream may have.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::Future;
+
+use crate::{Fingerprint, Incompatibility, Plan, Schema, StreamName};
+
+/// Schemas by subject and fingerprint, shared by every consumer.
+///
+/// Methods return futures so that a registry may live in a database; they are cancel-safe: a
+/// dropped future registers nothing or all.
+pub trait Registry {
+    /// Why the registry itself failed.
+    type Error: core::error::Error + Send + Sync + 'static;
+
+    /// Registers a schema under a subject; the answer says what became of it.
+    fn register(
+        &self,
+        subject: &StreamName,
+        schema: &Schema,
+    ) -> impl Future<Output = Result<Registered, Self::Error>> + Send;
+
+    /// The schema of a subject with this fingerprint (the newest revision), if it is registered.
+    fn lookup(
+        &self,
+        subject: &StreamName,
+        fingerprint: Fingerprint,
+    ) -> impl Future<Output = Result<Option<Entry>, Self::Error>> + Send;
+
+    /// Every version of a subject, oldest first.
+    fn versions(
+        &self,
+        subject: &StreamName,
+    ) -> impl Future<Output = Result<Vec<Entry>, Self::Error>> + Send;
+}
+
+/// A registered schema.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The newest revision of its text.
+    pub schema: Arc<Schema>,
+    /// 1, 2, 3, … within the subject; the same for all revisions.
+    pub version: u32,
+    /// Why its records are set aside; `None` for an accepted schema.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// What became of a schema offered to a registry.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Registered {
+    /// A new version.
+    New {
+        /// Its number.
+        version: u32,
+    },
+    /// Known before, to the letter.
+    Known {
+        /// Its number.
+        version: u32,
+    },
+    /// A known fingerprint whose text differs in doc, aliases or defaults: readers use this text.
+    Revision {
+        /// Its number.
+        version: u32,
+    },
+    /// Not accepted: its records are set aside until a person decides.
+    Quarantined(Quarantine),
+}
+
+/// Why a schema is not accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Quarantine {
+    /// Records of an earlier version could not be read with it.
+    Incompatible {
+        /// The earlier version.
+        version: u32,
+        /// What stands against it.
+        problems: Vec<Incompatibility>,
+    },
+    /// The same fingerprint already means something else: a logical type or an `xpt.*` property
+    /// differs.
+    OtherMeaning {
+        /// The version it collides with.
+        version: u32,
+    },
+    /// This release cannot resolve schemas of this form.
+    Unsupported {
+        /// Which form.
+        reason: String,
+    },
+}
+
+/// Decides what becomes of `offered` beside the `known` entries of its subject, oldest first.
+///
+/// The rule is `BACKWARD_TRANSITIVE`: the new schema reads records of every accepted version.
+/// Registries store what this returns; deciding is here, once.
+pub fn decide(known: &[Entry], offered: &Schema) -> Registered {
+    let fingerprint = offered.fingerprint();
+    if let Some(same) = known.iter().find(|e| e.schema.fingerprint() == fingerprint) {
+        let version = same.version;
+        return if same.schema.meaning() != offered.meaning() {
+            Registered::Quarantined(Quarantine::OtherMeaning { version })
+        } else if let Some(quarantine) = &same.quarantine {
+            Registered::Quarantined(quarantine.clone())
+        } else if same.schema.json() == offered.json() {
+            Registered::Known { version }
+        } else {
+            Registered::Revision { version }
+        };
+    }
+    for earlier in known.iter().filter(|e| e.quarantine.is_none()) {
+        let problems = match Plan::compile(&earlier.schema, offered) {
+            Ok(plan) => plan.problems().to_vec(),
+            Err(reason) => {
+                return Registered::Quarantined(Quarantine::Unsupported {
+                    reason: alloc::format!("{reason}"),
+                });
+            }
+        };
+        if !problems.is_empty() {
+            return Registered::Quarantined(Quarantine::Incompatible {
+                version: earlier.version,
+                problems,
+            });
+        }
+    }
+    if let Err(reason) = Plan::compile(offered, offered) {
+        return Registered::Quarantined(Quarantine::Unsupported {
+            reason: alloc::format!("{reason}"),
+        });
+    }
+    Registered::New {
+        version: known.last().map_or(1, |e| e.version + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::vec;
+
+    fn schema(fields: &str) -> Schema {
+        Schema::parse(&format!(
+            r#"{{"type":"record","name":"R","fields":[{fields}]}}"#
+        ))
+        .unwrap()
+    }
+
+    fn entry(version: u32, schema: Schema) -> Entry {
+        Entry {
+            schema: Arc::new(schema),
+            version,
+            quarantine: None,
+        }
+    }
+
+    #[test]
+    fn versions_revisions_and_quarantine() {
+        let v1 = r#"{"name":"a","type":"int"}"#;
+        let known = vec![entry(1, schema(v1))];
+        assert_eq!(decide(&[], &schema(v1)), Registered::New { version: 1 });
+        assert_eq!(
+            decide(&known, &schema(v1)),
+            Registered::Known { version: 1 }
+        );
+        assert_eq!(
+            decide(&known, &schema(r#"{"name":"a","type":"int","doc":"x"}"#)),
+            Registered::Revision { version: 1 }
+        );
+        assert_eq!(
+            decide(
+                &known,
+                &schema(r#"{"name":"a","type":"long"},{"name":"b","type":"int","default":0}"#)
+            ),
+            Registered::New { version: 2 }
+        );
+        assert!(matches!(
+            decide(&known, &schema(r#"{"name":"a","type":"string"}"#)),
+            Registered::Quarantined(Quarantine::Incompatible { version: 1, .. })
+        ));
+        assert_eq!(
+            decide(
+                &known,
+                &schema(r#"{"name":"a","type":{"type":"int","logicalType":"date"}}"#)
+            ),
+            Registered::Quarantined(Quarantine::OtherMeaning { version: 1 })
+        );
+        assert!(matches!(
+            decide(
+                &[],
+                &schema(r#"{"name":"a","type":{"type":"map","values":"int"}}"#)
+            ),
+            Registered::Quarantined(Quarantine::Unsupported { .. })
+        ));
+    }
+
+    #[test]
+    fn every_accepted_version_counts() {
+        let known = vec![
+            entry(1, schema(r#"{"name":"a","type":"string"}"#)),
+            entry(2, schema(r#"{"name":"b","type":"int","default":0}"#)),
+        ];
+        let offered = schema(r#"{"name":"a","type":"int","default":0}"#);
+        assert!(matches!(
+            decide(&known, &offered),
+            Registered::Quarantined(Quarantine::Incompatible { version: 1, .. })
+        ));
+    }
+}

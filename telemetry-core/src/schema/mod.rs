@@ -1,0 +1,360 @@
+//! Avro schemas: a flat arena of nodes, parsed from JSON, with canonical form and fingerprint.
+
+mod canonical;
+mod parse;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde_json::Value;
+
+use crate::Fingerprint;
+
+/// A checked Avro schema.
+///
+/// Nodes refer to each other by [`NodeId`], so recursive types are plain data. Two schemas are
+/// equal when their JSON texts are.
+///
+/// ```
+/// use telemetry_core::Schema;
+///
+/// let schema = Schema::parse(r#"{"type":"record","name":"Beat","doc":"one beat",
+///     "fields":[{"name":"bpm","type":["null","int"],"default":null}]}"#)?;
+/// assert_eq!(
+///     schema.canonical(),
+///     r#"{"name":"Beat","type":"record","fields":[{"name":"bpm","type":["null","int"]}]}"#
+/// );
+/// # Ok::<(), telemetry_core::SchemaError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Schema {
+    nodes: Vec<Node>,
+    root: NodeId,
+    json: String,
+    canonical: String,
+    meaning: String,
+}
+
+/// Where a node is in its schema's arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeId(u32);
+
+/// One type of a schema.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What is on the wire.
+    pub kind: Kind,
+    /// The `logicalType` property, e.g. `timestamp-micros`.
+    pub logical: Option<String>,
+}
+
+/// What a type puts on the wire.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// A type without parts.
+    Primitive(Primitive),
+    /// Items of one type.
+    Array(NodeId),
+    /// Text keys, values of one type.
+    Map(NodeId),
+    /// One of several types.
+    Union(Vec<NodeId>),
+    /// Named fields in order.
+    Record(RecordType),
+    /// One of several symbols.
+    Enum(EnumType),
+    /// A fixed number of bytes.
+    Fixed(FixedType),
+}
+
+/// The primitive types of Avro.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Primitive {
+    /// No value.
+    Null,
+    /// 0 or 1.
+    Boolean,
+    /// 32-bit signed.
+    Int,
+    /// 64-bit signed.
+    Long,
+    /// IEEE 754 single.
+    Float,
+    /// IEEE 754 double.
+    Double,
+    /// Any bytes.
+    Bytes,
+    /// UTF-8 text.
+    String,
+}
+
+impl Primitive {
+    /// The type's name in schemas.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Int => "int",
+            Self::Long => "long",
+            Self::Float => "float",
+            Self::Double => "double",
+            Self::Bytes => "bytes",
+            Self::String => "string",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "null" => Self::Null,
+            "boolean" => Self::Boolean,
+            "int" => Self::Int,
+            "long" => Self::Long,
+            "float" => Self::Float,
+            "double" => Self::Double,
+            "bytes" => Self::Bytes,
+            "string" => Self::String,
+            _ => return None,
+        })
+    }
+}
+
+/// A record's name and fields.
+#[derive(Clone, Debug)]
+pub struct RecordType {
+    /// Full name, `namespace.name`.
+    pub name: String,
+    /// Other full names it answers to.
+    pub aliases: Vec<String>,
+    /// Fields in wire order.
+    pub fields: Vec<Field>,
+}
+
+/// A field of a record.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Name, `[A-Za-z_][A-Za-z0-9_]*`.
+    pub name: String,
+    /// Names it had before.
+    pub aliases: Vec<String>,
+    /// Its type.
+    pub node: NodeId,
+    /// What a reader takes when the writer has no such field.
+    pub default: Option<Value>,
+    /// What it means, for people.
+    pub doc: Option<String>,
+    /// Whether it is the record's event time (`xpt.eventTime`).
+    pub event_time: bool,
+}
+
+/// An enum's name and symbols.
+#[derive(Clone, Debug)]
+pub struct EnumType {
+    /// Full name.
+    pub name: String,
+    /// Other full names it answers to.
+    pub aliases: Vec<String>,
+    /// Symbols in wire order.
+    pub symbols: Vec<String>,
+    /// What a reader takes for a symbol it does not know.
+    pub default: Option<String>,
+}
+
+/// A fixed's name and size.
+#[derive(Clone, Debug)]
+pub struct FixedType {
+    /// Full name.
+    pub name: String,
+    /// Other full names it answers to.
+    pub aliases: Vec<String>,
+    /// Size in bytes.
+    pub size: u32,
+}
+
+/// Bounds on a schema text, for texts that strangers send.
+#[derive(Clone, Copy, Debug)]
+pub struct SchemaLimits {
+    /// Bytes of JSON. 64 KiB: what an announcement carries.
+    pub json_bytes_max: usize,
+    /// Types in the arena. 4,096: a record of 400 nullable fields has 1,201.
+    pub nodes_max: usize,
+    /// Types inside types. 64: keeps recursion within any thread's stack.
+    pub depth_max: usize,
+}
+
+impl Default for SchemaLimits {
+    fn default() -> Self {
+        Self {
+            json_bytes_max: 64 * 1024,
+            nodes_max: 4_096,
+            depth_max: 64,
+        }
+    }
+}
+
+impl Schema {
+    /// Parses and checks a schema within the default limits.
+    pub fn parse(json: &str) -> Result<Self, SchemaError> {
+        Self::parse_with(json, SchemaLimits::default())
+    }
+
+    /// Parses and checks a schema within `limits`.
+    pub fn parse_with(json: &str, limits: SchemaLimits) -> Result<Self, SchemaError> {
+        parse::parse(json, limits)
+    }
+
+    /// The text it was parsed from.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The Parsing Canonical Form (Avro 1.12, "Parsing Canonical Form for Schemas").
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// The canonical form with logical types and `xpt.*` properties kept.
+    ///
+    /// A stream holds one meaning per fingerprint: two texts of one fingerprint may differ in
+    /// doc, aliases and defaults, but not in this.
+    pub fn meaning(&self) -> &str {
+        &self.meaning
+    }
+
+    /// CRC-64-AVRO of the canonical form.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.canonical)
+    }
+
+    /// Fingerprint of the array of this schema: the schema of a batch.
+    pub fn array_fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_array(&self.canonical)
+    }
+
+    /// The type the schema is about.
+    pub fn root(&self) -> &Node {
+        self.node(self.root)
+    }
+
+    /// The node of an id taken from this schema.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// The root, if it is a record.
+    pub fn record(&self) -> Option<&RecordType> {
+        match &self.root().kind {
+            Kind::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Position of the root record's event-time field, if it has one.
+    pub fn event_time(&self) -> Option<usize> {
+        self.record()?.fields.iter().position(|f| f.event_time)
+    }
+
+    /// The type of a field that is a primitive or a nullable primitive.
+    ///
+    /// `None` for anything else.
+    pub fn flat(&self, field: &Field) -> Option<FlatType> {
+        let node = self.node(field.node);
+        match &node.kind {
+            Kind::Primitive(primitive) => Some(FlatType {
+                primitive: *primitive,
+                null_branch: None,
+            }),
+            Kind::Union(branches) => {
+                let [a, b] = branches.as_slice() else {
+                    return None;
+                };
+                let primitive = |id: &NodeId| match self.node(*id).kind {
+                    Kind::Primitive(p) => Some(p),
+                    _ => None,
+                };
+                match (primitive(a)?, primitive(b)?) {
+                    (Primitive::Null, p) => Some(FlatType {
+                        primitive: p,
+                        null_branch: Some(0),
+                    }),
+                    (p, Primitive::Null) => Some(FlatType {
+                        primitive: p,
+                        null_branch: Some(1),
+                    }),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The logical type of a field, looked up through a nullable union.
+    pub fn logical(&self, field: &Field) -> Option<&str> {
+        let node = self.node(field.node);
+        match &node.kind {
+            Kind::Union(branches) => branches
+                .iter()
+                .find_map(|&b| self.node(b).logical.as_deref()),
+            _ => node.logical.as_deref(),
+        }
+    }
+}
+
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+/// A field type that is a primitive, perhaps nullable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlatType {
+    /// The type of a value that is there.
+    pub primitive: Primitive,
+    /// Which branch of the union is null: 0 or 1; `None` if the value is always there.
+    pub null_branch: Option<u8>,
+}
+
+/// A text that is no schema. Paths are JSON paths, e.g. `$.fields[2].type`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// Over a bound of [`SchemaLimits`].
+    #[error("{path}: {what} {found} is over the limit of {max}")]
+    Limit {
+        /// Where it was noticed.
+        path: String,
+        /// Which bound.
+        what: &'static str,
+        /// What was found.
+        found: usize,
+        /// What is allowed.
+        max: usize,
+    },
+    /// Not JSON.
+    #[error("line {line}, column {column}: {reason}")]
+    Json {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What the JSON parser said.
+        reason: String,
+    },
+    /// JSON that breaks a rule of Avro.
+    #[error("{path}: {reason}")]
+    Rule {
+        /// Where.
+        path: String,
+        /// Which rule, and what to do.
+        reason: String,
+    },
+}
+
+crate::error_codes!(SchemaError {
+    Limit { .. } => 1030,
+    Json { .. } => 1031,
+    Rule { .. } => 1032,
+});
+
+#[cfg(test)]
+mod tests;
