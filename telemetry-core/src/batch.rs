@@ -120,7 +120,11 @@ impl<'a> BatchReader<'a> {
     }
 
     /// Decodes the next record into `sink`; `false` if there is none.
-    pub fn next(&mut self, plan: &Plan, sink: &mut impl FieldSink) -> Result<bool, BatchError> {
+    pub fn next(
+        &mut self,
+        plan: &'a Plan,
+        sink: &mut impl FieldSink<'a>,
+    ) -> Result<bool, BatchError> {
         if self.left == 0 {
             return Ok(false);
         }
@@ -193,8 +197,8 @@ mod tests {
 
     struct Longs(Vec<i64>);
 
-    impl FieldSink for Longs {
-        fn set(&mut self, _: usize, value: Scalar<'_>) {
+    impl<'a> FieldSink<'a> for Longs {
+        fn set(&mut self, _: usize, value: Scalar<'a>) {
             if let Scalar::Long(v) = value {
                 self.0.push(v);
             }

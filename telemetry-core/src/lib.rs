@@ -89,7 +89,7 @@ pub use batch::{Batch, BatchBuilder, BatchError, BatchReader};
 pub use envelope::{CONTENT_TYPE_AVRO, Envelope, EnvelopeError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use id::{BootId, DeviceId, Epoch, IdError, RecordId, Seq, StreamName};
-pub use plan::{DecodeError, FieldSink, Incompatibility, Plan, PlanError, Scalar};
+pub use plan::{DecodeError, FieldSink, Incompatibility, Plan, PlanError, Scalar, Source};
 pub use record::{AvroField, AvroRecord, stream_of};
 pub use registry::{Entry, Quarantine, Registered, Registry, decide};
 pub use schema::{

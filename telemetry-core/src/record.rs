@@ -29,7 +29,7 @@ pub trait AvroRecord: Sized {
     fn put_datum(&self, out: &mut Vec<u8>);
 
     /// Reads a datum that `plan` resolves to this record's schema.
-    fn decode(plan: &Plan, input: &mut Reader<'_>) -> Result<Self, DecodeError>;
+    fn decode<'a>(plan: &'a Plan, input: &mut Reader<'a>) -> Result<Self, DecodeError>;
 
     /// The event time, if the record has one.
     fn event_time(&self) -> Option<Timestamp>;

@@ -167,16 +167,16 @@ impl Record {
                     #(#krate::AvroField::put(&self.#idents, out);)*
                 }
 
-                fn decode(
-                    plan: &#krate::Plan,
-                    input: &mut #krate::wire::Reader<'_>,
+                fn decode<'a>(
+                    plan: &'a #krate::Plan,
+                    input: &mut #krate::wire::Reader<'a>,
                 ) -> ::core::result::Result<Self, #krate::DecodeError> {
                     #[derive(::core::default::Default)]
                     struct Slots {
                         #(#idents: ::core::option::Option<#types>,)*
                     }
-                    impl #krate::FieldSink for Slots {
-                        fn set(&mut self, field: usize, value: #krate::Scalar<'_>) {
+                    impl<'a> #krate::FieldSink<'a> for Slots {
+                        fn set(&mut self, field: usize, value: #krate::Scalar<'a>) {
                             match field {
                                 #(#positions => self.#idents = #krate::AvroField::take(value),)*
                                 _ => {}

@@ -5,9 +5,11 @@ use crate::wire::{Reader, WireError};
 use crate::{FlatType, Primitive};
 
 /// Takes the fields of a record as they are decoded: each field of the reader once, in any order.
-pub trait FieldSink {
+///
+/// Values borrow from the datum and from the plan's defaults, which both live for `'a`.
+pub trait FieldSink<'a> {
     /// Takes the value of the reader's `field`, counted from 0.
-    fn set(&mut self, field: usize, value: Scalar<'_>);
+    fn set(&mut self, field: usize, value: Scalar<'a>);
 }
 
 /// A datum that cannot be read.
@@ -55,10 +57,10 @@ impl Plan {
     ///
     /// On an error the sink may have got some of the fields.
     #[inline]
-    pub fn decode(
-        &self,
-        input: &mut Reader<'_>,
-        sink: &mut impl FieldSink,
+    pub fn decode<'a>(
+        &'a self,
+        input: &mut Reader<'a>,
+        sink: &mut impl FieldSink<'a>,
     ) -> Result<(), DecodeError> {
         if self.hopeless {
             return Err(DecodeError::Incompatible {
@@ -117,11 +119,11 @@ fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
 }
 
 #[inline]
-fn set(
-    input: &mut Reader<'_>,
+fn set<'a>(
+    input: &mut Reader<'a>,
     wire: FlatType,
     target: Target,
-    sink: &mut impl FieldSink,
+    sink: &mut impl FieldSink<'a>,
 ) -> Result<(), DecodeError> {
     let offset = input.offset();
     let Some(to) = target.value else {

@@ -52,8 +52,8 @@ pub enum Scalar<'a> {
 /// assert!(plan.problems().is_empty());
 ///
 /// struct Print(Vec<String>);
-/// impl FieldSink for Print {
-///     fn set(&mut self, field: usize, value: Scalar<'_>) {
+/// impl<'a> FieldSink<'a> for Print {
+///     fn set(&mut self, field: usize, value: Scalar<'a>) {
 ///         self.0.push(format!("{field}: {value:?}"));
 ///     }
 /// }
@@ -116,6 +116,15 @@ impl Constant {
     }
 }
 
+/// Where a plan takes a field of the reader from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Source<'a> {
+    /// This field of the writer, counted from 0.
+    Writer(usize),
+    /// The reader's default.
+    Default(Scalar<'a>),
+}
+
 /// Why some datum of the writer cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incompatibility {
@@ -145,6 +154,18 @@ impl Plan {
     /// Compiles the way from `writer` to `reader`.
     pub fn compile(writer: &Schema, reader: &Schema) -> Result<Self, PlanError> {
         compile::compile(writer, reader)
+    }
+
+    /// Where each field of the reader comes from, in no particular order.
+    ///
+    /// A store uses this to resolve rows by the schema they were written with.
+    pub fn sources(&self) -> impl Iterator<Item = (usize, Source<'_>)> {
+        let written = self.steps.iter().enumerate().filter_map(|(i, step)| {
+            let target = step.target?;
+            Some((target.field, Source::Writer(i)))
+        });
+        let defaults = self.defaults.iter();
+        written.chain(defaults.map(|(field, c)| (*field, Source::Default(c.as_scalar()))))
     }
 
     /// What stands against reading *every* datum of the writer; empty if compatible.

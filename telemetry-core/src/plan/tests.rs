@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 struct Fields(Vec<(usize, String)>);
 
-impl FieldSink for Fields {
-    fn set(&mut self, field: usize, value: Scalar<'_>) {
+impl<'a> FieldSink<'a> for Fields {
+    fn set(&mut self, field: usize, value: Scalar<'a>) {
         self.0.push((field, format!("{value:?}")));
     }
 }
@@ -58,6 +58,17 @@ fn renames_widens_defaults_removes_and_reorders() {
             .enumerate()
             .map(|(i, s)| (i, s.to_string()))
             .collect::<Vec<_>>()
+    );
+
+    let mut sources: Vec<_> = plan.sources().collect();
+    sources.sort_by_key(|(field, _)| *field);
+    assert_eq!(
+        sources,
+        [
+            (0, Source::Writer(2)),
+            (1, Source::Default(Scalar::String("home"))),
+            (2, Source::Writer(1))
+        ]
     );
 }
 
