@@ -1,0 +1,259 @@
+//! The suite that every store must pass: `all(&store)` on an empty one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a failed check of a test suite panics"
+)]
+
+use std::future::Future;
+
+use telemetry_core::records::Enrichment;
+use telemetry_core::{
+    AvroRecord, Batch, BatchBuilder, BootId, CONTENT_TYPE_AVRO, ClockMark, ClockQuality, DeviceId,
+    Envelope, Epoch, Fingerprint, Instant, Registered, Registry, Schema, Seq, StreamName,
+    Timestamp,
+};
+
+use crate::{Cell, Delivery, Outcome, Refusal, Selection, Store};
+
+/// Firmware 1 of the suite's stream.
+#[derive(AvroRecord, Clone, Debug)]
+#[avro(name = "Sample", namespace = "contract")]
+struct V1 {
+    #[avro(event_time)]
+    time: Timestamp,
+    power: Option<i32>,
+    speed: f32,
+}
+
+/// Firmware 2: one field renamed, one widened, one added.
+#[derive(AvroRecord, Clone, Debug)]
+#[avro(name = "Sample", namespace = "contract")]
+struct V2 {
+    #[avro(event_time)]
+    time: Timestamp,
+    #[avro(alias = "power")]
+    watts: Option<i64>,
+    speed: f64,
+    #[avro(default = 7)]
+    resistance: i32,
+}
+
+fn stream() -> StreamName {
+    StreamName::new("contract.Sample").unwrap()
+}
+
+/// A batch of `records`, the first of which has number `first`.
+pub fn batch<R: AvroRecord>(device: u128, epoch: u64, first: u64, records: &[R]) -> Batch {
+    let mut builder = BatchBuilder::new(Fingerprint::of_array(R::CANONICAL));
+    for record in records {
+        let mut datum = Vec::new();
+        record.put_datum(&mut datum);
+        builder.push(&datum);
+    }
+    Batch {
+        envelope: Envelope {
+            device: DeviceId::from_u128(device),
+            epoch: Epoch::new(epoch).unwrap(),
+            subject: StreamName::new(R::NAME).unwrap(),
+            first_seq: Seq::new(first).unwrap(),
+            count: builder.count(),
+            published: Timestamp::from_micros(1),
+            clock: ClockMark {
+                boot: BootId::from_u128(1),
+                monotonic: Instant::from_nanos(0),
+                wall: Timestamp::from_micros(0),
+                quality: ClockQuality::Synchronised,
+            },
+            schema: Some(R::FINGERPRINT),
+            content_type: CONTENT_TYPE_AVRO.to_owned(),
+            traceparent: None,
+        },
+        body: builder.finish().unwrap(),
+    }
+}
+
+async fn write(store: &impl Store, batch: &Batch, enrichment: &Enrichment) -> Outcome {
+    let delivery = Delivery { batch, enrichment };
+    store.write(&[delivery]).await.unwrap().remove(0)
+}
+
+fn stored(outcome: Outcome) -> (u32, u32) {
+    match outcome {
+        Outcome::Stored { new, duplicates } => (new, duplicates),
+        Outcome::Refused(refusal) => panic!("refused: {refusal}"),
+    }
+}
+
+fn refusal(outcome: Outcome) -> Refusal {
+    match outcome {
+        Outcome::Refused(refusal) => refusal,
+        stored => panic!("not refused: {stored:?}"),
+    }
+}
+
+fn v1(second: i64) -> V1 {
+    V1 {
+        time: Timestamp::from_micros(second * 1_000_000),
+        power: Some(100 + second as i32),
+        speed: 1.5,
+    }
+}
+
+fn v2(second: i64) -> V2 {
+    V2 {
+        time: Timestamp::from_micros(second * 1_000_000),
+        watts: None,
+        speed: 2.25,
+        resistance: 3,
+    }
+}
+
+/// Runs every check; the store must be empty.
+pub async fn all<S>(store: &S)
+where
+    S: Store + Registry,
+{
+    let run = async {
+        unknown_schemas_wait(store).await;
+        evolves_and_reads_as_a_schema_of_today(store).await;
+        a_resend_changes_nothing_but_the_enrichment(store).await;
+        one_bad_batch_does_not_spoil_its_group(store).await;
+        incompatible_schemas_are_quarantined(store).await;
+    };
+    assert_send(run).await;
+}
+
+/// A service moves these futures between threads.
+fn assert_send<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    future
+}
+
+async fn unknown_schemas_wait<S: Store + Registry>(store: &S) {
+    let outcome = write(store, &batch(1, 1, 1, &[v1(0)]), &Enrichment::default()).await;
+    assert!(matches!(refusal(outcome), Refusal::UnknownSchema { .. }));
+    assert!(
+        store
+            .read(
+                &stream(),
+                &Selection::default(),
+                &Schema::parse(V2::SCHEMA).unwrap()
+            )
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+async fn evolves_and_reads_as_a_schema_of_today<S: Store + Registry>(store: &S) {
+    let old = Schema::parse(V1::SCHEMA).unwrap();
+    let new = Schema::parse(V2::SCHEMA).unwrap();
+    let enrichment = Enrichment::default();
+    let stream = stream();
+    assert_eq!(
+        store.register(&stream, &old).await.unwrap(),
+        Registered::New { version: 1 }
+    );
+    let first = batch(1, 1, 1, &[v1(0), v1(1)]);
+    assert_eq!(stored(write(store, &first, &enrichment).await), (2, 0));
+    assert_eq!(
+        store.register(&stream, &new).await.unwrap(),
+        Registered::New { version: 2 }
+    );
+    let second = batch(2, 1, 1, &[v2(0)]);
+    assert_eq!(stored(write(store, &second, &enrichment).await), (1, 0));
+    // Firmware 1 goes on beside firmware 2.
+    let third = batch(1, 1, 3, &[v1(2)]);
+    assert_eq!(stored(write(store, &third, &enrichment).await), (1, 0));
+
+    let rows = store
+        .read(&stream, &Selection::default(), &new)
+        .await
+        .unwrap();
+    let values: Vec<_> = rows.into_iter().map(|r| r.values).collect();
+    let row = |s: i64, watts: Cell, speed, resistance| {
+        let time = Cell::Integer(s * 1_000_000);
+        vec![time, watts, Cell::Real(speed), Cell::Integer(resistance)]
+    };
+    assert_eq!(
+        values,
+        [
+            row(0, Cell::Integer(100), 1.5, 7),
+            row(1, Cell::Integer(101), 1.5, 7),
+            row(2, Cell::Integer(102), 1.5, 7),
+            row(0, Cell::Null, 2.25, 3),
+        ]
+    );
+    let selection = Selection {
+        device: Some(DeviceId::from_u128(1)),
+        from: Some(Timestamp::from_micros(1_000_000)),
+        until: Some(Timestamp::from_micros(2_000_000)),
+    };
+    let rows = store.read(&stream, &selection, &new).await.unwrap();
+    assert_eq!(rows.iter().map(|r| r.seq.get()).collect::<Vec<_>>(), [2]);
+}
+
+async fn a_resend_changes_nothing_but_the_enrichment<S: Store + Registry>(store: &S) {
+    let enrichment = Enrichment {
+        site: Some("north".to_owned()),
+        ..Enrichment::default()
+    };
+    // Other batch borders than before: identity is the record's, not the batch's.
+    let again = batch(1, 1, 2, &[v1(1), v1(2), v1(3)]);
+    assert_eq!(stored(write(store, &again, &enrichment).await), (1, 2));
+    assert_eq!(stored(write(store, &again, &enrichment).await), (0, 3));
+    let reader = Schema::parse(V1::SCHEMA).unwrap();
+    // Rows of firmware 2 cannot be read as firmware 1, which is a clear error.
+    assert!(
+        store
+            .read(&stream(), &Selection::default(), &reader)
+            .await
+            .is_err()
+    );
+}
+
+async fn one_bad_batch_does_not_spoil_its_group<S: Store + Registry>(store: &S) {
+    let enrichment = Enrichment::default();
+    let good = batch(3, 1, 1, &[v1(0)]);
+    let mut short = batch(3, 1, 2, &[v1(1)]);
+    short.body = short.body.slice(..short.body.len() - 3);
+    let mut miscounted = batch(3, 1, 3, &[v1(2)]);
+    miscounted.envelope.count = 2;
+    let mut opaque = batch(3, 1, 4, &[v1(3)]);
+    opaque.envelope.schema = None;
+    let deliveries: Vec<_> = [&good, &short, &miscounted, &opaque]
+        .into_iter()
+        .map(|batch| Delivery {
+            batch,
+            enrichment: &enrichment,
+        })
+        .collect();
+    let mut outcomes = store.write(&deliveries).await.unwrap().into_iter();
+    let mut next = || outcomes.next().unwrap();
+    assert_eq!(stored(next()), (1, 0));
+    assert!(matches!(refusal(next()), Refusal::Body(_)));
+    assert!(matches!(refusal(next()), Refusal::Count { .. }));
+    assert!(matches!(refusal(next()), Refusal::Opaque { .. }));
+}
+
+async fn incompatible_schemas_are_quarantined<S: Store + Registry>(store: &S) {
+    #[derive(AvroRecord)]
+    #[avro(name = "Sample", namespace = "contract")]
+    struct Other {
+        power: String,
+    }
+    let schema = Schema::parse(Other::SCHEMA).unwrap();
+    for _ in 0..2 {
+        let answer = store.register(&stream(), &schema).await.unwrap();
+        assert!(matches!(answer, Registered::Quarantined(_)), "{answer:?}");
+    }
+    let entry = store.lookup(&stream(), Other::FINGERPRINT).await.unwrap();
+    assert!(entry.unwrap().quarantine.is_some());
+    let record = Other {
+        power: "much".to_owned(),
+    };
+    let outcome = write(store, &batch(4, 1, 1, &[record]), &Enrichment::default()).await;
+    assert!(matches!(refusal(outcome), Refusal::Quarantined { .. }));
+}

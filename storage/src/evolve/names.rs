@@ -1,0 +1,136 @@
+//! Names that every database takes unquoted.
+
+/// Longest name: Cassandra allows 48 for tables.
+const LEN_MAX: usize = 48;
+
+/// Words that CQL 3.4 or SQLite 3 take as their own where a column's name could stand.
+pub(super) const RESERVED: &[&str] = &[
+    "add",
+    "all",
+    "allow",
+    "alter",
+    "and",
+    "apply",
+    "as",
+    "asc",
+    "authorize",
+    "autoincrement",
+    "batch",
+    "begin",
+    "between",
+    "by",
+    "case",
+    "check",
+    "collate",
+    "columnfamily",
+    "commit",
+    "constraint",
+    "create",
+    "default",
+    "deferrable",
+    "delete",
+    "desc",
+    "describe",
+    "distinct",
+    "drop",
+    "else",
+    "entries",
+    "escape",
+    "except",
+    "execute",
+    "exists",
+    "foreign",
+    "from",
+    "full",
+    "grant",
+    "group",
+    "having",
+    "if",
+    "in",
+    "index",
+    "infinity",
+    "insert",
+    "intersect",
+    "into",
+    "is",
+    "isnull",
+    "join",
+    "keyspace",
+    "limit",
+    "materialized",
+    "mbean",
+    "mbeans",
+    "modify",
+    "nan",
+    "norecursive",
+    "not",
+    "nothing",
+    "notnull",
+    "null",
+    "of",
+    "on",
+    "or",
+    "order",
+    "primary",
+    "references",
+    "rename",
+    "replace",
+    "returning",
+    "revoke",
+    "schema",
+    "select",
+    "set",
+    "table",
+    "then",
+    "to",
+    "token",
+    "transaction",
+    "truncate",
+    "union",
+    "unique",
+    "unlogged",
+    "update",
+    "use",
+    "using",
+    "values",
+    "view",
+    "when",
+    "where",
+    "with",
+];
+
+/// A name `[a-z][a-z0-9_]*` of at most 48 bytes for a field.
+pub(super) fn identifier(prefix: &str, field: &str) -> String {
+    let mut name = prefix.to_owned();
+    for c in field.chars() {
+        let c = c.to_ascii_lowercase();
+        name.push(if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            c
+        } else {
+            '_'
+        });
+    }
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        name.insert(0, 'f');
+    }
+    name.truncate(LEN_MAX);
+    name
+}
+
+/// `name` with `suffix`, shortened so that both fit.
+pub(super) fn with_suffix(name: &str, suffix: &str) -> String {
+    let keep = LEN_MAX.saturating_sub(suffix.len()).min(name.len());
+    format!("{}{suffix}", &name[..keep])
+}
+
+/// The table of a stream that is the `nth` (from 0) whose name leads here.
+///
+/// Names are data: the catalogue keeps which stream has which table.
+pub fn table_name(stream: &str, nth: usize) -> String {
+    let base = identifier("", stream);
+    if nth == 0 {
+        base
+    } else {
+        with_suffix(&base, &format!("_{}", nth + 1))
+    }
+}

@@ -1,0 +1,217 @@
+//! Tables in one SQLite file: one transaction per group, schema changes included.
+
+mod catalogue;
+mod read;
+mod write;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+use telemetry_core::{
+    DeviceId, Entry, Epoch, Fingerprint, Quarantine, Registered, Registry, Schema, StreamName,
+    Timestamp, decide,
+};
+
+use crate::{Delivery, Limits, Outcome, ReadError, Selection, Store, StoreError, StoredRecord};
+use catalogue::Catalogue;
+
+/// Format of the file; a newer one is refused before anything is written.
+const VERSION: i64 = 1;
+
+/// How to open a store.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SqliteOptions {
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// A store in one SQLite file.
+///
+/// Durable means `synchronous=FULL` in WAL mode: an acknowledged batch survives a power cut. The
+/// methods block on the disk; call them from a thread that may. One writer at a time; other
+/// connections may read while it writes.
+#[derive(Debug)]
+pub struct SqliteStore {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    connection: Connection,
+    catalogue: Catalogue,
+    writers: HashMap<(StreamName, Fingerprint), Arc<write::Writer>>,
+    meta: write::Meta,
+    limits: Limits,
+}
+
+/// A change of a table, as it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// When the first batch that needed it was published.
+    pub at: Timestamp,
+    /// Stream whose schema asked for it.
+    pub stream: StreamName,
+    /// Schema that asked for it.
+    pub schema: Fingerprint,
+    /// The statement.
+    pub statement: String,
+}
+
+/// What is there of one device, stream and epoch: a line of the loss ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Device.
+    pub device: DeviceId,
+    /// Stream.
+    pub stream: StreamName,
+    /// Opening of the device's spool.
+    pub epoch: Epoch,
+    /// Records stored.
+    pub stored: u64,
+    /// Highest number stored: numbers are contiguous, so `last_seq - stored` are missing.
+    pub last_seq: u64,
+}
+
+impl SqliteStore {
+    /// Opens or creates the store in a file.
+    pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        Self::with(Connection::open(path)?, options)
+    }
+
+    /// A store that lives as long as the value: for tests and examples.
+    pub fn in_memory(options: SqliteOptions) -> Result<Self, StoreError> {
+        Self::with(Connection::open_in_memory()?, options)
+    }
+
+    fn with(mut connection: Connection, options: SqliteOptions) -> Result<Self, StoreError> {
+        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if found > VERSION {
+            return Err(StoreError::Version {
+                found,
+                known: VERSION,
+            });
+        }
+        connection.execute_batch(
+            "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+             PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=67108864;
+             PRAGMA cache_size=-16384; PRAGMA busy_timeout=5000; PRAGMA trusted_schema=OFF;",
+        )?;
+        connection.set_prepared_statement_cache_capacity(256);
+        let catalogue = catalogue::load(&mut connection, VERSION)?;
+        Ok(Self {
+            inner: Mutex::new(Inner {
+                connection,
+                catalogue,
+                writers: HashMap::new(),
+                meta: write::Meta::new()?,
+                limits: options.limits,
+            }),
+        })
+    }
+
+    /// A panic inside the lock leaves the database consistent: a transaction that was not
+    /// committed is rolled back.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every change of a table so far, oldest first.
+    pub fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
+        catalogue::migrations(&self.lock().connection)
+    }
+
+    /// Names of the columns that hold fields of a stream, in the order they came.
+    pub fn columns(&self, stream: &StreamName) -> Vec<String> {
+        let inner = self.lock();
+        let table = inner.catalogue.tables.get(stream);
+        table.map_or_else(Vec::new, |t| {
+            t.fields.columns().iter().map(|c| c.name.clone()).collect()
+        })
+    }
+
+    /// What is there, per device, stream and epoch.
+    pub fn presence(&self) -> Result<Vec<Presence>, StoreError> {
+        let inner = self.lock();
+        read::presence(&inner.connection, &inner.catalogue)
+    }
+}
+
+impl Store for SqliteStore {
+    async fn write(&self, deliveries: &[Delivery<'_>]) -> Result<Vec<Outcome>, StoreError> {
+        self.lock().write(deliveries)
+    }
+
+    async fn read(
+        &self,
+        stream: &StreamName,
+        selection: &Selection,
+        reader: &Schema,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        let inner = self.lock();
+        read::read(&inner, stream, selection, reader)
+    }
+}
+
+impl Registry for SqliteStore {
+    type Error = StoreError;
+
+    async fn register(
+        &self,
+        subject: &StreamName,
+        schema: &Schema,
+    ) -> Result<Registered, StoreError> {
+        let mut inner = self.lock();
+        let known = inner.catalogue.entries(subject);
+        let answer = decide(known, schema);
+        let fingerprint = schema.fingerprint();
+        match &answer {
+            Registered::Known { .. } => {}
+            Registered::New { version } => {
+                inner.put_schema(subject, schema, *version, None)?;
+            }
+            Registered::Revision { version } => {
+                inner.put_schema(subject, schema, *version, None)?;
+            }
+            // A text that collides with a known meaning is not kept beside it: whoever sent it is
+            // told, and its (device, epoch, stream) is set aside by the caller.
+            Registered::Quarantined(Quarantine::OtherMeaning { .. }) => {}
+            Registered::Quarantined(reason) => {
+                if !known.iter().any(|e| e.schema.fingerprint() == fingerprint) {
+                    let version = known.last().map_or(1, |e| e.version + 1);
+                    let reason = reason.clone();
+                    inner.put_schema(subject, schema, version, Some(reason))?;
+                }
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn lookup(
+        &self,
+        subject: &StreamName,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<Entry>, StoreError> {
+        let inner = self.lock();
+        Ok(inner.catalogue.entry(subject, fingerprint).cloned())
+    }
+
+    async fn versions(&self, subject: &StreamName) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.lock().catalogue.entries(subject).to_vec())
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database {
+            reason: error.to_string(),
+        }
+    }
+}
+
+fn damaged(what: impl Into<String>) -> StoreError {
+    StoreError::Catalogue {
+        reason: what.into(),
+    }
+}
