@@ -13,7 +13,7 @@ use crate::evolve::EvolveError;
 
 /// A place for batches.
 ///
-/// Every store passes [`contract`](crate::contract).
+/// Every store passes the suite in `contract` (feature `test-util`).
 pub trait Store {
     /// Writes batches with what is known about them, in one group.
     ///
