@@ -1,0 +1,33 @@
+//! Measurements that print a table.
+
+use clap::ValueEnum;
+
+use crate::Failure;
+use crate::run::{cargo, run};
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum What {
+    /// The main job: records per second and processor time per record, stage by stage.
+    Fleet,
+    /// The spool and the embedded log beside the bare disk.
+    Transport,
+}
+
+pub(crate) fn bench(what: What) -> Result<(), Failure> {
+    match what {
+        What::Fleet => run(
+            "the bench of the main job",
+            &mut cargo(&["run", "--release", "--locked", "-p", "fleet", "--", "bench"]),
+        ),
+        What::Transport => run(
+            "the bench of transport",
+            &mut cargo(&[
+                "bench",
+                "--locked",
+                "-p",
+                "telemetry-transport",
+                "--all-features",
+            ]),
+        ),
+    }
+}

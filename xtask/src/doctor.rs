@@ -1,0 +1,52 @@
+//! What this machine has.
+
+use crate::run::answers;
+use crate::{Failure, cache};
+
+pub(crate) fn doctor() -> Result<(), Failure> {
+    let mut missing = 0;
+    let mut line = |name: &str, found: Option<String>, needed: bool, hint: &str| {
+        let (mark, text) = match (&found, needed) {
+            (Some(version), _) => ("ok  ", version.as_str()),
+            (None, true) => ("MISS", hint),
+            (None, false) => ("--  ", hint),
+        };
+        println!("{mark} {name:14} {text}");
+        missing += usize::from(found.is_none() && needed);
+    };
+    line(
+        "rustc",
+        answers("rustc", "--version"),
+        true,
+        "install Rust 1.95 or newer",
+    );
+    line(
+        "C compiler",
+        answers("cc", "--version"),
+        true,
+        "install gcc or clang: SQLite is built",
+    );
+    line(
+        "cargo-nextest",
+        answers("cargo-nextest", "--version"),
+        true,
+        "run `cargo xtask setup`",
+    );
+    line(
+        "cargo-deny",
+        answers("cargo-deny", "--version"),
+        true,
+        "run `cargo xtask setup`",
+    );
+    line(
+        "espeak-ng",
+        answers("espeak-ng", "--version"),
+        false,
+        "not there: cues are shown as text, marked not spoken",
+    );
+    println!("     cache          {}", cache().display());
+    if missing > 0 {
+        return Err(Failure::Said(format!("{missing} missing: see MISS above")));
+    }
+    Ok(())
+}

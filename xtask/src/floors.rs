@@ -1,0 +1,90 @@
+//! The floors of the house: a layer depends on `telemetry-core` and on no sibling.
+
+use serde_json::Value;
+
+use crate::Failure;
+use crate::run::{cargo, output};
+
+/// The layers. Only examples wire them together.
+const LAYERS: &[&str] = &[
+    "xp-wayland-shim",
+    "telemetry-transport",
+    "telemetry-storage",
+    "telemetry-itil",
+    "telemetry-airpods",
+];
+
+/// What `telemetry-core` may use of the family: its own derive.
+const CORE: &[&str] = &["telemetry-core", "telemetry-core-derive"];
+
+pub(crate) fn check() -> Result<(), Failure> {
+    let text = output(
+        "cargo metadata",
+        &mut cargo(&["metadata", "--format-version=1", "--no-deps", "--locked"]),
+    )?;
+    let metadata: Value = serde_json::from_str(&text)
+        .map_err(|e| Failure::Said(format!("cargo metadata is no JSON: {e}")))?;
+    let wrong = broken(&metadata);
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Said(format!(
+        "the floors are broken:\n  {}\nA layer depends on telemetry-core alone; examples wire layers",
+        wrong.join("\n  ")
+    )))
+}
+
+/// Every edge between two packages of the family that should not be.
+fn broken(metadata: &Value) -> Vec<String> {
+    let packages = metadata["packages"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let name = |p: &Value| p["name"].as_str().unwrap_or_default().to_owned();
+    let family: Vec<String> = packages.iter().map(name).collect();
+    let mut out = Vec::new();
+    for package in packages {
+        let from = name(package);
+        let dependencies = package["dependencies"].as_array();
+        for dependency in dependencies.map_or(&[][..], Vec::as_slice) {
+            let to = name(dependency);
+            let is_own = from == to || !family.contains(&to);
+            let allowed = if CORE.contains(&from.as_str()) || LAYERS.contains(&from.as_str()) {
+                CORE.contains(&to.as_str())
+            } else {
+                true
+            };
+            if !is_own && !allowed {
+                out.push(format!("{from} depends on {to}"));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floors_hold() {
+        check().unwrap();
+    }
+
+    #[test]
+    fn a_sibling_is_noticed() {
+        let metadata = serde_json::json!({"packages": [
+            {"name": "telemetry-storage", "dependencies": [
+                {"name": "telemetry-core"}, {"name": "telemetry-itil"}, {"name": "bytes"}]},
+            {"name": "telemetry-itil", "dependencies": []},
+            {"name": "telemetry-core", "dependencies": [{"name": "telemetry-itil"}]},
+            {"name": "fleet", "dependencies": [{"name": "telemetry-itil"}]}
+        ]});
+        assert_eq!(
+            broken(&metadata),
+            [
+                "telemetry-storage depends on telemetry-itil",
+                "telemetry-core depends on telemetry-itil"
+            ]
+        );
+    }
+}

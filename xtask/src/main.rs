@@ -1,0 +1,110 @@
+//! The house's own commands: `cargo xtask --help`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to the person who gave it"
+)]
+
+mod bench;
+mod check;
+mod conform;
+mod doctor;
+mod floors;
+mod r#gen;
+mod no_std;
+mod run;
+mod setup;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sets up, checks, tests and measures the telemetry family.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what the tests need into the user's cache folder; does nothing when done.
+    Setup,
+    /// Format, lints, documentation, licences, floors, no_std proof, generated files.
+    Check,
+    /// Everything a change must not break, and a table of it at the end.
+    Test {
+        /// Leave out what takes minutes: the main job and its kill test.
+        #[arg(long, conflicts_with = "all")]
+        fast: bool,
+        /// Add the long ones.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Measure and print a table.
+    Bench {
+        /// What to measure.
+        #[arg(value_enum)]
+        what: bench::What,
+    },
+    /// Write the generated files anew: interface tables, error numbers.
+    Gen,
+    /// Run conformance cases from a folder or file and print cases, agreed, disagreed.
+    Conform {
+        #[command(subcommand)]
+        suite: conform::Suite,
+    },
+    /// Look at this machine: what is there, what is missing, what to do.
+    Doctor,
+}
+
+/// What went wrong, in a sentence that says what to do next.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{what} failed: see above")]
+    Command { what: String },
+    #[error("{what}: {error}")]
+    Io { what: String, error: std::io::Error },
+    #[error("{0}")]
+    Said(String),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().verb {
+        Verb::Setup => setup::setup(),
+        Verb::Check => setup::setup().and_then(|()| check::check()),
+        Verb::Test { fast, all } => setup::setup().and_then(|()| test::test(fast, all)),
+        Verb::Bench { what } => bench::bench(what),
+        Verb::Gen => setup::setup().and_then(|()| r#gen::generate()),
+        Verb::Conform { suite } => conform::conform(&suite),
+        Verb::Doctor => doctor::doctor(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the checkout.
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or(here.clone(), PathBuf::from)
+}
+
+/// Where tools and servers are kept between runs.
+fn cache() -> PathBuf {
+    let from = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    from("XP_TELEMETRY_CACHE").unwrap_or_else(|| {
+        from("XDG_CACHE_HOME")
+            .or_else(|| from("HOME").map(|home| home.join(".cache")))
+            .unwrap_or_else(std::env::temp_dir)
+            .join("xp-telemetry")
+    })
+}

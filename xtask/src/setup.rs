@@ -1,0 +1,38 @@
+//! Tools in the cache folder, built once from the crates' registry.
+
+use std::fs;
+
+use crate::run::{cargo, run};
+use crate::{Failure, cache};
+
+/// Name and version of each tool; a change of the version installs anew.
+const TOOLS: &[(&str, &str)] = &[("cargo-nextest", "0.9.151"), ("cargo-deny", "0.20.2")];
+
+pub(crate) fn setup() -> Result<(), Failure> {
+    let tools = cache().join("tools");
+    for (name, version) in TOOLS {
+        let stamp = tools.join(format!("{name}-{version}.stamp"));
+        if stamp.exists() {
+            continue;
+        }
+        println!("setup: building {name} {version} (once; some minutes)");
+        let tools_text = tools.display().to_string();
+        run(
+            &format!("installing {name}"),
+            cargo(&["install", "--locked", "--force", "--root", &tools_text])
+                .arg(format!("{name}@{version}"))
+                // The tools' own folder, so that the family's target stays its own.
+                .env("CARGO_TARGET_DIR", tools.join("target")),
+        )?;
+        fs::write(&stamp, "").map_err(|error| Failure::Io {
+            what: format!("writing {}", stamp.display()),
+            error,
+        })?;
+    }
+    let build = tools.join("target");
+    if build.exists() {
+        // Only the finished tools are kept.
+        let _ = fs::remove_dir_all(build);
+    }
+    Ok(())
+}
