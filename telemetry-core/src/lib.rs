@@ -83,12 +83,14 @@ mod schema;
 
 mod batch;
 mod envelope;
+mod log_store;
 mod registry;
 
 pub use batch::{Batch, BatchBuilder, BatchError, BatchReader};
 pub use envelope::{CONTENT_TYPE_AVRO, Envelope, EnvelopeError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use id::{BootId, DeviceId, Epoch, IdError, RecordId, Seq, StreamName};
+pub use log_store::{Appended, LogGroup, LogHead, LogStore};
 pub use plan::{DecodeError, FieldSink, Incompatibility, Plan, PlanError, Scalar, Source};
 pub use record::{AvroField, AvroRecord, stream_of};
 pub use registry::{Entry, Quarantine, Registered, Registry, decide};

@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fitparser::profile::MesgNum;
 use fitparser::de::{FitObject, FitStreamProcessor};
+use fitparser::profile::MesgNum;
 use fitparser::{ErrorKind, FitDataRecord, Value};
 
 /// Bytes kept in front of the parser. The longest FIT message has 255 fields of 255 bytes.
