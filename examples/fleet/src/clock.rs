@@ -1,0 +1,74 @@
+//! The run's one clock: virtual time, moved by the conductor in steps.
+
+use std::time::Duration;
+
+use telemetry_core::{Instant, Timestamp};
+
+/// A moment of the run: virtual wall time, and virtual monotonic time since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Now {
+    /// Virtual time since the start of the run.
+    pub since_start: Duration,
+    start: Timestamp,
+}
+
+impl Now {
+    /// The moment `since_start` after `start`.
+    pub const fn new(start: Timestamp, since_start: Duration) -> Self {
+        Self { since_start, start }
+    }
+
+    /// Start of the run.
+    pub const fn start(self) -> Timestamp {
+        self.start
+    }
+
+    /// Wall time: what goes into records.
+    pub fn wall(self) -> Timestamp {
+        self.start + self.since_start
+    }
+
+    /// Monotonic time: what deadlines are counted in.
+    pub fn instant(self) -> Instant {
+        Instant::from_nanos(0) + self.since_start
+    }
+
+    /// The moment a step later.
+    #[must_use]
+    pub fn after(self, step: Duration) -> Self {
+        Self {
+            since_start: self.since_start + step,
+            ..self
+        }
+    }
+}
+
+/// `1:02:03` or `2:03`.
+pub fn hms(d: Duration) -> String {
+    let s = d.as_secs();
+    if s >= 3600 {
+        format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    } else {
+        format!("{}:{:02}", s / 60, s % 60)
+    }
+}
+
+/// Real time, for latencies and processor shares only: nothing is decided by it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "latencies are measured on the real clock, here alone"
+    )]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// Real time since the start.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

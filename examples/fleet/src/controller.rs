@@ -1,0 +1,163 @@
+//! The incident controller: the pipeline's own pulse in, incidents out, all of it in a log.
+
+use std::path::Path;
+use std::time::Duration;
+
+use telemetry_core::Timestamp;
+use telemetry_itil::detect::{RangeBreak, RangeBreakConfig, Watch};
+use telemetry_itil::{
+    Cause, Config, ConfigError, EffectOutcome, FileLog, FileLogError, Impact, Incident, Input,
+    InputError, Itil, Output, ReplayError, Rule, RuleRef, Urgency,
+};
+
+use crate::clock::Now;
+
+/// Something the controller told people.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// When, on the run's clock.
+    pub at: Timestamp,
+    /// What, for people.
+    pub text: String,
+}
+
+/// Watches how far the stored rows are behind the clock, and runs the incidents of it.
+pub struct Controller {
+    itil: Itil,
+    log: FileLog,
+    lag: RangeBreak,
+    watch: Watch,
+    told: Vec<Told>,
+}
+
+/// Sent once, the controller cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// The log's file.
+    #[error("incident log: {0}")]
+    Log(#[from] FileLogError),
+    /// The log's content.
+    #[error("incident log: {0}")]
+    Replay(#[from] ReplayError),
+    /// The rules.
+    #[error("incident rules: {0}")]
+    Config(#[from] ConfigError),
+    /// The machine refused an input.
+    #[error("incident machine: {0}")]
+    Input(#[from] InputError),
+    /// Another writer took the log over.
+    #[error("another process writes this incident log: one run at a time in a folder")]
+    NotLeading,
+}
+
+fn rule() -> Rule {
+    Rule {
+        rule: RuleRef {
+            id: "ingest-lag".to_owned(),
+            version: 1,
+        },
+        service: "telemetry-ingest".to_owned(),
+        signature: "stored rows fall behind the clock".to_owned(),
+        threshold: 1.0,
+        lasts: Duration::from_secs(3),
+        clear: Duration::from_secs(10),
+        impact: Impact::High,
+        urgency: Urgency::Medium,
+    }
+}
+
+impl Controller {
+    /// Opens the log and goes on where it ends.
+    pub fn open(path: &Path, writer: u128) -> Result<Self, ControllerError> {
+        let rule = rule();
+        let config = Config {
+            rules: vec![rule.clone()],
+            ..Config::default()
+        };
+        let mut log = FileLog::open(path)?;
+        let mut itil = Itil::new(config)?;
+        let mut next = 1;
+        let mut last = Timestamp::from_micros(0);
+        loop {
+            let groups = log.read_now(next, 1_000)?;
+            let Some(group) = groups.last() else { break };
+            next = group.seq + 1;
+            for group in &groups {
+                itil.replay_group(group)?;
+            }
+        }
+        for incident in itil.incidents() {
+            last = last.max(incident.created_at);
+        }
+        itil.take_over(last, writer);
+        let mut controller = Self {
+            itil,
+            log,
+            lag: RangeBreak::new(RangeBreakConfig::default()),
+            watch: Watch::new(rule, "pipeline"),
+            told: Vec::new(),
+        };
+        controller.drain(last)?;
+        Ok(controller)
+    }
+
+    /// Takes the lag of this moment: the age of the newest stored row.
+    pub fn turn(&mut self, now: Now, lag: Duration) -> Result<(), ControllerError> {
+        let at = now.wall();
+        let cause = Cause {
+            record: format!("lag@{}", at.as_micros()),
+            detector: "range-break".to_owned(),
+        };
+        let score = self.lag.update(lag.as_secs_f64());
+        if let Some(event) = self.watch.update(at, score, cause) {
+            self.itil.handle_input(at, Input::Event(event))?;
+            self.drain(at)?;
+        }
+        while self.itil.poll_timeout().is_some_and(|due| due <= at) {
+            self.itil.handle_input(at, Input::Tick)?;
+            self.drain(at)?;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, at: Timestamp) -> Result<(), ControllerError> {
+        while let Some(output) = self.itil.poll_output() {
+            let answer = match output {
+                Output::Append(group) => {
+                    let seq = group.seq;
+                    match self.log.append_now(&group)? {
+                        telemetry_core::Appended::Won => Input::LogWon { seq },
+                        telemetry_core::Appended::Lost { .. } => {
+                            return Err(ControllerError::NotLeading);
+                        }
+                    }
+                }
+                Output::Effect(effect) => {
+                    self.told.push(Told {
+                        at,
+                        text: format!(
+                            "{} {:?} {}: {:?}",
+                            effect.incident, effect.priority, effect.signature, effect.notice
+                        ),
+                    });
+                    Input::EffectEnded {
+                        id: effect.id,
+                        outcome: EffectOutcome::Delivered,
+                    }
+                }
+            };
+            self.itil.handle_input(at, answer)?;
+        }
+        Ok(())
+    }
+
+    /// Every incident, oldest first.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.itil.incidents()
+    }
+
+    /// What was told since the program started.
+    pub fn told(&self) -> &[Told] {
+        &self.told
+    }
+}

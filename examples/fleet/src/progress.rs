@@ -1,0 +1,127 @@
+//! Progress: a bar per stage on a terminal, lines elsewhere.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::clock::hms;
+
+/// How far each stage is, in samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stages {
+    /// Read from the files.
+    pub read: u64,
+    /// Durable in the spools.
+    pub durable: u64,
+    /// Confirmed by the log.
+    pub published: u64,
+    /// Stored as rows.
+    pub stored: u64,
+}
+
+/// What the run is going through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing special.
+    Steady,
+    /// Firmware 2 is being rolled out.
+    Rollout,
+    /// The link to the log is down.
+    Outage,
+}
+
+impl Phase {
+    /// One word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::Rollout => "rollout",
+            Self::Outage => "outage",
+        }
+    }
+}
+
+/// Shows progress on standard error.
+pub enum Progress {
+    /// Bars that move.
+    Bars([ProgressBar; 4]),
+    /// A line each time another `every` samples are stored, or the phase changes.
+    Lines {
+        /// Samples in all.
+        total: u64,
+        /// Samples between lines.
+        every: u64,
+        /// Stored samples and phase at the last line.
+        last: Option<(u64, Phase)>,
+    },
+}
+
+impl Progress {
+    /// For `total` samples; lines come `lines` times, or bars move.
+    pub fn new(total: u64, lines: u64) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self::Lines {
+                total,
+                every: (total / lines.max(1)).max(1),
+                last: None,
+            };
+        }
+        let all = MultiProgress::new();
+        let style = ProgressStyle::with_template("{prefix:>9} {bar:40} {pos:>7}/{len} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self::Bars(["read", "durable", "published", "stored"].map(|name| {
+            let bar = all.add(ProgressBar::new(total));
+            bar.set_style(style.clone());
+            bar.set_prefix(name);
+            bar
+        }))
+    }
+
+    /// Shows the state at `since_start`.
+    pub fn show(&mut self, stages: Stages, phase: Phase, since_start: Duration) {
+        match self {
+            Self::Bars([read, durable, published, stored]) => {
+                read.set_position(stages.read);
+                durable.set_position(stages.durable);
+                published.set_position(stages.published);
+                stored.set_position(stages.stored);
+                stored.set_message(format!("{} {}", hms(since_start), phase.as_str()));
+            }
+            Self::Lines { total, every, last } => {
+                let due = last.is_none_or(|(stored, before)| {
+                    stages.stored >= stored + *every || before != phase
+                });
+                if due {
+                    *last = Some((stages.stored, phase));
+                    line(stages, phase, since_start, *total);
+                }
+            }
+        }
+    }
+
+    /// Shows the end.
+    pub fn finish(&mut self, stages: Stages, since_start: Duration) {
+        match self {
+            Self::Bars(bars) => {
+                for bar in bars {
+                    bar.finish();
+                }
+            }
+            Self::Lines { total, .. } => line(stages, Phase::Steady, since_start, *total),
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "progress is for whoever started the run")]
+fn line(stages: Stages, phase: Phase, since_start: Duration, total: u64) {
+    eprintln!(
+        "{} {}: read {} durable {} published {} stored {} of {total}",
+        hms(since_start),
+        phase.as_str(),
+        stages.read,
+        stages.durable,
+        stages.published,
+        stages.stored
+    );
+}
