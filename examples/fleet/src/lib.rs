@@ -1,2 +1,8 @@
 //! x
 pub mod activity;
+pub mod clock;
+pub mod controller;
+pub mod firmware;
+pub mod progress;
+pub mod screen;
+pub mod speech;

@@ -113,7 +113,10 @@ impl Progress {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "progress is for whoever started the run")]
+#[expect(
+    clippy::print_stderr,
+    reason = "progress is for whoever started the run"
+)]
 fn line(stages: Stages, phase: Phase, since_start: Duration, total: u64) {
     eprintln!(
         "{} {}: read {} durable {} published {} stored {} of {total}",

@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use telemetry_core::{Appended, LogGroup, LogHead, LogStore};
-use telemetry_itil::{FileLog, FileLogError, chain};
+use telemetry_itil::{FileLog, FileLogError, Input, Itil, Notice, Output, State, chain};
+
+use crate::rig::{assign, at, command, config, exception, resolve};
 
 /// A log of groups with entries that a line format could trip over.
 fn groups() -> Vec<LogGroup> {
@@ -169,4 +171,64 @@ fn serves_as_a_log_store() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = FileLog::open(dir.path().join("itil.log")).unwrap();
     assert_eq!(fill(&mut log).unwrap(), groups().last().map(LogHead::from));
+}
+
+/// The machine on a file, killed after every output: each life replays and goes on, every decision
+/// is kept, and each notice comes out at least once.
+#[test]
+fn a_machine_killed_anywhere_goes_on() {
+    let script = [
+        exception(1, "a"),
+        command(1, assign()),
+        exception(3, "b"),
+        command(1, resolve()),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("itil.log");
+    let mut told = Vec::new();
+    let mut given = 0;
+    for life in 1u32..=40 {
+        let mut log = FileLog::open(&path).unwrap();
+        let groups = log.read_now(1, usize::MAX).unwrap();
+        let mut itil = Itil::replay(config(), &groups).unwrap();
+        itil.take_over(at(10), u128::from(life));
+        // Every life may do a little more than the one before, then it is killed.
+        for _ in 0..life / 4 + 1 {
+            let Some(output) = itil.poll_output() else {
+                let Some(input) = script.get(given) else {
+                    break;
+                };
+                itil.handle_input(at(10), input.clone()).unwrap();
+                continue;
+            };
+            match output {
+                Output::Append(group) => {
+                    let decides = !group.entries.iter().all(|e| {
+                        let text = String::from_utf8_lossy(e);
+                        text.contains("took-over") || text.contains("effect-ended")
+                    });
+                    assert_eq!(log.append_now(&group).unwrap(), Appended::Won);
+                    given += usize::from(decides);
+                    let seq = group.seq;
+                    itil.handle_input(at(10), Input::LogWon { seq }).unwrap();
+                }
+                Output::Effect(effect) => {
+                    told.push(effect.notice);
+                    let outcome = telemetry_itil::EffectOutcome::Delivered;
+                    let id = effect.id;
+                    itil.handle_input(at(10), Input::EffectEnded { id, outcome })
+                        .unwrap();
+                }
+            }
+        }
+    }
+    assert_eq!(given, script.len());
+    let mut log = FileLog::open(&path).unwrap();
+    let itil = Itil::replay(config(), &log.read_now(1, usize::MAX).unwrap()).unwrap();
+    let incident = itil.incidents().next().unwrap();
+    assert_eq!((incident.state, incident.events), (State::Resolved, 2));
+    assert_eq!(itil.outbox().count(), 0);
+    told.dedup();
+    let joined = Notice::Joined { ci: "b".into() };
+    assert_eq!(told, [Notice::Opened, joined, Notice::Resolved]);
 }
