@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::single_object::{HEADER_LEN, HeaderError};
 use crate::wire::{self, Reader, VARINT_LEN_MAX, WireError};
-use crate::{DecodeError, Envelope, FieldSink, Fingerprint, Plan, single_object};
+use crate::{AvroRecord, DecodeError, Envelope, FieldSink, Fingerprint, Plan, single_object};
 
 /// A batch on its way: what is known about it, and its bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +131,16 @@ impl<'a> BatchReader<'a> {
         plan.decode(&mut self.input, sink)?;
         self.left -= 1;
         Ok(true)
+    }
+
+    /// The next record as a struct; `None` if there is none. The plan's reader is `R`'s schema.
+    pub fn record<R: AvroRecord>(&mut self, plan: &'a Plan) -> Result<Option<R>, BatchError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let record = R::decode(plan, &mut self.input)?;
+        self.left -= 1;
+        Ok(Some(record))
     }
 
     /// Checks that every record was read and the array ends here.

@@ -1,6 +1,7 @@
 //! x
 pub mod activity;
 pub mod clock;
+pub mod coach;
 pub mod controller;
 pub mod firmware;
 pub mod progress;
