@@ -132,6 +132,9 @@ pub struct DisplayError {
 }
 
 impl DisplayError {
+    /// The error with its stable number.
+    pub const CODES: &'static [(&'static str, u16)] = &[("DisplayError", 2060)];
+
     /// The stable number of this error.
     pub const fn code(&self) -> u16 {
         2060

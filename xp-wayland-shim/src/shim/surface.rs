@@ -299,6 +299,16 @@ impl Client {
         self.note_surface(cx, id, SurfaceChange::Mapped);
     }
 
+    /// Forgets the picture of a surface, shown or yet to come.
+    pub(super) fn drop_picture(&mut self, cx: &mut Context, id: u32) -> Outcome {
+        let surface = self.get_surface(id)?;
+        surface.pending.attach = None;
+        let buffer = surface.buffer.take();
+        self.release(buffer);
+        self.sweep_pools(cx);
+        Ok(())
+    }
+
     /// Takes a surface off the screen, if it is there.
     pub(super) fn unmap(&mut self, cx: &mut Context, id: u32) {
         let key = self.key(id);

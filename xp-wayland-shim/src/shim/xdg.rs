@@ -214,6 +214,7 @@ impl Client {
         match opcode {
             r::DESTROY => {
                 self.unmap(cx, surface);
+                self.drop_picture(cx, surface)?;
                 self.role_destroyed(surface)?;
             }
             r::SET_TITLE => self.xdg_mut(surface)?.title = Title::new(args.text(0)),

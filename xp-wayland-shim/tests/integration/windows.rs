@@ -3,11 +3,11 @@
 use core::time::Duration;
 
 use xp_wayland_shim::{
-    ClientId, Fixed, Handle, HookEvent, Input, Limits, PointerEvent, Role, SurfaceChange,
-    TouchEvent,
+    ClientError, ClientId, Fixed, Handle, HookEvent, Input, Limits, Output, PointerEvent, Role,
+    SurfaceChange, TouchEvent,
 };
 
-use crate::client::{A, Bench, CLIENT, MODE, global};
+use crate::client::{A, Bench, CLIENT, DISPLAY, MODE, global};
 
 const COMPOSITOR: u32 = 3;
 const SHM: u32 = 4;
@@ -273,6 +273,64 @@ fn presentation_feedback_tells_the_time() {
     assert_eq!(events[0], (12, 2, vec![]), "superseded, so discarded");
     let presented = events.iter().find(|e| (e.0, e.1) == (13, 1)).unwrap();
     assert_eq!(presented.2, [0, 1, 0, 16_666_666, 0, 1, 0]);
+}
+
+#[test]
+fn a_window_can_be_made_again_on_the_same_surface() {
+    let mut bench = Bench::new(Limits::default());
+    configured(CLIENT, &mut bench);
+    drawn(CLIENT, &mut bench, POOL_HANDLE, 0xaa_0000);
+    bench.compose();
+    bench.events();
+    bench.send(TOPLEVEL, 0, &[]);
+    assert_eq!(bench.events()[0], (BUFFER, 0, vec![]), "released");
+    bench.now = bench.now + Duration::from_secs(1);
+    assert!(bench.compose());
+    assert_eq!(bench.display.pixel(0, 0), Some(0));
+
+    bench.send(XDG_SURFACE, 1, &[A::W(TOPLEVEL)]);
+    bench.send(SURFACE, 6, &[]);
+    let configure = bench.events().pop().unwrap();
+    bench.send(XDG_SURFACE, 4, &[A::W(configure.2[0])]);
+    attach(CLIENT, &mut bench);
+    bench.now = bench.now + Duration::from_secs(1);
+    assert!(bench.compose());
+    assert_eq!(bench.display.pixel(0, 0), Some(0xaa_0000));
+}
+
+#[test]
+fn a_message_waits_for_its_file_descriptor() {
+    let mut bench = Bench::new(Limits::default());
+    bound(CLIENT, &mut bench);
+    bench.memory.0.insert(POOL_HANDLE, vec![0; SIZE as usize]);
+    bench.send(SHM, 0, &[A::W(POOL), A::W(SIZE)]);
+    bench.send(DISPLAY, 0, &[A::W(BUFFER)]);
+    assert_eq!(bench.events(), [], "what follows waits as well");
+    bench.feed(CLIENT, &[], &[POOL_HANDLE]);
+    assert_eq!(bench.events().len(), 2, "done and delete_id of the sync");
+    bench.compose();
+    assert_eq!(bench.error(), None);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_disconnected() {
+    let mut bench = Bench::new(Limits {
+        transmit_bytes_max: 1000,
+        ..Limits::default()
+    });
+    let sync = crate::client::message(DISPLAY, 0, &[A::W(COMPOSITOR)]).repeat(100);
+    bench.feed(CLIENT, &sync, &[]);
+    let outputs = bench.outputs();
+    assert!(
+        matches!(
+            &outputs[..],
+            [Output::Disconnect {
+                error: ClientError::NotReading { max: 1000, .. },
+                ..
+            }]
+        ),
+        "{outputs:?}"
+    );
 }
 
 #[test]
