@@ -68,7 +68,8 @@ pub fn run(stream: UnixStream, mut feed: impl Feed, options: Options) -> Result<
         }
         wait(&mut queue, &feed, ask, !writable)?;
     }
-    ui.close(&mut queue, &mut state)?;
+    // All is durable, so a compositor that goes now takes nothing with it.
+    let _ = ui.close(&mut queue, &mut state);
     Ok(Summary {
         resumed: ui.first,
         durable: state.durable,
@@ -229,7 +230,8 @@ impl Ui {
         self.ended && state.durable >= self.last
     }
 
-    fn close(&self, queue: &mut EventQueue<State>, state: &mut State) -> Result<(), UiError> {
+    /// Closes the source, then the window.
+    fn close(&self, queue: &mut EventQueue<State>, state: &mut State) -> Result<(), DispatchError> {
         self.source.destroy();
         self.manager.destroy();
         queue.roundtrip(state)?;

@@ -10,6 +10,10 @@ pub const WIDTH: usize = 480;
 /// Height of the screen in pixels.
 pub const HEIGHT: usize = 272;
 
+/// Widest title in pixels: the rest of the header tells what is saved.
+const TITLE_MAX: f32 = 270.0;
+const TITLE_SIZE: u16 = 20;
+
 /// What is shown for an absent reading.
 const ABSENT: &str = "–";
 
@@ -79,12 +83,19 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// A screen without readings, not drawn yet.
+    /// A screen without readings, not drawn yet. A long title is cut.
     pub fn new(title: &str) -> Self {
+        let mut fonts = Fonts::new();
+        let (mut title, mut end) = (title.to_owned(), title.len());
+        while fonts.width(&title, Weight::Medium, TITLE_SIZE) > TITLE_MAX {
+            end = title.floor_char_boundary(end.saturating_sub(1));
+            title.truncate(end);
+            title.push('…');
+        }
         Self {
             canvas: Canvas::new(WIDTH, HEIGHT, BACKGROUND),
-            fonts: Fonts::new(),
-            title: title.into(),
+            fonts,
+            title,
             reading: Reading::default(),
             samples: 0,
             sent: 0,
@@ -183,7 +194,7 @@ impl Screen {
     }
 
     fn header(&mut self, text: &str) {
-        let title = Self::style(Weight::Medium, 20, BRIGHT, Align::Left);
+        let title = Self::style(Weight::Medium, TITLE_SIZE, BRIGHT, Align::Left);
         self.canvas
             .text(&mut self.fonts, (12, 22), &self.title, title);
         let saved = Self::style(Weight::Regular, 16, QUIET, Align::Right);
@@ -322,6 +333,13 @@ mod tests {
         let heart_time_chart = 1 << 1 | 1 << 4 | 1 << 6;
         assert_eq!(changed, heart_time_chart);
         assert_eq!(areas(changed).count(), 3);
+    }
+
+    #[test]
+    fn a_long_title_is_cut() {
+        let screen = Screen::new(&"Übung ".repeat(30));
+        assert!(screen.title.ends_with('…') && screen.title.len() > 20);
+        assert_eq!(Screen::new("Ride").title, "Ride");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use telemetry_core::Instant;
 use wayland_client::globals::{GlobalListContents, registry_queue_init};
 use wayland_client::protocol::{
-    wl_buffer, wl_callback, wl_compositor, wl_registry, wl_shm, wl_shm_pool, wl_surface,
+    wl_buffer, wl_callback, wl_compositor, wl_keyboard, wl_registry, wl_seat, wl_shm, wl_shm_pool,
+    wl_surface,
 };
 use wayland_client::{Connection, Dispatch, DispatchError, EventQueue, QueueHandle, delegate_noop};
 use wayland_protocols::xdg::shell::client::{xdg_surface, xdg_toplevel, xdg_wm_base};
@@ -29,6 +30,7 @@ static TURN: Mutex<()> = Mutex::new(());
 struct State {
     configured: bool,
     frames: u32,
+    keymap: Option<(OwnedFd, u32)>,
 }
 
 impl Dispatch<wl_registry::WlRegistry, GlobalListContents> for State {
@@ -72,6 +74,22 @@ impl Dispatch<wl_callback::WlCallback, ()> for State {
     }
 }
 
+impl Dispatch<wl_keyboard::WlKeyboard, ()> for State {
+    fn event(
+        state: &mut Self,
+        _: &wl_keyboard::WlKeyboard,
+        event: wl_keyboard::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let wl_keyboard::Event::Keymap { fd, size, .. } = event {
+            state.keymap = Some((fd, size));
+        }
+    }
+}
+
+delegate_noop!(State: ignore wl_seat::WlSeat);
 delegate_noop!(State: wl_compositor::WlCompositor);
 delegate_noop!(State: ignore wl_shm::WlShm);
 delegate_noop!(State: wl_shm_pool::WlShmPool);
@@ -244,6 +262,37 @@ fn a_truncated_file_is_an_error_for_its_client_only() {
     result.unwrap();
     assert_eq!(host.display().pixel(5, 5), Some(0x00_00ff));
     drop(host);
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn a_keymap_travels_to_the_client() {
+    const TEXT: &[u8] = b"xkb_keymap { };\0";
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = files();
+    let (mut host, mut now) = (host(), Instant::default());
+    let file = memfd_create("window-keymap", MemfdFlags::CLOEXEC).unwrap();
+    rustix::io::pwrite(&file, TEXT, 0).unwrap();
+    host.set_keymap(now, file, TEXT.len() as u32).unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    host.add_client(now, ours).unwrap();
+    let client = std::thread::spawn(move || {
+        let connection = Connection::from_socket(theirs).unwrap();
+        let (globals, mut queue) = registry_queue_init::<State>(&connection).unwrap();
+        let seat: wl_seat::WlSeat = globals.bind(&queue.handle(), 1..=7, ()).unwrap();
+        // More file descriptors than one message carries.
+        for _ in 0..60 {
+            seat.get_keyboard(&queue.handle(), ());
+        }
+        let mut state = State::default();
+        queue.roundtrip(&mut state).map(|_| state.keymap)
+    });
+    let (result, _) = serve(&mut host, &mut now, client);
+    let (file, size) = result.unwrap().unwrap();
+    let mut text = vec![0; size as usize];
+    assert_eq!(rustix::io::pread(&file, &mut text, 0), Ok(TEXT.len()));
+    assert_eq!(text, TEXT);
+    drop((file, host));
     assert_eq!(files(), before);
 }
 

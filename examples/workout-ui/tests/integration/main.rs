@@ -256,6 +256,7 @@ fn a_feed_on_another_clock_wakes_the_screen() {
     });
     assert_eq!(seen.result.unwrap().sent, 1000);
     assert!(seen.records.iter().all(|r| r.1.len() == 4000));
+    write_png("absent.png", &seen.picture);
     // Absent readings leave a dash in a quiet colour, no number.
     assert_eq!(ink(&seen.picture, [20, 60, 120, 60]), 0);
     assert!(ink(&seen.picture, [100, 134, 130, 40]) > 80);
