@@ -25,6 +25,11 @@ use crate::{Feed, Next, Options, Sample, Summary, UiError};
 const RECORD_BYTES_MAX: usize = 4000;
 /// Bytes of schema text in one message.
 const SCHEMA_CHUNK: usize = 4000;
+/// Bytes that the connection keeps until they are flushed; more is an error while the socket is
+/// full.
+const UNSENT_BYTES_MAX: usize = 4096;
+/// Bytes of a record's message besides the record: header, serial, length, padding.
+const RECORD_FRAME: usize = 8 + 8 + 4 + 3;
 /// Samples taken before the socket is looked at again: frames and pings must not starve.
 const SAMPLES_PER_TURN: usize = 64;
 
@@ -55,11 +60,14 @@ pub fn run(stream: UnixStream, mut feed: impl Feed, options: Options) -> Result<
     let mut ui = Ui::new(&globals, &queue, &mut state, &feed, &options)?;
     loop {
         queue.dispatch_pending(&mut state)?;
-        // One message always fits an empty buffer, so nothing more is said while it is not.
+        // Nothing is said while the socket is full: the connection has little room of its own.
         let mut writable = flush(&connection)?;
         let (mut ask, mut settled) = (Ask::No, false);
         if writable {
             ask = ui.take_samples(&mut state, &mut feed, &connection)?;
+            writable = flush(&connection)?;
+        }
+        if writable {
             settled = ui.draw(&mut state, &queue.handle())?;
             writable = flush(&connection)?;
         }
@@ -149,7 +157,7 @@ impl Ui {
         })
     }
 
-    /// Sends what the feed has and the credit allows.
+    /// Sends what the feed has and the credit allows. All was flushed before.
     fn take_samples(
         &mut self,
         state: &mut State,
@@ -162,6 +170,7 @@ impl Ui {
         if self.last < resumed {
             (self.first, self.last) = (resumed, resumed);
         }
+        let mut unsent = 0;
         for _ in 0..SAMPLES_PER_TURN {
             let sample = match self.held.take() {
                 Some(sample) => sample,
@@ -183,7 +192,11 @@ impl Ui {
                     len,
                 });
             }
-            if state.credit == 0 || !flush(connection)? {
+            if unsent + len + RECORD_FRAME > UNSENT_BYTES_MAX && flush(connection)? {
+                unsent = 0;
+            }
+            unsent += len + RECORD_FRAME;
+            if state.credit == 0 || unsent > UNSENT_BYTES_MAX {
                 self.held = Some(sample);
                 return Ok(Ask::No);
             }
