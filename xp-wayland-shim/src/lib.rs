@@ -51,7 +51,8 @@
 //! # Globals
 //! `wl_compositor` 6, `wl_shm` 2, `wl_output` 4, `wl_seat` 7, `xdg_wm_base` 5,
 //! `wp_presentation` 1, `xp_telemetry_manager_v1` 1. Popups are dismissed at once, pictures are
-//! shown as they are whatever their transform, and there are no subsurfaces.
+//! shown as they are whatever their transform, keyboard modifiers are not tracked, and there are
+//! no subsurfaces.
 //!
 //! # Not here
 //! What is in a record (`telemetry-core`), where it is kept (`telemetry-transport`), the workout

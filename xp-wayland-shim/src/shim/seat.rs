@@ -257,10 +257,8 @@ impl Shim {
                 Arg::Array(&keys),
             ];
             client.broadcast(Kind::Keyboard, wl_keyboard::event::ENTER, &enter);
-            let modifiers = [Arg::Uint(cx.next_serial()); 1]
-                .into_iter()
-                .chain([Arg::Uint(0); 4])
-                .collect::<Vec<_>>();
+            let none = Arg::Uint(0);
+            let modifiers = [Arg::Uint(cx.next_serial()), none, none, none, none];
             client.broadcast(Kind::Keyboard, wl_keyboard::event::MODIFIERS, &modifiers);
         }
     }
