@@ -7,9 +7,9 @@ use telemetry_core::journal::{FrameHead, FrameKind, Scanner, Verdict, put_frame}
 use telemetry_core::wire::{Reader, put_bytes};
 
 use super::{EmbeddedLog, decode, encode_head};
+use crate::Storage;
 use crate::error::ConsumeError;
 use crate::segments::Position;
-use crate::Storage;
 
 /// A batch for a consumer.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +46,11 @@ pub struct Consumer<S> {
 }
 
 impl<S: Storage> Consumer<S> {
-    pub(super) fn new(log: EmbeddedLog<S>, name: &str, next: Position) -> Result<Self, ConsumeError> {
+    pub(super) fn new(
+        log: EmbeddedLog<S>,
+        name: &str,
+        next: Position,
+    ) -> Result<Self, ConsumeError> {
         let old = log.durable();
         let mut consumer = Self {
             log,
@@ -67,18 +71,20 @@ impl<S: Storage> Consumer<S> {
         loop {
             let from = self.next;
             let old = self.old;
-            self.next = state.log.read(from, &mut self.buffer, |position, next, frame| {
-                if frame.head.kind != FrameKind::Batch {
-                    return ControlFlow::Continue(());
-                }
-                found = decode(frame).map(|batch| Delivery {
-                    position,
-                    next,
-                    batch,
-                    redelivered: position < old,
-                });
-                ControlFlow::Break(())
-            })?;
+            self.next = state
+                .log
+                .read(from, &mut self.buffer, |position, next, frame| {
+                    if frame.head.kind != FrameKind::Batch {
+                        return ControlFlow::Continue(());
+                    }
+                    found = decode(frame).map(|batch| Delivery {
+                        position,
+                        next,
+                        batch,
+                        redelivered: position < old,
+                    });
+                    ControlFlow::Break(())
+                })?;
             if found.is_some() || self.next == from {
                 return Ok(found);
             }
@@ -89,7 +95,10 @@ impl<S: Storage> Consumer<S> {
     pub fn ack(&mut self, next: Position) -> Result<(), ConsumeError> {
         let mut guard = self.log.0.lock();
         let state = &mut *guard;
-        let cursor = state.cursors.get_mut(&self.name).ok_or(ConsumeError::Unsubscribed)?;
+        let cursor = state
+            .cursors
+            .get_mut(&self.name)
+            .ok_or(ConsumeError::Unsubscribed)?;
         if next > cursor.position() {
             cursor.store(&mut state.log.storage, next)?;
         }

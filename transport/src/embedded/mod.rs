@@ -78,7 +78,8 @@ impl<S: Storage> State<S> {
             self.log.roll()?;
             self.log.push(FrameKind::Header, (0, 0, 0), &[])?;
         }
-        self.log.push(FrameKind::Batch, (0, 0, 0), &[&self.head, &batch.body])
+        self.log
+            .push(FrameKind::Batch, (0, 0, 0), &[&self.head, &batch.body])
     }
 
     /// Frees the segments that every consumer has passed.
@@ -164,7 +165,11 @@ impl<S: Storage> EmbeddedLog<S> {
         let state = self.0.lock();
         let nothing_new = |s: &mut State<S>| s.log.durable() <= seen;
         // Both outcomes mean the same to the caller: look again.
-        drop(self.0.committed.wait_timeout_while(state, within, nothing_new));
+        drop(
+            self.0
+                .committed
+                .wait_timeout_while(state, within, nothing_new),
+        );
     }
 
     /// End of what is confirmed.

@@ -43,7 +43,10 @@ fn run(seed: u64) {
     let mut consumer = log.subscribe("etl").unwrap();
     for _ in 0..100 {
         let dead = match rng.below(16) {
-            0..6 => log.append(&batch(appended + 1)).map(|_| appended += 1).is_err(),
+            0..6 => log
+                .append(&batch(appended + 1))
+                .map(|_| appended += 1)
+                .is_err(),
             6..9 => log.commit().map(|_| confirmed = appended).is_err(),
             9..13 => match consumer.next() {
                 Ok(Some(d)) => {
@@ -87,7 +90,10 @@ fn run(seed: u64) {
             (appended, confirmed) = (kept, kept);
             let first = log.subscribe("etl").unwrap().next().unwrap();
             delivered = first.map_or(kept, |d| d.batch.envelope.first_seq.get() - 1);
-            assert!(delivered >= acked, "seed {seed}: acknowledged ones come again");
+            assert!(
+                delivered >= acked,
+                "seed {seed}: acknowledged ones come again"
+            );
         }
     }
 }
@@ -100,7 +106,9 @@ fn confirmed_batches_reach_every_consumer() {
 #[test]
 fn dead_letters_are_listed_and_replayed() {
     let dir = tempfile::tempdir().unwrap();
-    let log = EmbeddedLog::open(Directory::open(dir.path()).unwrap(), LIMITS).unwrap().0;
+    let log = EmbeddedLog::open(Directory::open(dir.path()).unwrap(), LIMITS)
+        .unwrap()
+        .0;
     assert!(Directory::open(dir.path()).is_err(), "one owner");
     let mut consumer = log.subscribe("etl").unwrap();
     log.append(&batch(1)).unwrap();
