@@ -67,6 +67,7 @@ mod cursor;
 mod embedded;
 mod error;
 mod segments;
+mod sender;
 mod spool;
 pub mod storage;
 
@@ -74,6 +75,7 @@ pub mod storage;
 pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog};
 pub use error::{AppendError, CommitError, ConsumeError, OpenError};
 pub use segments::{Limits, Position, Recovery};
+pub use sender::{Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
 pub use spool::{
     Committed, Opening, Origin, Receipt, SourceNo, Spool, SpooledBatch, Stats, StreamNo,
 };

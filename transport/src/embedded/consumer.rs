@@ -65,6 +65,10 @@ impl<S: Storage> Consumer<S> {
     }
 
     /// The next confirmed batch, or `None` until more is committed.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would end for good"
+    )]
     pub fn next(&mut self) -> Result<Option<Delivery>, ConsumeError> {
         let mut state = self.log.0.lock();
         let mut found = None;

@@ -101,15 +101,24 @@ pub struct Spool<S> {
     durable_serials: Vec<u64>,
 }
 
-/// Splits a record frame into origin and record.
-fn payload_of<'a>(frame: &Frame<'a>) -> Option<(Option<(u16, u64)>, &'a [u8])> {
+/// What a record frame holds.
+struct Payload<'a> {
+    /// Source and serial.
+    origin: Option<(u16, u64)>,
+    record: &'a [u8],
+}
+
+fn payload_of<'a>(frame: &Frame<'a>) -> Option<Payload<'a>> {
     if frame.head.flags & ORIGIN == 0 {
-        return Some((None, frame.payload));
+        return Some(Payload {
+            origin: None,
+            record: frame.payload,
+        });
     }
     let (origin, record) = frame.payload.split_first_chunk::<ORIGIN_LEN>()?;
     let [a, b, _, _, serial @ ..] = *origin;
-    let origin = (u16::from_le_bytes([a, b]), u64::from_le_bytes(serial));
-    Some((Some(origin), record))
+    let origin = Some((u16::from_le_bytes([a, b]), u64::from_le_bytes(serial)));
+    Some(Payload { origin, record })
 }
 
 impl<S: Storage> Spool<S> {
@@ -129,7 +138,7 @@ impl<S: Storage> Spool<S> {
                     }
                 }
                 (FrameKind::Record, Some(header)) => {
-                    if let Some((Some((source, serial)), _)) = payload_of(frame)
+                    if let Some((source, serial)) = payload_of(frame).and_then(|p| p.origin)
                         && let Some(source) = header.sources.get_mut(usize::from(source))
                     {
                         source.serial = serial;

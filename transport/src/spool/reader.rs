@@ -143,7 +143,7 @@ impl BatchReader {
                     FrameKind::Record if at >= cursor => {
                         let stream = frame.head.stream;
                         let record =
-                            payload_of(frame).and_then(|(_, p)| single_object::split(p).ok());
+                            payload_of(frame).and_then(|p| single_object::split(p.record).ok());
                         let Some((header, (schema, datum))) = header.as_ref().zip(record) else {
                             return ControlFlow::Continue(());
                         };

@@ -1,6 +1,9 @@
 //! Loss tests: nothing durable is lost, no name is given twice, whatever the disk forgets.
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod embedded_loss;
+#[cfg(unix)]
+mod kill;
 mod spool_loss;
 
 /// A small generator of numbers (SplitMix64), so that a seed names a run for ever.
