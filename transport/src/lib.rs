@@ -54,7 +54,7 @@
 //! ```
 //!
 //! # Start with
-//! [`Spool`], [`EmbeddedLog`], [`Directory`].
+//! [`Spool`], [`EmbeddedLog`], [`Directory`]; [`Sender`] where a link may break.
 //!
 //! # Not here
 //! Connections to brokers. What a schema means (`telemetry-core`).

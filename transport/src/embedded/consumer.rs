@@ -175,21 +175,26 @@ impl<S: Storage> Consumer<S> {
         let all = usize::try_from(len).unwrap_or(usize::MAX);
         state.log.storage.read(&file, 0, all, &mut bytes)?;
         let mut letters = Vec::new();
-        let mut scan = Scanner::new(&bytes, 1);
-        for mut frame in scan.by_ref() {
-            let mut input = Reader::new(frame.payload);
-            if let Ok(reason) = input.string() {
-                frame.payload = input.rest();
-                letters.extend(decode(&frame).map(|batch| DeadLetter {
-                    reason: reason.to_owned(),
-                    batch,
-                }));
+        let mut from = 0;
+        loop {
+            let mut scan = Scanner::from_offset(&bytes, 1, from);
+            for mut frame in scan.by_ref() {
+                let mut input = Reader::new(frame.payload);
+                if let Ok(reason) = input.bytes() {
+                    frame.payload = input.rest();
+                    letters.extend(decode(&frame).map(|batch| DeadLetter {
+                        reason: String::from_utf8_lossy(reason).into_owned(),
+                        batch,
+                    }));
+                }
             }
-        }
-        match scan.verdict() {
-            Verdict::Clean { end } | Verdict::Torn { at: end } => Ok((letters, end as u64)),
-            // New letters go behind the damage; what follows it is read no more.
-            Verdict::Corrupt { .. } => Ok((letters, len)),
+            match scan.verdict() {
+                Verdict::Clean { end } | Verdict::Torn { at: end } => {
+                    return Ok((letters, end as u64));
+                }
+                // Damage to one letter leaves the others readable.
+                Verdict::Corrupt { resume, .. } => from = resume,
+            }
         }
     }
 }
