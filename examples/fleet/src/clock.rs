@@ -72,3 +72,35 @@ impl Stopwatch {
         self.0.elapsed()
     }
 }
+
+/// Keeps virtual time from running faster than asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    speed: Option<f64>,
+    watch: Stopwatch,
+    passed: Duration,
+}
+
+impl Pace {
+    /// At most `speed` virtual seconds per real second; `None` for no limit.
+    pub fn new(speed: Option<f64>) -> Self {
+        Self {
+            speed,
+            watch: Stopwatch::start(),
+            passed: Duration::ZERO,
+        }
+    }
+
+    /// Waits until `step` more of virtual time may have passed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "virtual time is tied to real time here alone"
+    )]
+    pub fn wait(&mut self, step: Duration) {
+        self.passed += step;
+        if let Some(speed) = self.speed {
+            let due = self.passed.div_f64(speed.max(f64::MIN_POSITIVE));
+            std::thread::sleep(due.saturating_sub(self.watch.elapsed()));
+        }
+    }
+}

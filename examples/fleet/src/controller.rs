@@ -50,6 +50,9 @@ pub enum ControllerError {
     NotLeading,
 }
 
+/// The configuration item that shows the lag.
+const CI: &str = "pipeline";
+
 fn rule() -> Rule {
     Rule {
         rule: RuleRef {
@@ -68,7 +71,10 @@ fn rule() -> Rule {
 
 impl Controller {
     /// Opens the log and goes on where it ends.
-    pub fn open(path: &Path, writer: u128) -> Result<Self, ControllerError> {
+    ///
+    /// The detector's history is rebuilt from stored rows, which are a step apart in normal times:
+    /// `usual` is that lag.
+    pub fn open(path: &Path, writer: u128, usual: Duration) -> Result<Self, ControllerError> {
         let rule = rule();
         let config = Config {
             rules: vec![rule.clone()],
@@ -86,15 +92,24 @@ impl Controller {
                 itil.replay_group(group)?;
             }
         }
+        let mut watch = Watch::new(rule.clone(), CI);
         for incident in itil.incidents() {
             last = last.max(incident.created_at);
+            if incident.present.contains(CI) {
+                watch = Watch::raised(rule.clone(), CI, incident.occurred_at);
+            }
+        }
+        let detector = RangeBreakConfig::default();
+        let mut lag = RangeBreak::new(detector);
+        for _ in 0..detector.warm_up {
+            lag.update(usual.as_secs_f64());
         }
         itil.take_over(last, writer);
         let mut controller = Self {
             itil,
             log,
-            lag: RangeBreak::new(RangeBreakConfig::default()),
-            watch: Watch::new(rule, "pipeline"),
+            lag,
+            watch,
             told: Vec::new(),
         };
         controller.drain(last)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use telemetry_core::records::{Enrichment, SchemaAnnouncement};
+use telemetry_core::records::{ActivitySample, Enrichment, SchemaAnnouncement};
 use telemetry_core::{
     AvroRecord, Batch, BatchReader, DeviceId, Fingerprint, Plan, PlanError, Registered, Registry,
     Schema, SchemaError, StreamName, stream_of,
@@ -10,8 +10,8 @@ use telemetry_core::{
 use telemetry_storage::{Delivery as Write, Outcome, SqliteStore, Store, StoreError};
 use telemetry_transport::{ConsumeError, Consumer, Delivery, Directory};
 
-use crate::latency::Histogram;
 use crate::clock::Stopwatch;
+use crate::latency::Histogram;
 
 /// Batches written in one group.
 const GROUP: usize = 256;
@@ -23,6 +23,8 @@ pub struct Counts {
     pub rows: u64,
     /// Rows that were: resends.
     pub duplicates: u64,
+    /// Samples among them, those of earlier runs included.
+    pub samples: u64,
     /// Batches set aside, and why.
     pub rejected: Vec<String>,
 }
@@ -49,6 +51,7 @@ pub struct Etl {
     consumer: Consumer<Directory>,
     announcements: Plan,
     announcement_stream: StreamName,
+    sample_stream: StreamName,
     devices: HashMap<DeviceId, Enrichment>,
     versions: HashMap<(StreamName, Fingerprint), i32>,
     counts: Counts,
@@ -61,13 +64,21 @@ impl Etl {
         let schema = Schema::parse(SchemaAnnouncement::SCHEMA)?;
         let stream = stream_of::<SchemaAnnouncement>();
         pollster::block_on(store.register(&stream, &schema))?;
+        let samples = stream_of::<ActivitySample>();
+        let presence = store.presence()?;
+        let stored = presence.iter().filter(|p| p.stream == samples);
+        let stored = stored.map(|p| p.stored).sum();
         Ok(Self {
             consumer,
             announcements: Plan::compile(&schema, &schema)?,
             announcement_stream: stream,
+            sample_stream: samples,
             devices: HashMap::new(),
             versions: HashMap::new(),
-            counts: Counts::default(),
+            counts: Counts {
+                samples: stored,
+                ..Counts::default()
+            },
             latency: Histogram::default(),
         })
     }
@@ -120,6 +131,9 @@ impl Etl {
         match outcome {
             Outcome::Stored { new, duplicates } => {
                 self.counts.rows += u64::from(new);
+                if delivery.batch.envelope.subject == self.sample_stream {
+                    self.counts.samples += u64::from(new);
+                }
                 self.counts.duplicates += u64::from(duplicates);
             }
             // An announcement travels ahead of its records, so a schema that is unknown here

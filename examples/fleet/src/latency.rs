@@ -71,26 +71,6 @@ impl fmt::Display for Histogram {
     }
 }
 
-/// Real time a record spends on its way, stage by stage.
-#[derive(Clone, Debug, Default)]
-pub struct Latencies {
-    /// From the first append of a group to its commit.
-    pub durable: Histogram,
-    /// From handing batches to the log to its commit.
-    pub published: Histogram,
-    /// From the log's commit to the store's.
-    pub stored: Histogram,
-}
-
-impl Latencies {
-    /// Adds those of another part of the run.
-    pub fn merge(&mut self, other: &Self) {
-        self.durable.merge(&other.durable);
-        self.published.merge(&other.published);
-        self.stored.merge(&other.stored);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,2 +1,148 @@
-//! Command line.
-fn main() {}
+//! Replays real activities as a small fleet of trackers through the whole system.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use fleet::conductor::{Options, new_folder, run};
+
+/// Replays real activities as a small fleet of trackers through the whole system.
+///
+/// Each tracker has a screen: a Wayland client draws the workout into the shim's framebuffer and
+/// sends each sample through it. An agent puts samples into a durable spool, a sender hands them to
+/// a log, a consumer stores them in SQLite while their schema changes, a controller opens an
+/// incident when the link goes down, and wearers get cues. At the end stands a report.
+///
+/// Half of the trackers run firmware 1 and half firmware 2, one schema version apart.
+///
+/// Kill it anywhere and run it again with the same --data: nothing is lost, nothing is stored
+/// twice.
+///
+/// Exit status: 0 everything is stored; 1 the run failed or records are missing; 2 wrong words on
+/// the command line; 3 everything read is stored, but a file could not be read to its end.
+#[derive(Parser)]
+#[command(name = "fleet", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Replay activity files (.fit) instead of the built-in ones.
+    Run {
+        /// Files to replay, one tracker each; `--devices` loops them.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Measure each stage from the agent's append to the stored row, without screens.
+    Bench {
+        /// Records to carry.
+        #[arg(long, default_value_t = 400_000)]
+        records: u64,
+    },
+}
+
+#[derive(Args)]
+struct Run {
+    /// Trackers; files are looped with new device ids [default: 6, or one a file].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    devices: Option<u16>,
+    /// Virtual seconds per real second [default: as fast as it goes].
+    #[arg(long, value_name = "X", value_parser = speed)]
+    speed: Option<f64>,
+    /// Folder of the run; give the same one again to go on [default: a new one in fleet-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How long the link is down, at two fifths of the run: 90s, 10m, or 0s for not at all.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    outage: Duration,
+    /// Lines of progress where standard error is no terminal.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    progress_lines: u64,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if speed > 0.0 && speed.is_finite() => Ok(speed),
+        _ => Err("a speed is a number above 0, e.g. 60".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("a time is a whole number and a unit: 90s, 10m, 1h".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "too long".to_owned())?;
+    let seconds = number.checked_mul(factor).filter(|s| *s <= 7 * 24 * 3600);
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| "at most a week".to_owned())
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to the person who gave it"
+)]
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (files, arguments) = match cli.command {
+        Some(Command::Bench { records }) => {
+            return match fleet::bench::run(records) {
+                Ok(table) => {
+                    println!("{table}");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        Some(Command::Run { files, run }) => (files, run),
+        None => (Vec::new(), cli.run),
+    };
+    let options = Options {
+        files,
+        devices: arguments.devices.map(usize::from),
+        speed: arguments.speed,
+        data: arguments
+            .data
+            .unwrap_or_else(|| new_folder(&PathBuf::from("fleet-data"))),
+        outage: arguments.outage,
+        progress_lines: arguments.progress_lines,
+    };
+    let report = match run(&options) {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let text = report.to_string();
+    println!("{text}");
+    if let Err(error) = std::fs::write(options.data.join("report.txt"), &text) {
+        eprintln!("error: report.txt: {error}");
+        return ExitCode::FAILURE;
+    }
+    if !report.is_whole() {
+        ExitCode::FAILURE
+    } else if report.faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(3)
+    }
+}

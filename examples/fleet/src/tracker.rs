@@ -18,7 +18,7 @@ use crate::activity::{Activity, ActivityError, Samples};
 use crate::agent::{Agent, AgentError, Counts};
 use crate::clock::{Now, Stopwatch};
 use crate::firmware::Firmware;
-use crate::latency::Latencies;
+use crate::latency::Histogram;
 
 /// Longest wait of real time for a client that should have something to say.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -94,7 +94,7 @@ pub struct Remains {
     /// Its screen: XRGB8888 rows.
     pub screen: Vec<u32>,
     /// Real time from append to durable.
-    pub latencies: Latencies,
+    pub durable_latency: Histogram,
     /// What stopped the file early.
     pub fault: Option<ActivityError>,
 }
@@ -221,7 +221,7 @@ impl Tracker {
             let _ = on.agent.close();
             Remains {
                 screen: on.agent.screen(),
-                latencies: on.agent.latencies().clone(),
+                durable_latency: on.agent.durable_latency().clone(),
                 state: on.state,
                 fault,
             }
@@ -327,8 +327,6 @@ impl On {
         if step.confirmed {
             self.agent.confirm(instant())?;
         }
-        self.agent.link(instant(), step.link_up)?;
-
         self.release(plan, step.now, fault)?;
         self.collect(step.now, &instant, &watch)?;
         if self.client.is_some() {
@@ -337,17 +335,16 @@ impl On {
         self.agent.commit(instant())?;
 
         let mut batches = Vec::new();
-        if step.link_up {
-            self.agent.publish(step.now, instant(), &mut batches)?;
-        }
+        self.agent
+            .publish(step.now, instant(), step.link_up, &mut batches)?;
         let counts = self.agent.counts();
         let state = &mut self.state;
         state.counts = counts;
         state.durable = state.resumed + counts.durable;
         state.published = counts.published;
-        state.epoch = self.agent.epoch();
-        state.next_seqs = self.agent.next_seqs();
-        state.done = self.client.is_none() && !self.agent.in_flight();
+        state.epoch = self.agent.outlet().spool().epoch().get();
+        state.next_seqs = self.agent.outlet().next_seqs();
+        state.done = self.client.is_none() && self.agent.outlet().is_empty();
         Ok(Answer {
             batches,
             state: state.clone(),

@@ -34,6 +34,14 @@ impl Watch {
         }
     }
 
+    /// A watch that takes over while the condition is there since `since`: an incident is open.
+    pub fn raised(rule: Rule, ci: impl Into<String>, since: Timestamp) -> Self {
+        Self {
+            phase: Phase::Raised { since },
+            ..Self::new(rule, ci)
+        }
+    }
+
     /// Takes the score of one record, seen at `now`. `cause` names that record.
     pub fn update(&mut self, now: Timestamp, score: Score, cause: Cause) -> Option<Event> {
         let above = score.excess >= self.rule.threshold;
@@ -84,8 +92,20 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn warning_then_exception_then_recovery_each_once() {
-        let rule = Rule {
+    fn a_watch_that_takes_over_says_the_recovery() {
+        let at = |s: i64| Timestamp::from_micros(s * 1_000_000);
+        let mut watch = Watch::raised(rule(), "spool-1", at(1));
+        let cause = Cause {
+            record: "9".into(),
+            detector: "range-break".into(),
+        };
+        let event = watch.update(at(9), Score::default(), cause).unwrap();
+        assert_eq!(event.condition, Condition::Cleared);
+        assert_eq!(event.occurred_at, at(1));
+    }
+
+    fn rule() -> Rule {
+        Rule {
             rule: RuleRef {
                 id: "backlog".into(),
                 version: 1,
@@ -97,8 +117,12 @@ mod tests {
             clear: Duration::ZERO,
             impact: Impact::High,
             urgency: Urgency::High,
-        };
-        let mut watch = Watch::new(rule, "spool-1");
+        }
+    }
+
+    #[test]
+    fn warning_then_exception_then_recovery_each_once() {
+        let mut watch = Watch::new(rule(), "spool-1");
         let at = |s: i64| Timestamp::from_micros(s * 1_000_000);
         let scores = [0.0, 2.0, 2.0, 2.0, 2.0, 2.0, 0.0, 0.0, 2.0, 0.0];
         let said: Vec<_> = (0..)

@@ -131,6 +131,12 @@ impl SqliteStore {
         })
     }
 
+    /// The newest event time stored of a stream, as its devices wrote it.
+    pub fn newest(&self, stream: &StreamName) -> Result<Option<Timestamp>, StoreError> {
+        let inner = self.lock();
+        read::newest(&inner.connection, &inner.catalogue, stream)
+    }
+
     /// What is there, per device, stream and epoch.
     pub fn presence(&self) -> Result<Vec<Presence>, StoreError> {
         let inner = self.lock();

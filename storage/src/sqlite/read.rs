@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry as Slot;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
 use telemetry_core::{
-    DeviceId, Epoch, Fingerprint, Plan, Primitive, Schema, Seq, Source, StreamName,
+    DeviceId, Epoch, Fingerprint, Plan, Primitive, Schema, Seq, Source, StreamName, Timestamp,
 };
 
 use super::catalogue::{Catalogue, StreamTable};
@@ -174,6 +174,19 @@ fn cell(value: ValueRef<'_>, to: Primitive) -> Result<Cell, StoreError> {
         ),
         (ValueRef::Text(v) | ValueRef::Blob(v), _) => Cell::Blob(v.to_vec()),
     })
+}
+
+pub(super) fn newest(
+    connection: &Connection,
+    catalogue: &Catalogue,
+    stream: &StreamName,
+) -> Result<Option<Timestamp>, StoreError> {
+    let Some(table) = catalogue.tables.get(stream) else {
+        return Ok(None);
+    };
+    let sql = format!("SELECT max(ts) FROM {}", table.name);
+    let ts: Option<i64> = connection.query_row(&sql, [], |row| row.get(0))?;
+    Ok(ts.map(Timestamp::from_micros))
 }
 
 pub(super) fn presence(

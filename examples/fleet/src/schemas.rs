@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use telemetry_core::{Fingerprint, Schema, SchemaLimits};
 
 /// A folder of `.avsc` files, one a fingerprint.
-pub(super) struct Schemas {
+pub(crate) struct Schemas {
     dir: PathBuf,
     /// Fingerprint of the records to that of their batches.
     arrays: BTreeMap<Fingerprint, Fingerprint>,
 }
 
 impl Schemas {
-    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let mut arrays = BTreeMap::new();
         for entry in fs::read_dir(dir)? {
@@ -37,7 +37,7 @@ impl Schemas {
     }
 
     /// Keeps a schema, durably, before its first record is.
-    pub(super) fn keep(&mut self, schema: &Schema) -> io::Result<()> {
+    pub(crate) fn keep(&mut self, schema: &Schema) -> io::Result<()> {
         let fingerprint = schema.fingerprint();
         if self.arrays.contains_key(&fingerprint) {
             return Ok(());
@@ -54,7 +54,7 @@ impl Schemas {
     }
 
     /// Fingerprint of a batch of records with this schema.
-    pub(super) fn array(&self, fingerprint: Fingerprint) -> Option<Fingerprint> {
+    pub(crate) fn array(&self, fingerprint: Fingerprint) -> Option<Fingerprint> {
         self.arrays.get(&fingerprint).copied()
     }
 }

@@ -1,0 +1,545 @@
+//! The run: moves the clock, hands batches to the log, has them stored, watches over it all.
+//!
+//! ```text
+//! trackers (threads) ─ batches ─▶ embedded log ─┬▶ etl ─▶ SQLite
+//!      ▲     gateway ─ batches ─▶     │          └▶ coach ─▶ gateway (FeedbackGiven)
+//!      └────── step, confirmed ───────┘             lag ─▶ controller ─▶ incidents
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use telemetry_core::records::{Enrichment, SystemState};
+use telemetry_core::{DeviceId, StreamName, stream_of};
+use telemetry_storage::{SqliteOptions, SqliteStore};
+use telemetry_transport::{
+    AppendError, CommitError, ConsumeError, Consumer, Directory, EmbeddedLog, Limits, OpenError,
+};
+
+use crate::activity::{Activity, ActivityError};
+use crate::clock::{Now, Pace, Stopwatch};
+use crate::coach::{Coach, CoachError};
+use crate::controller::{Controller, ControllerError};
+use crate::etl::{Etl, EtlError};
+use crate::firmware::Firmware;
+use crate::latency::Histogram;
+use crate::outlet::{Outlet, OutletError};
+use crate::progress::{Phase, Progress, Stages};
+use crate::report::{DeviceLine, Report};
+use crate::run_file::{RunFile, RunFileError};
+use crate::speech::Voice;
+use crate::tracker::{Answer, Handle, Plan, Remains, State, Step, TrackerError};
+use crate::{ledger, screen};
+
+/// Virtual time between two steps.
+const STEP: Duration = Duration::from_secs(1);
+
+/// Virtual time between two trackers being switched on.
+const STAGGER: Duration = Duration::from_secs(30);
+
+/// Virtual time a run goes on after the last sample: recovery takes ten seconds to be believed.
+const TAIL: Duration = Duration::from_secs(15);
+
+/// Steps after the planned end in which everything must have arrived.
+const STEPS_LATE_MAX: u32 = 1_000;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Files to replay; none for the built-in activities.
+    pub files: Vec<PathBuf>,
+    /// Trackers; by default one a file, six for the built-in ones.
+    pub devices: Option<usize>,
+    /// Virtual seconds per real second; `None` for as fast as it goes.
+    pub speed: Option<f64>,
+    /// The run's folder.
+    pub data: PathBuf,
+    /// How long the link to the log is down, at two fifths of the run.
+    pub outage: Duration,
+    /// Lines of progress where there is no terminal.
+    pub progress_lines: u64,
+}
+
+/// What stops a run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The run's own file.
+    #[error(transparent)]
+    RunFile(#[from] RunFileError),
+    /// Nothing to replay.
+    #[error("none of the files has a sample: nothing to replay")]
+    Nothing,
+    /// The folder.
+    #[error("{}: {error}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The log cannot be opened.
+    #[error("embedded log: {0}")]
+    Open(#[from] OpenError),
+    /// The log refused a batch.
+    #[error("embedded log: {0}")]
+    Append(#[from] AppendError),
+    /// The log's disk failed.
+    #[error("embedded log: {0}")]
+    Commit(#[from] CommitError),
+    /// A consumer of the log failed.
+    #[error("embedded log: {0}")]
+    Consume(#[from] ConsumeError),
+    /// The store.
+    #[error("store: {0}")]
+    Store(#[from] telemetry_storage::StoreError),
+    /// Rows cannot be read back.
+    #[error("store: {0}")]
+    Read(#[from] telemetry_storage::ReadError),
+    /// The storing consumer.
+    #[error(transparent)]
+    Etl(#[from] EtlError),
+    /// The feedback gateway.
+    #[error(transparent)]
+    Coach(#[from] CoachError),
+    /// The gateway's spool.
+    #[error("gateway: {0}")]
+    Gateway(#[from] OutletError),
+    /// The incident controller.
+    #[error(transparent)]
+    Controller(#[from] ControllerError),
+    /// A tracker.
+    #[error(transparent)]
+    Tracker(#[from] TrackerError),
+    /// A tracker's thread is gone without a word.
+    #[error("tracker {index} ended without a word")]
+    Gone {
+        /// Which.
+        index: usize,
+    },
+    /// Records do not arrive.
+    #[error("records are still on their way {STEPS_LATE_MAX} steps after the end of the run")]
+    Stuck,
+}
+
+/// What is known of a file before the run.
+struct Scanned {
+    activity: Activity,
+    samples: u64,
+    length: Duration,
+    recorded_at: Option<i64>,
+}
+
+/// Runs to the end and says what happened.
+pub fn run(options: &Options) -> Result<Report, RunError> {
+    let mut faults = Vec::new();
+    let scanned = scan(options, &mut faults);
+    if scanned.is_empty() {
+        return Err(RunError::Nothing);
+    }
+    let built_in = options.files.is_empty();
+    let devices = options
+        .devices
+        .unwrap_or(if built_in { 6 } else { scanned.len() });
+    std::fs::create_dir_all(&options.data).map_err(|error| RunError::Folder {
+        path: options.data.clone(),
+        error,
+    })?;
+    let names: Vec<&str> = scanned.iter().map(|s| s.activity.name.as_str()).collect();
+    let file = RunFile::open(&options.data, &names, devices, options.outage)?;
+
+    let plans: Vec<(Plan, &Scanned)> = (0..devices)
+        .map(|index| {
+            let scanned = &scanned[index % scanned.len()];
+            let plan = Plan {
+                index,
+                activity: scanned.activity.clone(),
+                source: format!("{}#{}", scanned.activity.name, index / names.len() + 1),
+                firmware: Firmware::of_device(index),
+                starts: STAGGER * index as u32,
+                dir: options.data.join(format!("tracker-{index}")),
+                new_device: file.device(index),
+                random: file.random(),
+            };
+            (plan, scanned)
+        })
+        .collect();
+    Conductor::new(options, file, &plans)?.run(&plans, faults)
+}
+
+/// Reads every file once: how many samples, how long, what is wrong.
+fn scan(options: &Options, faults: &mut Vec<ActivityError>) -> Vec<Scanned> {
+    let activities = if options.files.is_empty() {
+        Activity::built_in()
+    } else {
+        options.files.iter().cloned().map(Activity::file).collect()
+    };
+    let mut out = Vec::new();
+    for activity in activities {
+        let mut samples = match activity.open() {
+            Ok(samples) => samples,
+            Err(error) => {
+                faults.push(error);
+                continue;
+            }
+        };
+        let (mut count, mut length) = (0, Duration::ZERO);
+        for sample in samples.by_ref() {
+            match sample {
+                Ok(sample) => (count, length) = (sample.serial, sample.offset),
+                Err(error) => faults.push(error),
+            }
+        }
+        if count > 0 {
+            out.push(Scanned {
+                recorded_at: samples.recorded_at(),
+                activity,
+                samples: count,
+                length,
+            });
+        }
+    }
+    out
+}
+
+struct Conductor<'a> {
+    options: &'a Options,
+    file: RunFile,
+    store: SqliteStore,
+    log: EmbeddedLog<Directory>,
+    etl: Etl,
+    coach: Coach,
+    coach_inbox: Consumer<Directory>,
+    gateway: Outlet,
+    controller: Controller,
+    published: Histogram,
+    /// When the newest stored batch was published.
+    newest: Option<Duration>,
+    /// Virtual times at which the link is down.
+    outage: std::ops::Range<Duration>,
+    rollout: std::ops::Range<Duration>,
+    end: Duration,
+}
+
+impl<'a> Conductor<'a> {
+    fn new(
+        options: &'a Options,
+        file: RunFile,
+        plans: &[(Plan, &Scanned)],
+    ) -> Result<Self, RunError> {
+        let data = &options.data;
+        let store = SqliteStore::open(&data.join("store.sqlite"), SqliteOptions::default())?;
+        let limits = Limits {
+            segment_bytes: 4 << 20,
+            ..Limits::default()
+        };
+        let (log, _) = EmbeddedLog::open(
+            Directory::open(&data.join("log")).map_err(|error| RunError::Folder {
+                path: data.join("log"),
+                error,
+            })?,
+            limits,
+        )?;
+        let mut etl = Etl::new(log.subscribe("etl")?, &store)?;
+        for (plan, scanned) in plans {
+            etl.enrol(file.device(plan.index), enrichment(&file, plan, scanned));
+        }
+        let end = plans
+            .iter()
+            .map(|(plan, scanned)| plan.starts + scanned.length)
+            .max()
+            .unwrap_or_default();
+        let down = end.mul_f64(0.4);
+        let firmware_2 = || {
+            let of_2 = plans.iter().filter(|(p, _)| p.firmware == Firmware::V2);
+            of_2.map(|(p, _)| p.starts)
+        };
+        let first = firmware_2().min().unwrap_or(end);
+        let last = firmware_2().max().map_or(end, |last| last + STAGGER);
+
+        let newest = store.newest(&stream_of::<SystemState>())?;
+        let reached = newest.map_or(Duration::ZERO, |t| t.saturating_since(file.start()));
+        let now = Now::new(file.start(), Duration::from_secs(reached.as_secs()));
+        let gateway = Outlet::open(
+            &data.join("gateway"),
+            file.device(plans.len()),
+            now,
+            file.random(),
+        )?;
+        Ok(Self {
+            etl,
+            coach: Coach::new(&data.join("cues"), Voice::find())?,
+            coach_inbox: log.subscribe("coach")?,
+            controller: Controller::open(&data.join("incidents.log"), file.writer(), STEP)?,
+            gateway,
+            log,
+            store,
+            file,
+            options,
+            published: Histogram::default(),
+            newest: newest.map(|_| now.since_start),
+            outage: down..down + options.outage,
+            rollout: first..last,
+            end: end + TAIL,
+        })
+    }
+
+    fn run(
+        mut self,
+        plans: &[(Plan, &Scanned)],
+        faults: Vec<ActivityError>,
+    ) -> Result<Report, RunError> {
+        let watch = Stopwatch::start();
+        let total: u64 = plans.iter().map(|(_, s)| s.samples).sum();
+        let mut progress = Progress::new(total, self.options.progress_lines);
+        let reached = self.newest.unwrap_or_default();
+        let mut now = Now::new(self.file.start(), reached);
+        let mut pace = Pace::new(self.options.speed);
+        let trackers: Vec<Handle> = plans
+            .iter()
+            .map(|(plan, _)| {
+                Handle::start(plan.clone()).map_err(|error| {
+                    let index = plan.index;
+                    RunError::Tracker(TrackerError::Io { index, error })
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let mut states = vec![State::default(); trackers.len()];
+        let mut confirmed = false;
+        let mut late = 0;
+        loop {
+            let link_up = !self.outage.contains(&now.since_start);
+            let step = Step {
+                now,
+                link_up,
+                confirmed,
+            };
+            for tracker in &trackers {
+                tracker.step(step);
+            }
+            let mut batches = Vec::new();
+            for (index, tracker) in trackers.iter().enumerate() {
+                let answer = tracker.answer().ok_or(RunError::Gone { index })?;
+                let Answer {
+                    batches: new,
+                    state,
+                } = answer?;
+                batches.extend(new);
+                states[index] = state;
+            }
+            self.gateway_step(step, &mut batches)?;
+            confirmed = self.publish(&batches)?;
+            self.consume(now)?;
+            let running = states.iter().any(|s| s.device.is_some() && !s.done);
+            if running {
+                let newest = self.newest.unwrap_or(reached);
+                let lag = now.since_start.saturating_sub(newest);
+                self.controller.turn(now, lag)?;
+            } else {
+                self.controller.turn(now, Duration::ZERO)?;
+            }
+            progress.show(
+                stages(&states, &self.etl),
+                self.phase(now.since_start),
+                now.since_start,
+            );
+
+            let over = now.since_start >= self.end;
+            if over && states.iter().all(|s| s.done) && self.gateway.is_empty() {
+                break;
+            }
+            if over {
+                late += 1;
+                if late > STEPS_LATE_MAX {
+                    return Err(RunError::Stuck);
+                }
+            }
+            now = now.after(STEP);
+            pace.wait(STEP);
+        }
+        let remains: Vec<Option<Remains>> = trackers.into_iter().map(Handle::end).collect();
+        self.gateway.close()?;
+        progress.finish(stages(&states, &self.etl), now.since_start);
+        self.report(plans, faults, &remains, now, watch.elapsed())
+    }
+
+    fn phase(&self, at: Duration) -> Phase {
+        if self.outage.contains(&at) {
+            Phase::Outage
+        } else if self.rollout.contains(&at) {
+            Phase::Rollout
+        } else {
+            Phase::Steady
+        }
+    }
+
+    /// The gateway publishes like a tracker.
+    fn gateway_step(
+        &mut self,
+        step: Step,
+        batches: &mut Vec<telemetry_core::Batch>,
+    ) -> Result<(), RunError> {
+        let instant = step.now.instant();
+        if step.confirmed {
+            self.gateway.confirm(instant, |_| {})?;
+        }
+        let records = self.coach.take_records();
+        for record in &records {
+            self.gateway.append(record)?;
+        }
+        if !records.is_empty() {
+            self.gateway.commit()?;
+        }
+        self.gateway.link(instant, step.link_up)?;
+        if step.link_up {
+            self.gateway.publish(step.now, instant, batches)?;
+        }
+        Ok(())
+    }
+
+    /// Puts batches into the log; its commit is the confirmation of them all.
+    fn publish(&mut self, batches: &[telemetry_core::Batch]) -> Result<bool, RunError> {
+        if batches.is_empty() {
+            return Ok(false);
+        }
+        let watch = Stopwatch::start();
+        for batch in batches {
+            self.log.append(batch)?;
+        }
+        self.log.commit()?;
+        self.published.record(watch.elapsed());
+        Ok(true)
+    }
+
+    /// Has everything in the log stored and looked at.
+    fn consume(&mut self, now: Now) -> Result<(), RunError> {
+        while self.etl.turn(&self.store)? > 0 {
+            self.newest = Some(now.since_start);
+        }
+        let mut end = None;
+        while let Some(delivery) = self.coach_inbox.next()? {
+            self.coach.batch(now, &self.store, &delivery.batch)?;
+            end = Some(delivery.next);
+        }
+        if let Some(end) = end {
+            self.coach_inbox.ack(end)?;
+        }
+        self.coach.turn(now)?;
+        Ok(())
+    }
+
+    fn report(
+        self,
+        plans: &[(Plan, &Scanned)],
+        faults: Vec<ActivityError>,
+        remains: &[Option<Remains>],
+        now: Now,
+        took: Duration,
+    ) -> Result<Report, RunError> {
+        let mut now_seqs: BTreeMap<(DeviceId, u64), Vec<(StreamName, u64)>> = BTreeMap::new();
+        let mut durable = Histogram::default();
+        let mut devices = Vec::new();
+        for ((plan, scanned), remains) in plans.iter().zip(remains) {
+            let Some(remains) = remains else { continue };
+            let Some(device) = remains.state.device else {
+                continue;
+            };
+            durable.merge(&remains.durable_latency);
+            let key = (device, remains.state.epoch);
+            now_seqs.insert(key, remains.state.next_seqs.clone());
+            let picture = self
+                .options
+                .data
+                .join(format!("screen-{}.png", plan.index + 1));
+            screen::write_png(
+                &picture,
+                workout_ui::WIDTH as u32,
+                workout_ui::HEIGHT as u32,
+                &remains.screen,
+            )
+            .map_err(|error| RunError::Folder {
+                path: picture.clone(),
+                error,
+            })?;
+            devices.push(DeviceLine {
+                index: plan.index,
+                device,
+                source: plan.source.clone(),
+                firmware: plan.firmware.number(),
+                read: scanned.samples,
+                agent: remains.state.durable,
+                frames: remains.state.counts.frames,
+                ring_drops: remains.state.counts.ring_drops,
+                picture,
+            });
+        }
+        let gateway = self.gateway.spool();
+        now_seqs.insert(
+            (gateway.device(), gateway.epoch().get()),
+            self.gateway.next_seqs(),
+        );
+        let streams = ledger::reckon(
+            &self.store,
+            &now_seqs,
+            self.file.start()..now.after(STEP).wall(),
+        )?;
+        let stored = ledger::samples_stored(&self.store)?;
+        Ok(Report {
+            data: self.options.data.clone(),
+            start: self.file.start(),
+            length: now.since_start,
+            took,
+            devices,
+            stored,
+            streams,
+            duplicates: self.etl.counts().duplicates,
+            rows: self.etl.counts().rows,
+            rejected: self.etl.counts().rejected.clone(),
+            versions: ledger::versions(&self.store)?,
+            migrations: self.store.migrations()?,
+            incidents: self.controller.incidents().cloned().collect(),
+            told: self.controller.told().to_vec(),
+            cues: self.coach.cues().to_vec(),
+            more_cues: self.coach.more_cues(),
+            durable,
+            published: self.published,
+            stored_latency: self.etl.latency().clone(),
+            outage: self.outage,
+            faults: faults.iter().map(ToString::to_string).collect(),
+        })
+    }
+}
+
+fn stages(states: &[State], etl: &Etl) -> Stages {
+    let sum = |f: fn(&State) -> u64| states.iter().map(f).sum();
+    let resumed: u64 = sum(|s| s.resumed);
+    Stages {
+        read: sum(|s| s.read),
+        durable: sum(|s| s.durable),
+        published: resumed + sum(|s| s.published),
+        stored: etl.counts().samples,
+    }
+}
+
+/// What is known about a tracker besides what it sends.
+fn enrichment(file: &RunFile, plan: &Plan, scanned: &Scanned) -> Enrichment {
+    Enrichment {
+        wearer: Some(file.pseudonym(plan.index)),
+        site: Some("demo".to_owned()),
+        model: Some("fleet replay".to_owned()),
+        firmware: Some(plan.firmware.number().to_string()),
+        session: scanned
+            .recorded_at
+            .map(|at| format!("{}@{at}", scanned.activity.name)),
+        schema_version: None,
+        enricher: Some(concat!("fleet ", env!("CARGO_PKG_VERSION")).to_owned()),
+    }
+}
+
+/// A new folder for a run that was given none.
+pub fn new_folder(base: &Path) -> PathBuf {
+    (1..)
+        .map(|n| base.join(format!("run-{n}")))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| base.join("run"))
+}

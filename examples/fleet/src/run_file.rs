@@ -1,0 +1,177 @@
+//! What makes a run the same run after a restart: its start, its random bits, what it replays.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use sha2::{Digest as _, Sha256};
+use telemetry_core::{DeviceId, Timestamp};
+use uuid::Uuid;
+
+/// Name of the file in the run's folder.
+const NAME: &str = "run.json";
+
+/// Format of the file.
+const VERSION: u64 = 1;
+
+/// Longest file believed.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// The run's own file.
+#[derive(Clone, Debug)]
+pub struct RunFile {
+    run: Uuid,
+    start: Timestamp,
+}
+
+/// A folder that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFileError {
+    /// The file system.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file is no run file of this release.
+    #[error("{}: {reason}; use another --data", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The folder belongs to another run.
+    #[error("{} holds a run of {theirs}; this is {ours}: use another --data", path.display())]
+    Other {
+        /// The folder.
+        path: PathBuf,
+        /// What the folder's run replays.
+        theirs: String,
+        /// What this run replays.
+        ours: String,
+    },
+}
+
+impl RunFile {
+    /// Opens the run in `data`, or starts one.
+    pub fn open(
+        data: &Path,
+        activities: &[&str],
+        devices: usize,
+        outage: Duration,
+    ) -> Result<Self, RunFileError> {
+        let path = data.join(NAME);
+        let ours = format!(
+            "{devices} trackers with {}, outage {} s",
+            activities.join(", "),
+            outage.as_secs_f64()
+        );
+        let io = |error| RunFileError::Io {
+            path: path.clone(),
+            error,
+        };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Self::create(data, &path, &ours).map_err(io);
+            }
+            Err(error) => return Err(io(error)),
+        };
+        let mut text = String::new();
+        file.take(BYTES_MAX).read_to_string(&mut text).map_err(io)?;
+        let format = |reason: &str| RunFileError::Format {
+            path: path.clone(),
+            reason: reason.to_owned(),
+        };
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|e| format(&e.to_string()))?;
+        if value["version"] != VERSION {
+            return Err(format("a run file of another release"));
+        }
+        let theirs = value["plan"].as_str().ok_or_else(|| format("no plan"))?;
+        if theirs != ours {
+            return Err(RunFileError::Other {
+                path: data.to_owned(),
+                theirs: theirs.to_owned(),
+                ours,
+            });
+        }
+        let run = value["run"].as_str().and_then(|s| Uuid::try_parse(s).ok());
+        Ok(Self {
+            run: run.ok_or_else(|| format("no run id"))?,
+            start: Timestamp::from_micros(
+                value["start_us"]
+                    .as_i64()
+                    .ok_or_else(|| format("no start"))?,
+            ),
+        })
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the start of a run is the one wall time it reads"
+    )]
+    fn create(data: &Path, path: &Path, plan: &str) -> io::Result<Self> {
+        let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+        let seconds = now.unwrap_or_default().as_secs();
+        let file = Self {
+            run: Uuid::new_v4(),
+            start: Timestamp::from_micros(i64::try_from(seconds * 1_000_000).unwrap_or(i64::MAX)),
+        };
+        let text = serde_json::json!({
+            "version": VERSION,
+            "run": file.run.to_string(),
+            "start_us": file.start.as_micros(),
+            "plan": plan,
+        });
+        let new = path.with_extension("new");
+        let mut out = File::create(&new)?;
+        writeln!(out, "{text:#}")?;
+        out.sync_all()?;
+        fs::rename(&new, path)?;
+        File::open(data)?.sync_all()?;
+        Ok(file)
+    }
+
+    /// Wall time of the start.
+    pub const fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Identity of the device at this position.
+    pub fn device(&self, index: usize) -> DeviceId {
+        let name = format!("device {index}");
+        DeviceId::from_u128(Uuid::from_bytes(self.keyed(&name)).as_u128())
+    }
+
+    /// The wearer's name in data: it leads back to nobody without the run's key.
+    pub fn pseudonym(&self, index: usize) -> String {
+        let hash = self.keyed(&format!("wearer {index}"));
+        let hex: String = hash[..8].iter().map(|b| format!("{b:02x}")).collect();
+        format!("w-{hex}")
+    }
+
+    fn keyed(&self, name: &str) -> [u8; 16] {
+        let mut hasher = Sha256::new();
+        hasher.update(self.run.as_bytes());
+        hasher.update(name.as_bytes());
+        let hash = hasher.finalize();
+        let mut out = [0; 16];
+        out.copy_from_slice(&hash[..16]);
+        out
+    }
+
+    /// Random bits, others at every call.
+    pub fn random(&self) -> u64 {
+        Uuid::new_v4().as_u64_pair().1
+    }
+
+    /// Who writes the incident log in this process.
+    pub fn writer(&self) -> u128 {
+        Uuid::new_v4().as_u128()
+    }
+}
