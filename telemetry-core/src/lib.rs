@@ -71,6 +71,7 @@ mod error;
 mod id;
 mod time;
 
+pub mod journal;
 pub mod single_object;
 pub mod wire;
 

@@ -1,0 +1,198 @@
+//! The consumer that stores: registers schemas, enriches, writes, acknowledges.
+
+use std::collections::HashMap;
+
+use telemetry_core::records::{Enrichment, SchemaAnnouncement};
+use telemetry_core::{
+    AvroRecord, Batch, BatchReader, DeviceId, Fingerprint, Plan, PlanError, Registered, Registry,
+    Schema, SchemaError, StreamName, stream_of,
+};
+use telemetry_storage::{Delivery as Write, Outcome, SqliteStore, Store, StoreError};
+use telemetry_transport::{ConsumeError, Consumer, Delivery, Directory};
+
+use crate::latency::Histogram;
+use crate::clock::Stopwatch;
+
+/// Batches written in one group.
+const GROUP: usize = 256;
+
+/// What the consumer did since it started.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Rows that were not there before.
+    pub rows: u64,
+    /// Rows that were: resends.
+    pub duplicates: u64,
+    /// Batches set aside, and why.
+    pub rejected: Vec<String>,
+}
+
+/// What the consumer cannot go on without.
+#[derive(Debug, thiserror::Error)]
+pub enum EtlError {
+    /// The store.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// The log.
+    #[error("log: {0}")]
+    Consume(#[from] ConsumeError),
+    /// A built-in schema.
+    #[error("built-in schema: {0}")]
+    Schema(#[from] SchemaError),
+    /// A built-in schema.
+    #[error("built-in schema: {0}")]
+    Plan(#[from] PlanError),
+}
+
+/// The consumer.
+pub struct Etl {
+    consumer: Consumer<Directory>,
+    announcements: Plan,
+    announcement_stream: StreamName,
+    devices: HashMap<DeviceId, Enrichment>,
+    versions: HashMap<(StreamName, Fingerprint), i32>,
+    counts: Counts,
+    latency: Histogram,
+}
+
+impl Etl {
+    /// A consumer that knows the schema every device speaks first: the announcement's.
+    pub fn new(consumer: Consumer<Directory>, store: &SqliteStore) -> Result<Self, EtlError> {
+        let schema = Schema::parse(SchemaAnnouncement::SCHEMA)?;
+        let stream = stream_of::<SchemaAnnouncement>();
+        pollster::block_on(store.register(&stream, &schema))?;
+        Ok(Self {
+            consumer,
+            announcements: Plan::compile(&schema, &schema)?,
+            announcement_stream: stream,
+            devices: HashMap::new(),
+            versions: HashMap::new(),
+            counts: Counts::default(),
+            latency: Histogram::default(),
+        })
+    }
+
+    /// What is known about a device, before its batches come.
+    pub fn enrol(&mut self, device: DeviceId, enrichment: Enrichment) {
+        self.devices.insert(device, enrichment);
+    }
+
+    /// Takes one group from the log; returns the batches taken, none if there is nothing.
+    pub fn turn(&mut self, store: &SqliteStore) -> Result<usize, EtlError> {
+        let watch = Stopwatch::start();
+        let mut group = Vec::new();
+        while group.len() < GROUP
+            && let Some(delivery) = self.consumer.next()?
+        {
+            group.push(delivery);
+        }
+        let Some(last) = group.last() else {
+            return Ok(0);
+        };
+        let end = last.next;
+        for delivery in &group {
+            if delivery.batch.envelope.subject == self.announcement_stream {
+                self.register(store, &delivery.batch)?;
+            }
+        }
+        let enrichments: Vec<Enrichment> = group
+            .iter()
+            .map(|d| self.enrich(store, &d.batch))
+            .collect::<Result<_, _>>()?;
+        let writes: Vec<Write<'_>> = group
+            .iter()
+            .zip(&enrichments)
+            .map(|(delivery, enrichment)| Write {
+                batch: &delivery.batch,
+                enrichment,
+            })
+            .collect();
+        let outcomes = pollster::block_on(store.write(&writes))?;
+        for (delivery, outcome) in group.iter().zip(outcomes) {
+            self.settle(delivery, outcome)?;
+        }
+        self.consumer.ack(end)?;
+        self.latency.record(watch.elapsed());
+        Ok(group.len())
+    }
+
+    fn settle(&mut self, delivery: &Delivery, outcome: Outcome) -> Result<(), EtlError> {
+        match outcome {
+            Outcome::Stored { new, duplicates } => {
+                self.counts.rows += u64::from(new);
+                self.counts.duplicates += u64::from(duplicates);
+            }
+            // An announcement travels ahead of its records, so a schema that is unknown here
+            // stays unknown: the batch is set aside with the reason, and can be replayed.
+            Outcome::Refused(refusal) => {
+                let reason = refusal.to_string();
+                self.consumer.reject(delivery, &reason)?;
+                let name = delivery.batch.envelope.message_id();
+                self.counts.rejected.push(format!("{name}: {reason}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers what a batch of announcements says, before it is acknowledged.
+    fn register(&mut self, store: &SqliteStore, batch: &Batch) -> Result<(), EtlError> {
+        let array = Fingerprint::of_array(SchemaAnnouncement::CANONICAL);
+        let Ok(mut records) = BatchReader::new(&batch.body, array) else {
+            return Ok(());
+        };
+        // What cannot be read is refused by the store, with the reason.
+        while let Ok(Some(said)) = records.record::<SchemaAnnouncement>(&self.announcements) {
+            let (Ok(subject), Ok(schema)) =
+                (StreamName::new(&said.subject), Schema::parse(&said.schema))
+            else {
+                self.counts
+                    .rejected
+                    .push("an announcement of something that is no schema".to_owned());
+                continue;
+            };
+            let answer = pollster::block_on(store.register(&subject, &schema))?;
+            if let Registered::Quarantined(reason) = answer {
+                let fingerprint = schema.fingerprint();
+                self.counts
+                    .rejected
+                    .push(format!("schema {fingerprint} of {subject}: {reason:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn enrich(&mut self, store: &SqliteStore, batch: &Batch) -> Result<Enrichment, EtlError> {
+        let envelope = &batch.envelope;
+        let mut enrichment = self
+            .devices
+            .get(&envelope.device)
+            .cloned()
+            .unwrap_or_default();
+        if let Some(schema) = envelope.schema {
+            let key = (envelope.subject.clone(), schema);
+            let version = match self.versions.get(&key) {
+                Some(version) => Some(*version),
+                None => {
+                    let entry = pollster::block_on(store.lookup(&key.0, schema))?;
+                    let version = entry.and_then(|e| i32::try_from(e.version).ok());
+                    if let Some(version) = version {
+                        self.versions.insert(key, version);
+                    }
+                    version
+                }
+            };
+            enrichment.schema_version = version;
+        }
+        Ok(enrichment)
+    }
+
+    /// What it did.
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Real time from taking a group to its acknowledgement.
+    pub const fn latency(&self) -> &Histogram {
+        &self.latency
+    }
+}

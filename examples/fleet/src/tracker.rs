@@ -1,0 +1,502 @@
+//! A tracker: a thread with an agent, and the workout program as its Wayland client.
+
+use std::collections::VecDeque;
+use std::io::{self, Read as _, Write as _};
+use std::iter::Peekable;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use telemetry_core::{Batch, DeviceId, Instant, StreamName};
+use workout_ui::{Feed, Next, Options, Reading, UiError};
+
+use crate::activity::{Activity, ActivityError, Samples};
+use crate::agent::{Agent, AgentError, Counts};
+use crate::clock::{Now, Stopwatch};
+use crate::firmware::Firmware;
+use crate::latency::Latencies;
+
+/// Longest wait of real time for a client that should have something to say.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One tracker of the fleet.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Position in the fleet, from 0.
+    pub index: usize,
+    /// What it replays.
+    pub activity: Activity,
+    /// Name of the source of its samples.
+    pub source: String,
+    /// What it writes.
+    pub firmware: Firmware,
+    /// When it is switched on, after the start of the run.
+    pub starts: Duration,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Identity of a tracker that has none yet.
+    pub new_device: DeviceId,
+    /// Random bits for this opening.
+    pub random: u64,
+}
+
+/// What the conductor tells a tracker.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Everything up to this moment happens.
+    pub now: Now,
+    /// Whether batches can be handed over.
+    pub link_up: bool,
+    /// Whether the log has what was handed over last.
+    pub confirmed: bool,
+}
+
+/// What a tracker answers.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Batches for the log.
+    pub batches: Vec<Batch>,
+    /// The state after the step.
+    pub state: State,
+}
+
+/// How far a tracker is.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Its identity, once it was switched on.
+    pub device: Option<DeviceId>,
+    /// Samples read from the file and handed to the screen, those of earlier runs included.
+    pub read: u64,
+    /// Samples that are durable in the spool, those of earlier runs included.
+    pub durable: u64,
+    /// Samples of this run that the log has.
+    pub published: u64,
+    /// Samples that earlier runs delivered to the spool.
+    pub resumed: u64,
+    /// What it did in this run.
+    pub counts: Counts,
+    /// This opening of the spool.
+    pub epoch: u64,
+    /// The next number of each stream.
+    pub next_seqs: Vec<(StreamName, u64)>,
+    /// The activity is over and every record is handed over and confirmed.
+    pub done: bool,
+}
+
+/// What is left of a tracker at the end.
+pub struct Remains {
+    /// Its last state.
+    pub state: State,
+    /// Its screen: XRGB8888 rows.
+    pub screen: Vec<u32>,
+    /// Real time from append to durable.
+    pub latencies: Latencies,
+    /// What stopped the file early.
+    pub fault: Option<ActivityError>,
+}
+
+/// What stops a tracker.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackerError {
+    /// The file.
+    #[error(transparent)]
+    Activity(#[from] ActivityError),
+    /// The agent.
+    #[error("tracker {index}: {error}")]
+    Agent {
+        /// Which tracker.
+        index: usize,
+        /// What stopped it.
+        error: AgentError,
+    },
+    /// The workout program.
+    #[error("tracker {index}: workout screen: {error}")]
+    Screen {
+        /// Which tracker.
+        index: usize,
+        /// What stopped it.
+        error: UiError,
+    },
+    /// The workout program says nothing.
+    #[error("tracker {index}: the workout screen sent no record for 30 s")]
+    Silent {
+        /// Which tracker.
+        index: usize,
+    },
+    /// A thread or socket could not be made.
+    #[error("tracker {index}: {error}")]
+    Io {
+        /// Which tracker.
+        index: usize,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// A tracker's thread.
+pub struct Handle {
+    steps: Sender<Step>,
+    answers: Receiver<Result<Answer, TrackerError>>,
+    thread: JoinHandle<Option<Remains>>,
+}
+
+impl Handle {
+    /// Starts the thread.
+    pub fn start(plan: Plan) -> io::Result<Self> {
+        let (steps, todo) = channel();
+        let (done, answers) = channel();
+        let name = format!("tracker-{}", plan.index);
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || Tracker::new(plan).serve(&todo, &done))?;
+        Ok(Self {
+            steps,
+            answers,
+            thread,
+        })
+    }
+
+    /// Gives it a step; the answer comes from [`Handle::answer`].
+    pub fn step(&self, step: Step) {
+        // A tracker that has stopped has said why in its last answer.
+        let _ = self.steps.send(step);
+    }
+
+    /// Waits for the answer to the last step; `None` if the thread is gone.
+    pub fn answer(&self) -> Option<Result<Answer, TrackerError>> {
+        self.answers.recv().ok()
+    }
+
+    /// Ends the thread.
+    pub fn end(self) -> Option<Remains> {
+        drop(self.steps);
+        self.thread.join().ok().flatten()
+    }
+}
+
+struct Tracker {
+    plan: Plan,
+    on: Option<On>,
+    fault: Option<ActivityError>,
+}
+
+/// A tracker that is switched on.
+struct On {
+    agent: Agent,
+    samples: Peekable<Samples>,
+    feed: Arc<Mutex<Queue>>,
+    wake: UnixStream,
+    client: Option<JoinHandle<Result<workout_ui::Summary, UiError>>>,
+    state: State,
+}
+
+impl Tracker {
+    const fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            on: None,
+            fault: None,
+        }
+    }
+
+    fn serve(
+        mut self,
+        steps: &Receiver<Step>,
+        answers: &Sender<Result<Answer, TrackerError>>,
+    ) -> Option<Remains> {
+        for step in steps {
+            let answer = self.step(step);
+            let failed = answer.is_err();
+            if answers.send(answer).is_err() || failed {
+                return None;
+            }
+        }
+        let fault = self.fault;
+        self.on.map(|mut on| {
+            // What cannot be saved is sent again by the next run.
+            let _ = on.agent.close();
+            Remains {
+                screen: on.agent.screen(),
+                latencies: on.agent.latencies().clone(),
+                state: on.state,
+                fault,
+            }
+        })
+    }
+
+    fn step(&mut self, step: Step) -> Result<Answer, TrackerError> {
+        if step.now.since_start < self.plan.starts {
+            return Ok(Answer::default());
+        }
+        let on = match &mut self.on {
+            Some(on) => on,
+            off => off.insert(switch_on(&self.plan, step.now)?),
+        };
+        let index = self.plan.index;
+        on.step(&self.plan, step, &mut self.fault)
+            .map_err(|error| match error {
+                Stop::Agent(error) => TrackerError::Agent { index, error },
+                Stop::Screen(error) => TrackerError::Screen { index, error },
+                Stop::Silent => TrackerError::Silent { index },
+                Stop::Io(error) => TrackerError::Io { index, error },
+            })
+    }
+}
+
+fn switch_on(plan: &Plan, now: Now) -> Result<On, TrackerError> {
+    let index = plan.index;
+    let agent = |error| TrackerError::Agent { index, error };
+    let io = |error| TrackerError::Io { index, error };
+    let mut samples = plan.activity.open()?;
+    let mut it = Agent::open(&plan.dir, plan.new_device, now, plan.random).map_err(agent)?;
+    let resumed = it.resume(&plan.source).map_err(agent)?;
+    for _ in 0..resumed {
+        // They were read without a fault before.
+        samples.next().transpose()?;
+    }
+
+    let (mine, theirs) = UnixStream::pair().map_err(io)?;
+    it.add_client(now.instant(), mine).map_err(agent)?;
+    let (wake, woken) = UnixStream::pair().map_err(io)?;
+    wake.set_nonblocking(true).map_err(io)?;
+    woken.set_nonblocking(true).map_err(io)?;
+    let feed = Arc::new(Mutex::new(Queue::default()));
+    let gate = Gate {
+        source: plan.source.clone(),
+        schema: plan.firmware.schema(),
+        queue: Arc::clone(&feed),
+        woken,
+    };
+    let options = Options {
+        title: format!("Tracker {}", index + 1),
+    };
+    let client = std::thread::Builder::new()
+        .name(format!("workout-{index}"))
+        .spawn(move || workout_ui::run(theirs, gate, options))
+        .map_err(io)?;
+    let state = State {
+        device: Some(it.device()),
+        read: resumed,
+        durable: resumed,
+        resumed,
+        ..State::default()
+    };
+    Ok(On {
+        agent: it,
+        samples: samples.peekable(),
+        feed,
+        wake,
+        client: Some(client),
+        state,
+    })
+}
+
+enum Stop {
+    Agent(AgentError),
+    Screen(UiError),
+    Silent,
+    Io(io::Error),
+}
+
+impl From<AgentError> for Stop {
+    fn from(error: AgentError) -> Self {
+        Self::Agent(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl On {
+    fn step(
+        &mut self,
+        plan: &Plan,
+        step: Step,
+        fault: &mut Option<ActivityError>,
+    ) -> Result<Answer, Stop> {
+        let watch = Stopwatch::start();
+        // Virtual time stands during a step; real time is added, so that latencies are real.
+        let instant = || step.now.instant() + watch.elapsed().min(Duration::from_millis(900));
+        if step.confirmed {
+            self.agent.confirm(instant())?;
+        }
+        self.agent.link(instant(), step.link_up)?;
+
+        self.release(plan, step.now, fault)?;
+        self.collect(step.now, &instant, &watch)?;
+        if self.client.is_some() {
+            self.agent.sample_state(step.now)?;
+        }
+        self.agent.commit(instant())?;
+
+        let mut batches = Vec::new();
+        if step.link_up {
+            self.agent.publish(step.now, instant(), &mut batches)?;
+        }
+        let counts = self.agent.counts();
+        let state = &mut self.state;
+        state.counts = counts;
+        state.durable = state.resumed + counts.durable;
+        state.published = counts.published;
+        state.epoch = self.agent.epoch();
+        state.next_seqs = self.agent.next_seqs();
+        state.done = self.client.is_none() && !self.agent.in_flight();
+        Ok(Answer {
+            batches,
+            state: state.clone(),
+        })
+    }
+
+    /// Hands every sample whose time has come to the workout program.
+    fn release(
+        &mut self,
+        plan: &Plan,
+        now: Now,
+        fault: &mut Option<ActivityError>,
+    ) -> Result<(), Stop> {
+        let mut queue = lock(&self.feed);
+        loop {
+            match self.samples.peek() {
+                Some(Ok(sample)) if plan.starts + sample.offset > now.since_start => break,
+                Some(Ok(sample)) => {
+                    let time = now.start() + plan.starts + sample.offset;
+                    queue.samples.push_back(workout_ui::Sample {
+                        serial: sample.serial,
+                        record: plan.firmware.encode(&plan.source, time, sample),
+                        reading: reading(sample),
+                    });
+                    self.state.read = sample.serial;
+                    self.samples.next();
+                }
+                Some(Err(_)) => {
+                    *fault = self.samples.next().and_then(Result::err);
+                    queue.ended = true;
+                    break;
+                }
+                None => {
+                    queue.ended = true;
+                    break;
+                }
+            }
+        }
+        drop(queue);
+        match (&self.wake).write(&[1]) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                // The program has ended, which collecting notices.
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Serves the workout program until it has delivered what was released.
+    fn collect(
+        &mut self,
+        now: Now,
+        instant: &impl Fn() -> Instant,
+        watch: &Stopwatch,
+    ) -> Result<(), Stop> {
+        if self.client.is_none() {
+            return Ok(());
+        }
+        let ended = lock(&self.feed).ended;
+        let mut heard = watch.elapsed();
+        loop {
+            let taken = self.agent.turn(now, instant())?;
+            let delivered = self.state.resumed + self.agent.counts().records;
+            let waiting = self.agent.counts().records > self.agent.counts().durable;
+            if taken > 0 {
+                heard = watch.elapsed();
+            } else if waiting && (delivered < self.state.read || ended) {
+                // It may wait for credit, or for its last record to be durable.
+                self.agent.commit(instant())?;
+                heard = watch.elapsed();
+                continue;
+            }
+            let finished = self.client.as_ref().is_some_and(JoinHandle::is_finished);
+            if finished {
+                self.agent.turn(now, instant())?;
+                if let Some(client) = self.client.take()
+                    && let Ok(result) = client.join()
+                {
+                    result.map_err(Stop::Screen)?;
+                }
+                return Ok(());
+            }
+            if delivered >= self.state.read && !ended {
+                return Ok(());
+            }
+            if watch.elapsed().saturating_sub(heard) > PATIENCE {
+                return Err(Stop::Silent);
+            }
+            self.agent.wait(Duration::from_millis(5))?;
+        }
+    }
+}
+
+/// What the screen shows of a sample.
+fn reading(sample: &crate::activity::Sample) -> Reading {
+    let small = |v: Option<i32>| v.and_then(|v| u16::try_from(v).ok());
+    Reading {
+        elapsed: Some(sample.offset),
+        heart_rate: small(sample.heart_rate),
+        power: small(sample.power),
+        speed: sample.speed,
+        distance: sample.distance,
+    }
+}
+
+/// Samples whose time has come.
+#[derive(Default)]
+struct Queue {
+    samples: VecDeque<workout_ui::Sample>,
+    ended: bool,
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    // A queue of samples is whole at any moment.
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The workout program's side of the queue.
+struct Gate {
+    source: String,
+    schema: &'static str,
+    queue: Arc<Mutex<Queue>>,
+    woken: UnixStream,
+}
+
+impl Feed for Gate {
+    fn source(&self) -> &str {
+        &self.source
+    }
+
+    fn schema(&self) -> &str {
+        self.schema
+    }
+
+    fn next(&mut self, after: u64) -> Next {
+        let mut bytes = [0; 64];
+        while matches!((&self.woken).read(&mut bytes), Ok(n) if n == bytes.len()) {}
+        let mut queue = lock(&self.queue);
+        while queue.samples.front().is_some_and(|s| s.serial <= after) {
+            queue.samples.pop_front();
+        }
+        match queue.samples.front() {
+            Some(sample) => Next::Sample(sample.clone()),
+            None if queue.ended => Next::End,
+            None => Next::Wait { at_most: None },
+        }
+    }
+
+    fn wake(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.woken.as_fd())
+    }
+}

@@ -1,0 +1,52 @@
+//! Carries records from a spool to the embedded log, both on disk.
+//!
+//! `cargo run -p telemetry-transport --example spool_to_embedded DIRECTORY`
+
+use std::env;
+use std::error::Error;
+use std::path::PathBuf;
+
+use telemetry_core::wire::put_long;
+use telemetry_core::{ClockMark, DeviceId, Schema, StreamName, Timestamp, single_object};
+use telemetry_transport::{Directory, EmbeddedLog, Limits, Opening, Spool};
+
+#[expect(clippy::print_stdout, reason = "an example shows what it did")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = PathBuf::from(env::args_os().nth(1).ok_or("usage: DIRECTORY")?);
+    let schema =
+        Schema::parse(r#"{"type":"record","name":"Beat","fields":[{"name":"bpm","type":"int"}]}"#)?;
+    let opening = Opening {
+        new_device: DeviceId::from_u128(7),
+        hardware_token: None,
+        clock: ClockMark::default(),
+        // For show: a device takes random bits, so that no name is given twice.
+        random: u64::from(std::process::id()),
+        limits: Limits::default(),
+    };
+    let (mut spool, recovery) = Spool::open(Directory::open(directory.join("spool"))?, opening)?;
+    println!("spool: {recovery:?}");
+    let stream = spool.stream(&StreamName::new("vendor.Beat")?)?;
+    for bpm in 60..70 {
+        let mut record = single_object::header(schema.fingerprint()).to_vec();
+        put_long(&mut record, bpm);
+        spool.append(stream, &record, None)?;
+    }
+    spool.commit()?;
+
+    let (log, _) = EmbeddedLog::open(Directory::open(directory.join("log"))?, Limits::default())?;
+    let mut consumer = log.subscribe("example")?;
+    while let Some(batch) = spool.next_batch(64 << 10, 4)? {
+        let published = Timestamp::from_micros(0);
+        if let Some(batch) = batch.to_batch(schema.array_fingerprint(), published) {
+            log.append(&batch)?;
+        }
+        log.commit()?;
+        spool.confirm(&batch)?;
+    }
+    spool.save_cursor()?;
+    while let Some(delivery) = consumer.next()? {
+        println!("{}", delivery.batch.envelope.message_id());
+        consumer.ack(delivery.next)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! What can go wrong, with the numbers to act.
+
+use std::io;
+
+use telemetry_core::journal::FrameError;
+
+/// A journal that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The disk refused.
+    #[error("the journal's disk: {0}")]
+    Io(#[from] io::Error),
+    /// The first commit failed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The first frame was refused.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+telemetry_core::error_codes!(OpenError {
+    Io(_) => 3001,
+    Commit(_) => 3002,
+    Append(_) => 3003,
+});
+
+/// A record or batch that was not taken; the journal is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// No room until something is confirmed.
+    #[error("the journal holds {used} of {limit} bytes; confirm or acknowledge, then append again")]
+    Full {
+        /// Bytes held.
+        used: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// It fits no segment.
+    #[error("the payload has {len} bytes, at most {max} fit a segment")]
+    TooLarge {
+        /// Length in bytes.
+        len: usize,
+        /// Largest length with frames, in bytes.
+        max: u64,
+    },
+    /// Not in single-object encoding.
+    #[error("a record starts with C3 01 and its schema's fingerprint")]
+    NotSingleObject,
+    /// A number that [`Spool::stream`](crate::Spool::stream) or `source` did not give.
+    #[error("unknown stream or source number {number}")]
+    Unknown {
+        /// The number.
+        number: u16,
+    },
+    /// More streams or sources than a number can name.
+    #[error("a spool has at most 65535 streams and as many sources")]
+    TooManyNames,
+    /// An earlier commit failed: open the journal again.
+    #[error("an earlier commit failed; open the journal again")]
+    Poisoned,
+    /// A full segment could not be committed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// A new segment could not be made.
+    #[error("a new segment: {0}")]
+    Io(#[from] io::Error),
+    /// The frame cannot be written.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+telemetry_core::error_codes!(AppendError {
+    Full { .. } => 3010,
+    TooLarge { .. } => 3011,
+    NotSingleObject => 3012,
+    Unknown { .. } => 3013,
+    TooManyNames => 3014,
+    Poisoned => 3015,
+    Commit(_) => 3016,
+    Io(_) => 3017,
+    Frame(_) => 3018,
+});
+
+/// Nothing since the last commit is promised any more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The disk refused a write or sync: what is on it is unknown. Open the journal again.
+    #[error("commit failed, open the journal again: {0}")]
+    Io(io::Error),
+    /// An earlier commit failed.
+    #[error("an earlier commit failed; open the journal again")]
+    Poisoned,
+}
+
+telemetry_core::error_codes!(CommitError {
+    Io(_) => 3020,
+    Poisoned => 3021,
+});
+
+/// A consumer that cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConsumeError {
+    /// The disk refused; the cursor stays, and everything after it comes again.
+    #[error("the log's disk: {0}")]
+    Io(#[from] io::Error),
+    /// Not a consumer's name.
+    #[error("a consumer's name is 1 to 64 bytes of [A-Za-z0-9._]")]
+    Name,
+    /// The consumer was unsubscribed.
+    #[error("the consumer was unsubscribed")]
+    Unsubscribed,
+    /// A dead letter cannot be appended again.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// Replayed dead letters cannot be committed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// A dead letter is too long.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+telemetry_core::error_codes!(ConsumeError {
+    Io(_) => 3030,
+    Name => 3031,
+    Unsubscribed => 3032,
+    Append(_) => 3033,
+    Commit(_) => 3034,
+    Frame(_) => 3035,
+});

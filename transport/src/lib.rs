@@ -1,0 +1,82 @@
+//! Store and forward: records survive crashes here until someone downstream has them for good.
+//!
+//! # Ideas
+//! A [`Spool`] numbers records per stream and keeps them in a checksummed journal. One
+//! [`commit`](Spool::commit) makes any number of appends durable with one write and one sync.
+//! What is durable is handed out in batches until it is confirmed; after a crash everything not
+//! confirmed comes again under the same names, so a receiver drops what it has by name.
+//! [`EmbeddedLog`] is the receiving end on one machine: batches in, named consumers out.
+//!
+//! # Data flow
+//! ```text
+//! append ─▶ buffer ─▶ commit ─▶ segments ─▶ next_batch ─▶ EmbeddedLog::append, commit
+//!                                  ▲                          │
+//!                                  └──────── confirm ◀────────┘
+//! EmbeddedLog ─▶ Consumer::next ─▶ ack │ reject ─▶ dead letters
+//! ```
+//!
+//! # Carry a record
+#![cfg_attr(all(feature = "embedded", feature = "test-util"), doc = "```")]
+#![cfg_attr(not(all(feature = "embedded", feature = "test-util")), doc = "```text")]
+//! use telemetry_core::{ClockMark, DeviceId, Schema, StreamName, Timestamp, single_object};
+//! use telemetry_transport::storage::SimulatedDisk; // `Directory::open(path)?` on a real disk
+//! use telemetry_transport::{EmbeddedLog, Limits, Opening, Spool};
+//!
+//! let schema = Schema::parse(r#"{"type":"record","name":"Beat","fields":[{"name":"bpm","type":"int"}]}"#)?;
+//! let opening = Opening {
+//!     new_device: DeviceId::from_u128(7), // random
+//!     hardware_token: None,
+//!     clock: ClockMark::default(),
+//!     random: 42,
+//!     limits: Limits::default(),
+//! };
+//! let (mut spool, _) = Spool::open(SimulatedDisk::default(), opening)?;
+//! let (log, _) = EmbeddedLog::open(SimulatedDisk::default(), Limits::default())?;
+//! let mut consumer = log.subscribe("etl")?;
+//!
+//! let stream = spool.stream(&StreamName::new("vendor.Beat")?)?;
+//! let mut record = single_object::header(schema.fingerprint()).to_vec();
+//! record.extend([0x82, 0x01]); // bpm = 65
+//! spool.append(stream, &record, None)?;
+//! spool.commit()?; // from here on the record survives
+//!
+//! let published = Timestamp::from_micros(0);
+//! while let Some(batch) = spool.next_batch(64 << 10, 1_000)? {
+//!     log.append(&batch.to_batch(schema.array_fingerprint(), published).ok_or("empty")?)?;
+//!     log.commit()?;
+//!     spool.confirm(&batch)?;
+//! }
+//!
+//! let delivery = consumer.next()?.ok_or("nothing")?;
+//! assert_eq!(delivery.batch.envelope.count, 1);
+//! consumer.ack(delivery.next)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Start with
+//! [`Spool`], [`EmbeddedLog`], [`Directory`]; [`Sender`] where a link may break.
+//!
+//! # Not here
+//! Connections to brokers. What a schema means (`telemetry-core`).
+//!
+//! # Features
+//! `embedded` (default), `test-util`: the simulated disk.
+
+mod cursor;
+#[cfg(feature = "embedded")]
+mod embedded;
+mod error;
+mod segments;
+mod sender;
+mod spool;
+pub mod storage;
+
+#[cfg(feature = "embedded")]
+pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog};
+pub use error::{AppendError, CommitError, ConsumeError, OpenError};
+pub use segments::{Limits, Position, Recovery};
+pub use sender::{Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
+pub use spool::{
+    Committed, Opening, Origin, Receipt, SourceNo, Spool, SpooledBatch, Stats, StreamNo,
+};
+pub use storage::{Directory, Storage};

@@ -1,0 +1,366 @@
+//! Segments of a journal: group commit, recovery, recycling.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::ControlFlow;
+
+use telemetry_core::journal::{
+    FRAME_LEN, Frame, FrameHead, FrameKind, Scanner, Verdict, put_frame,
+};
+
+use crate::Storage;
+use crate::error::{AppendError, CommitError};
+
+/// Flag of the first frame of a commit: everything before it was durable when it was written.
+///
+/// It tells damage to durable bytes from a cut write whose later sectors arrived first.
+const COMMIT: u16 = 1;
+
+/// A place in a journal, in the order of appending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Number of the segment, which is also its generation.
+    pub segment: u32,
+    /// Byte in the segment.
+    pub offset: u64,
+}
+
+/// Bounds of a journal on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a segment file; default 8 MiB. A larger payload is refused.
+    pub segment_bytes: u64,
+    /// Bytes of all frames kept; default 1 GiB. Appending beyond is refused.
+    pub total_bytes: u64,
+    /// Freed segment files kept for reuse; default 2.
+    pub spare_segments: usize,
+    /// Bytes of the log that one read looks at; default 1 MiB.
+    pub window_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 8 << 20,
+            total_bytes: 1 << 30,
+            spare_segments: 2,
+            window_bytes: 1 << 20,
+        }
+    }
+}
+
+/// What an opening found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Whole frames.
+    pub frames: u64,
+    /// Writes that a crash had cut; nothing in them was promised.
+    pub torn_tails: u64,
+    /// Bytes that were durable and are damaged, kept in `quarantine-*` files.
+    pub corrupt_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Segment {
+    number: u32,
+    /// End of the durable frames.
+    end: u64,
+    /// The file has its full length and can serve again.
+    full_length: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Segments<S> {
+    pub(crate) storage: S,
+    pub(crate) limits: Limits,
+    live: VecDeque<Segment>,
+    spare: Vec<String>,
+    buffer: Vec<u8>,
+    poisoned: bool,
+}
+
+fn file_name(number: u32) -> String {
+    format!("{number:08x}.segment")
+}
+
+fn to_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+impl<S: Storage> Segments<S> {
+    /// Reads every frame that an earlier process left, in order.
+    pub(crate) fn recover(
+        mut storage: S,
+        limits: Limits,
+        mut visit: impl FnMut(Position, &Frame<'_>),
+    ) -> io::Result<(Self, Recovery)> {
+        let mut recovery = Recovery::default();
+        let (mut numbers, mut spare) = (Vec::new(), Vec::new());
+        for name in storage.list()? {
+            if let Some(hex) = name.strip_suffix(".segment") {
+                numbers.extend(u32::from_str_radix(hex, 16));
+            } else if name.starts_with("spare-") {
+                spare.push(name);
+            }
+        }
+        numbers.sort_unstable();
+        let mut live = VecDeque::new();
+        let mut bytes = Vec::new();
+        for (i, &number) in numbers.iter().enumerate() {
+            let name = file_name(number);
+            let len = storage.len(&name)?;
+            storage.read(&name, 0, to_usize(len), &mut bytes)?;
+            let sealed = i + 1 < numbers.len();
+            let mut from = 0;
+            let end = loop {
+                let mut scan = Scanner::from_offset(&bytes, number, from);
+                for frame in scan.by_ref() {
+                    let offset = frame.offset as u64;
+                    visit(
+                        Position {
+                            segment: number,
+                            offset,
+                        },
+                        &frame,
+                    );
+                    recovery.frames += 1;
+                }
+                match scan.verdict() {
+                    Verdict::Clean { end } => break end,
+                    Verdict::Torn { at } => {
+                        recovery.torn_tails += 1;
+                        break at;
+                    }
+                    Verdict::Corrupt { at, resume } => {
+                        let damaged = &bytes[at..resume];
+                        let side = format!("quarantine-{number:08x}-{at:08x}");
+                        storage.create(&side, damaged.len() as u64)?;
+                        storage.write(&side, 0, damaged)?;
+                        storage.sync(&side)?;
+                        if !sealed && !commit_follows(&bytes, number, resume) {
+                            recovery.torn_tails += 1;
+                            break at;
+                        }
+                        recovery.corrupt_bytes += damaged.len() as u64;
+                        from = resume;
+                    }
+                }
+            };
+            if end == 0 {
+                // Its number may be given again, so its bytes must not be.
+                storage.remove(&name)?;
+                continue;
+            }
+            if len > end as u64 {
+                storage.truncate(&name, end as u64)?;
+            }
+            live.push_back(Segment {
+                number,
+                end: end as u64,
+                full_length: false,
+            });
+        }
+        let segments = Self {
+            storage,
+            limits,
+            live,
+            spare,
+            buffer: Vec::new(),
+            poisoned: false,
+        };
+        Ok((segments, recovery))
+    }
+
+    /// Opens a new segment; the caller appends its header frame next.
+    pub(crate) fn roll(&mut self) -> io::Result<()> {
+        let number = self.live.back().map_or(1, |s| s.number + 1);
+        let name = file_name(number);
+        match self.spare.pop() {
+            Some(spare) => self.storage.rename(&spare, &name)?,
+            None => self.storage.create(&name, self.limits.segment_bytes)?,
+        }
+        self.live.push_back(Segment {
+            number,
+            end: 0,
+            full_length: true,
+        });
+        Ok(())
+    }
+
+    /// Start of the oldest segment.
+    pub(crate) fn start(&self) -> Position {
+        let segment = self.live.front().map_or(0, |s| s.number);
+        Position { segment, offset: 0 }
+    }
+
+    /// End of what is durable.
+    pub(crate) fn durable(&self) -> Position {
+        self.live.back().map_or(Position::default(), |s| Position {
+            segment: s.number,
+            offset: s.end,
+        })
+    }
+
+    /// End of what is appended.
+    pub(crate) fn appended(&self) -> Position {
+        let durable = self.durable();
+        Position {
+            offset: durable.offset + self.buffer.len() as u64,
+            ..durable
+        }
+    }
+
+    /// Bytes of all frames.
+    pub(crate) fn used(&self) -> u64 {
+        self.live.iter().map(|s| s.end).sum::<u64>() + self.buffer.len() as u64
+    }
+
+    /// Whether a payload of `len` bytes needs a new segment first; refuses what fits nowhere.
+    pub(crate) fn admit(&self, len: usize) -> Result<bool, AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned);
+        }
+        let need = (len + 2 * FRAME_LEN) as u64;
+        // Half a segment always fits beside the largest header.
+        let max = self.limits.segment_bytes / 2;
+        if need > max {
+            return Err(AppendError::TooLarge { len, max });
+        }
+        let (used, limit) = (self.used(), self.limits.total_bytes);
+        if used + need > limit {
+            return Err(AppendError::Full { used, limit });
+        }
+        Ok(self.appended().offset + need > self.limits.segment_bytes)
+    }
+
+    /// Buffers a frame.
+    pub(crate) fn push(
+        &mut self,
+        kind: FrameKind,
+        (stream, flags, seq): (u16, u16, u64),
+        parts: &[&[u8]],
+    ) -> Result<Position, AppendError> {
+        let position = self.appended();
+        let first = if self.buffer.is_empty() { COMMIT } else { 0 };
+        let head = FrameHead {
+            kind,
+            generation: position.segment,
+            stream,
+            flags: flags | first,
+            seq,
+        };
+        put_frame(&mut self.buffer, head, parts)?;
+        Ok(position)
+    }
+
+    /// One write and one sync for everything buffered.
+    pub(crate) fn commit(&mut self) -> Result<(), CommitError> {
+        if self.poisoned {
+            return Err(CommitError::Poisoned);
+        }
+        let Some(active) = self.live.back_mut().filter(|_| !self.buffer.is_empty()) else {
+            return Ok(());
+        };
+        let len = self.buffer.len() as u64;
+        // Zeros after the last frame: a clean end, also over the bytes of an earlier use.
+        self.buffer.extend_from_slice(&[0; FRAME_LEN]);
+        let name = file_name(active.number);
+        let written = self.storage.write(&name, active.end, &self.buffer);
+        if let Err(e) = written.and_then(|()| self.storage.sync(&name)) {
+            self.poisoned = true;
+            return Err(CommitError::Io(e));
+        }
+        self.buffer.clear();
+        active.end += len;
+        Ok(())
+    }
+
+    /// Recycles the segments that lie wholly before `position`.
+    pub(crate) fn free_before(&mut self, position: Position) -> io::Result<()> {
+        while self.live.len() > 1
+            && let Some(oldest) = self.live.front()
+            && oldest.number < position.segment
+        {
+            let name = file_name(oldest.number);
+            if oldest.full_length && self.spare.len() < self.limits.spare_segments {
+                let spare = format!("spare-{:08x}", oldest.number);
+                self.storage.rename(&name, &spare)?;
+                self.spare.push(spare);
+            } else {
+                self.storage.remove(&name)?;
+            }
+            self.live.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Shows durable frames from `from` on, with the position after each, until `visit` breaks
+    /// or a window ends. Returns where to go on; the same position means: nothing more.
+    pub(crate) fn read(
+        &mut self,
+        from: Position,
+        buffer: &mut Vec<u8>,
+        mut visit: impl FnMut(Position, Position, &Frame<'_>) -> ControlFlow<()>,
+    ) -> io::Result<Position> {
+        let mut found = None;
+        for s in &self.live {
+            if s.number == from.segment && from.offset < s.end {
+                found = Some((from, s.end));
+            } else if s.number > from.segment && s.end > 0 {
+                found = Some((
+                    Position {
+                        segment: s.number,
+                        offset: 0,
+                    },
+                    s.end,
+                ));
+            }
+            if found.is_some() {
+                break;
+            }
+        }
+        let Some((start, end)) = found else {
+            return Ok(from);
+        };
+        let left = to_usize(end - start.offset);
+        let after = |offset: usize| Position {
+            segment: start.segment,
+            offset: start.offset + offset as u64,
+        };
+        let name = file_name(start.segment);
+        let mut want = left.min(self.limits.window_bytes);
+        loop {
+            self.storage.read(&name, start.offset, want, buffer)?;
+            let mut scan = Scanner::new(buffer, start.segment);
+            for frame in scan.by_ref() {
+                if visit(after(frame.offset), after(frame.end()), &frame).is_break() {
+                    return Ok(after(frame.end()));
+                }
+            }
+            if scan.offset() > 0 {
+                return Ok(after(scan.offset()));
+            }
+            if want == left {
+                return Ok(match scan.verdict() {
+                    Verdict::Corrupt { resume, .. } => after(resume),
+                    _ => after(left),
+                });
+            }
+            want = left;
+        }
+    }
+}
+
+/// Whether a later commit exists, so that everything before it was durable.
+fn commit_follows(bytes: &[u8], generation: u32, mut from: usize) -> bool {
+    loop {
+        let mut scan = Scanner::from_offset(bytes, generation, from);
+        if scan.any(|f| f.head.flags & COMMIT != 0) {
+            return true;
+        }
+        match scan.verdict() {
+            Verdict::Corrupt { resume, .. } => from = resume,
+            _ => return false,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What every segment opens with: who writes, and what stands behind freed segments.
+
+use telemetry_core::wire::{Reader, WireError, put_bytes, put_long};
+use telemetry_core::{
+    BootId, ClockMark, ClockQuality, DeviceId, Epoch, Instant, StreamName, Timestamp,
+};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct StreamState {
+    pub(super) name: StreamName,
+    pub(super) next_seq: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SourceState {
+    pub(super) name: String,
+    /// Serial of the last appended record, 0 for none.
+    pub(super) serial: u64,
+}
+
+/// State of a spool at one frame of its log. Numbers are places in the tables.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Header {
+    pub(super) device: DeviceId,
+    pub(super) hardware_token: Option<[u8; 16]>,
+    pub(super) epoch: Epoch,
+    pub(super) clock: ClockMark,
+    pub(super) streams: Vec<StreamState>,
+    pub(super) sources: Vec<SourceState>,
+}
+
+pub(super) fn put_clock(out: &mut Vec<u8>, clock: &ClockMark) {
+    out.extend_from_slice(&clock.boot.to_bytes());
+    out.extend_from_slice(&clock.monotonic.as_nanos().to_le_bytes());
+    put_long(out, clock.wall.as_micros());
+    put_bytes(out, clock.quality.as_str().as_bytes());
+}
+
+pub(super) fn take_clock(input: &mut Reader<'_>) -> Result<ClockMark, WireError> {
+    Ok(ClockMark {
+        boot: BootId::from_bytes(array(input)?),
+        monotonic: Instant::from_nanos(u64::from_le_bytes(array(input)?)),
+        wall: Timestamp::from_micros(input.long()?),
+        quality: ClockQuality::from_word(input.string()?).unwrap_or_default(),
+    })
+}
+
+pub(super) fn array<const N: usize>(input: &mut Reader<'_>) -> Result<[u8; N], WireError> {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(input.take(N)?);
+    Ok(bytes)
+}
+
+impl Header {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&self.device.to_bytes());
+        put_bytes(
+            &mut out,
+            self.hardware_token.as_ref().map_or(&[], |t| &t[..]),
+        );
+        out.extend_from_slice(&self.epoch.get().to_le_bytes());
+        put_clock(&mut out, &self.clock);
+        put_long(&mut out, self.streams.len() as i64);
+        for stream in &self.streams {
+            put_bytes(&mut out, stream.name.as_str().as_bytes());
+            out.extend_from_slice(&stream.next_seq.to_le_bytes());
+        }
+        put_long(&mut out, self.sources.len() as i64);
+        for source in &self.sources {
+            put_bytes(&mut out, source.name.as_bytes());
+            out.extend_from_slice(&source.serial.to_le_bytes());
+        }
+        out
+    }
+
+    /// `None` for what no release wrote.
+    pub(super) fn decode(payload: &[u8]) -> Option<Self> {
+        let mut input = Reader::new(payload);
+        let mut header = Self {
+            device: DeviceId::from_bytes(array(&mut input).ok()?),
+            hardware_token: input.bytes().ok()?.try_into().ok(),
+            epoch: Epoch::new(u64::from_le_bytes(array(&mut input).ok()?)).ok()?,
+            clock: take_clock(&mut input).ok()?,
+            streams: Vec::new(),
+            sources: Vec::new(),
+        };
+        for _ in 0..input.long().ok()? {
+            header.streams.push(StreamState {
+                name: StreamName::new(input.string().ok()?).ok()?,
+                next_seq: u64::from_le_bytes(array(&mut input).ok()?),
+            });
+        }
+        for _ in 0..input.long().ok()? {
+            header.sources.push(SourceState {
+                name: input.string().ok()?.to_owned(),
+                serial: u64::from_le_bytes(array(&mut input).ok()?),
+            });
+        }
+        Some(header)
+    }
+}

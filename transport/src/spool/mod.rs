@@ -1,0 +1,383 @@
+//! The spool: records on disk until someone downstream has them for good.
+
+mod header;
+mod reader;
+
+use std::collections::HashMap;
+use std::io;
+
+use telemetry_core::journal::{Frame, FrameKind};
+use telemetry_core::wire::Reader;
+use telemetry_core::{ClockMark, ClockQuality, DeviceId, Epoch, Seq, StreamName, single_object};
+
+use crate::Storage;
+use crate::cursor::Cursor;
+use crate::error::{AppendError, CommitError, OpenError};
+use crate::segments::{Limits, Position, Recovery, Segments};
+use header::{Header, SourceState, StreamState, put_clock, take_clock};
+use reader::BatchReader;
+pub use reader::SpooledBatch;
+
+/// Flag of a record whose payload begins with its origin: source `u16`, two zeros, serial `u64`.
+const ORIGIN: u16 = 2;
+
+/// Bytes of an origin.
+const ORIGIN_LEN: usize = 12;
+
+/// Number of a stream within one spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamNo(u16);
+
+/// Number of a source within one spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceNo(u16);
+
+/// Where a record came from: durable together with it, so that a source knows where to resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The source.
+    pub source: SourceNo,
+    /// Its own number of the record, growing from 1.
+    pub serial: u64,
+}
+
+/// What an opening needs from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    /// Identity of a new spool, and of one whose hardware changed: random.
+    pub new_device: DeviceId,
+    /// What the firmware says names this hardware. Another one than the spool was made with
+    /// means a cloned image, which becomes a device of its own.
+    pub hardware_token: Option<[u8; 16]>,
+    /// Both clocks, now.
+    pub clock: ClockMark,
+    /// Random bits for the epoch where the clock is not synchronised.
+    pub random: u64,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// What an append promises once a commit has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// This opening.
+    pub epoch: Epoch,
+    /// Number of the record in its stream.
+    pub seq: Seq,
+    /// Where it is: durable once it lies before [`Committed::durable`].
+    pub position: Position,
+}
+
+/// What a commit made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Everything before this is durable.
+    pub durable: Position,
+}
+
+/// Counts of one opening, and bytes on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records appended.
+    pub appended: u64,
+    /// Records in batches confirmed.
+    pub confirmed: u64,
+    /// Bytes of all frames kept.
+    pub bytes: u64,
+    /// What the opening found.
+    pub recovery: Recovery,
+}
+
+/// A spool of one device.
+#[derive(Debug)]
+pub struct Spool<S> {
+    log: Segments<S>,
+    state: Header,
+    stream_numbers: HashMap<StreamName, StreamNo>,
+    cursor: Cursor,
+    reader: BatchReader,
+    stats: Stats,
+    /// Serials of sources as far as they are durable.
+    durable_serials: Vec<u64>,
+}
+
+/// What a record frame holds.
+struct Payload<'a> {
+    /// Source and serial.
+    origin: Option<(u16, u64)>,
+    record: &'a [u8],
+}
+
+fn payload_of<'a>(frame: &Frame<'a>) -> Option<Payload<'a>> {
+    if frame.head.flags & ORIGIN == 0 {
+        return Some(Payload {
+            origin: None,
+            record: frame.payload,
+        });
+    }
+    let (origin, record) = frame.payload.split_first_chunk::<ORIGIN_LEN>()?;
+    let [a, b, _, _, serial @ ..] = *origin;
+    let origin = Some((u16::from_le_bytes([a, b]), u64::from_le_bytes(serial)));
+    Some(Payload { origin, record })
+}
+
+impl<S: Storage> Spool<S> {
+    /// Opens a spool for appending, under an epoch of its own; makes it where it is missing.
+    pub fn open(storage: S, opening: Opening) -> Result<(Self, Recovery), OpenError> {
+        let mut found: Option<Header> = None;
+        let (mut log, recovery) = Segments::recover(storage, opening.limits, |_, frame| {
+            match (frame.head.kind, &mut found) {
+                (FrameKind::Header, found) => {
+                    if let Some(header) = Header::decode(frame.payload) {
+                        *found = Some(header);
+                    }
+                }
+                (FrameKind::Mark, Some(header)) => {
+                    if let Ok(clock) = take_clock(&mut Reader::new(frame.payload)) {
+                        header.clock = clock;
+                    }
+                }
+                (FrameKind::Record, Some(header)) => {
+                    if let Some((source, serial)) = payload_of(frame).and_then(|p| p.origin)
+                        && let Some(source) = header.sources.get_mut(usize::from(source))
+                    {
+                        source.serial = serial;
+                    }
+                }
+                _ => {}
+            }
+        })?;
+        let synchronised = opening.clock.quality == ClockQuality::Synchronised;
+        let epoch = Epoch::for_opening(
+            found.as_ref().map(|h| h.epoch),
+            synchronised.then_some(opening.clock.wall),
+            opening.random,
+        );
+        let device = match &found {
+            Some(h) if h.hardware_token == opening.hardware_token => h.device,
+            Some(h) if opening.hardware_token.is_none() => h.device,
+            _ => opening.new_device,
+        };
+        let (mut streams, sources) =
+            found.map_or_else(Default::default, |h| (h.streams, h.sources));
+        streams
+            .iter_mut()
+            .for_each(|s: &mut StreamState| s.next_seq = 1);
+        let start = log.start();
+        let cursor = Cursor::open(&mut log.storage, "cursor".to_owned(), start)?;
+        log.roll()?;
+        let numbers = streams.iter().enumerate();
+        let mut spool = Self {
+            stream_numbers: numbers
+                .map(|(i, s)| (s.name.clone(), StreamNo(i as u16)))
+                .collect(),
+            durable_serials: Vec::new(),
+            state: Header {
+                device,
+                hardware_token: opening.hardware_token,
+                epoch,
+                clock: opening.clock,
+                streams,
+                sources,
+            },
+            // From the oldest segment, so that the header in force at the cursor is known.
+            reader: BatchReader::new(log.start()),
+            log,
+            cursor,
+            stats: Stats {
+                recovery,
+                ..Stats::default()
+            },
+        };
+        spool.put_header()?;
+        spool.commit()?;
+        Ok((spool, recovery))
+    }
+
+    fn put_header(&mut self) -> Result<(), AppendError> {
+        let payload = self.state.encode();
+        self.log.push(FrameKind::Header, (0, 0, 0), &[&payload])?;
+        Ok(())
+    }
+
+    /// Makes room for a payload, in a new segment if need be.
+    fn make_room(&mut self, len: usize) -> Result<(), AppendError> {
+        if self.log.admit(len)? {
+            self.commit()?;
+            self.log.roll()?;
+            self.put_header()?;
+        }
+        Ok(())
+    }
+
+    /// The number of a stream, new or known.
+    pub fn stream(&mut self, name: &StreamName) -> Result<StreamNo, AppendError> {
+        if let Some(&number) = self.stream_numbers.get(name) {
+            return Ok(number);
+        }
+        let number =
+            u16::try_from(self.state.streams.len()).map_err(|_| AppendError::TooManyNames)?;
+        self.make_room(self.state.encode().len() + StreamName::LEN_MAX + 16)?;
+        self.state.streams.push(StreamState {
+            name: name.clone(),
+            next_seq: 1,
+        });
+        self.stream_numbers.insert(name.clone(), StreamNo(number));
+        self.put_header()?;
+        Ok(StreamNo(number))
+    }
+
+    /// The number of a source, new or known, e.g. one application on the console.
+    pub fn source(&mut self, name: &str) -> Result<SourceNo, AppendError> {
+        let sources = &self.state.sources;
+        let found = sources.iter().position(|s| s.name == name);
+        let number =
+            u16::try_from(found.unwrap_or(sources.len())).map_err(|_| AppendError::TooManyNames)?;
+        if found.is_none() {
+            self.make_room(self.state.encode().len() + name.len() + 16)?;
+            self.state.sources.push(SourceState {
+                name: name.to_owned(),
+                serial: 0,
+            });
+            self.put_header()?;
+        }
+        Ok(SourceNo(number))
+    }
+
+    /// Serial of a source's last durable record, 0 for none: what it need not send again.
+    pub fn resume(&self, source: SourceNo) -> u64 {
+        self.durable_serials
+            .get(usize::from(source.0))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Buffers a record in single-object encoding. [`commit`](Self::commit) makes it durable.
+    pub fn append(
+        &mut self,
+        stream: StreamNo,
+        record: &[u8],
+        origin: Option<Origin>,
+    ) -> Result<Receipt, AppendError> {
+        if single_object::split(record).is_err() {
+            return Err(AppendError::NotSingleObject);
+        }
+        let known = usize::from(stream.0) < self.state.streams.len();
+        let number = (!known).then_some(stream.0).or_else(|| {
+            let source = origin?.source.0;
+            (usize::from(source) >= self.state.sources.len()).then_some(source)
+        });
+        if let Some(number) = number {
+            return Err(AppendError::Unknown { number });
+        }
+        self.make_room(record.len() + ORIGIN_LEN)?;
+        let state = &mut self.state.streams[usize::from(stream.0)];
+        let seq = state.next_seq;
+        let mut prefix = [0; ORIGIN_LEN];
+        let (prefix, flags) = match origin {
+            Some(o) => {
+                prefix[..2].copy_from_slice(&o.source.0.to_le_bytes());
+                prefix[4..].copy_from_slice(&o.serial.to_le_bytes());
+                (&prefix[..], ORIGIN)
+            }
+            None => (&prefix[..0], 0),
+        };
+        let position =
+            self.log
+                .push(FrameKind::Record, (stream.0, flags, seq), &[prefix, record])?;
+        state.next_seq += 1;
+        if let Some(o) = origin {
+            self.state.sources[usize::from(o.source.0)].serial = o.serial;
+        }
+        self.stats.appended += 1;
+        Ok(Receipt {
+            epoch: self.state.epoch,
+            seq: Seq::new(seq).unwrap_or(Seq::MAX),
+            position,
+        })
+    }
+
+    /// Makes everything appended durable, with one write and one sync.
+    ///
+    /// After an error the spool takes nothing more: what is on disk is unknown until it is
+    /// opened again.
+    pub fn commit(&mut self) -> Result<Committed, CommitError> {
+        self.log.commit()?;
+        self.durable_serials.clear();
+        self.durable_serials
+            .extend(self.state.sources.iter().map(|s| s.serial));
+        Ok(Committed {
+            durable: self.log.durable(),
+        })
+    }
+
+    /// Notes a clock step: no batch crosses it.
+    pub fn mark_clock(&mut self, clock: ClockMark) -> Result<(), AppendError> {
+        let mut payload = Vec::new();
+        put_clock(&mut payload, &clock);
+        self.make_room(payload.len())?;
+        self.log.push(FrameKind::Mark, (0, 0, 0), &[&payload])?;
+        self.state.clock = clock;
+        Ok(())
+    }
+
+    /// The next durable records that were not handed out yet, at most `max_bytes` of datums
+    /// (one record may have more) and `max_records`.
+    pub fn next_batch(
+        &mut self,
+        max_bytes: usize,
+        max_records: u32,
+    ) -> io::Result<Option<SpooledBatch>> {
+        let cursor = self.cursor.position();
+        self.reader
+            .next_batch(&mut self.log, cursor, max_bytes, max_records)
+    }
+
+    /// Takes a confirmation: the batch is durable downstream.
+    ///
+    /// The cursor moves over the confirmed prefix, durably, whenever that frees a segment;
+    /// [`save_cursor`](Self::save_cursor) moves it at any time. What lies after the cursor is
+    /// handed out again after the next opening, under the same names.
+    pub fn confirm(&mut self, batch: &SpooledBatch) -> io::Result<()> {
+        self.stats.confirmed += u64::from(batch.count());
+        let confirmed = self.reader.confirm(batch.id);
+        if confirmed.segment > self.log.start().segment {
+            self.cursor.store(&mut self.log.storage, confirmed)?;
+            self.log.free_before(confirmed)?;
+        }
+        Ok(())
+    }
+
+    /// Stores how far confirmation has come, so that less is sent again.
+    pub fn save_cursor(&mut self) -> io::Result<()> {
+        let confirmed = self.reader.confirm(0);
+        if confirmed > self.cursor.position() {
+            self.cursor.store(&mut self.log.storage, confirmed)?;
+        }
+        Ok(())
+    }
+
+    /// The device this spool belongs to.
+    pub fn device(&self) -> DeviceId {
+        self.state.device
+    }
+
+    /// This opening.
+    pub fn epoch(&self) -> Epoch {
+        self.state.epoch
+    }
+
+    /// Every stream with the number its next record gets.
+    pub fn next_seqs(&self) -> impl Iterator<Item = (&StreamName, Seq)> {
+        let streams = self.state.streams.iter();
+        streams.map(|s| (&s.name, Seq::new(s.next_seq).unwrap_or(Seq::MAX)))
+    }
+
+    /// Counts and sizes.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            bytes: self.log.used(),
+            ..self.stats
+        }
+    }
+}

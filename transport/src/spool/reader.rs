@@ -1,0 +1,200 @@
+//! Groups the durable log into batches, and tracks what is confirmed.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::ops::ControlFlow;
+
+use telemetry_core::journal::FrameKind;
+use telemetry_core::single_object;
+use telemetry_core::wire::Reader as WireReader;
+use telemetry_core::{
+    Batch, BatchBuilder, CONTENT_TYPE_AVRO, ClockMark, DeviceId, Envelope, Epoch, Fingerprint, Seq,
+    StreamName, Timestamp,
+};
+
+use super::header::{Header, take_clock};
+use super::payload_of;
+use crate::Storage;
+use crate::segments::{Position, Segments};
+
+/// Consecutive durable records of one stream, schema and clock mark.
+#[derive(Clone, Debug)]
+pub struct SpooledBatch {
+    /// Device that made the records.
+    pub device: DeviceId,
+    /// Opening under which they were appended.
+    pub epoch: Epoch,
+    /// Their stream.
+    pub stream: StreamName,
+    /// Number of the first record.
+    pub first_seq: Seq,
+    /// Schema of one record.
+    pub schema: Fingerprint,
+    /// The clock mark under which they were appended.
+    pub clock: ClockMark,
+    /// Names the batch to [`Spool::confirm`](crate::Spool::confirm).
+    pub id: u64,
+    datums: Vec<u8>,
+    ends: Vec<usize>,
+    from: Position,
+}
+
+impl SpooledBatch {
+    /// Records in the batch.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Bytes of all datums.
+    pub fn bytes(&self) -> usize {
+        self.datums.len()
+    }
+
+    /// The records in order, without their single-object headers.
+    pub fn datums(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = core::iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .map(|(from, &to)| &self.datums[from..to])
+    }
+
+    /// The batch as it travels; `array` is the fingerprint of the schema's array
+    /// ([`Fingerprint::of_array`]).
+    ///
+    /// `None` for a batch without records, which the spool never makes.
+    pub fn to_batch(&self, array: Fingerprint, published: Timestamp) -> Option<Batch> {
+        let mut body = BatchBuilder::new(array);
+        self.datums().for_each(|datum| body.push(datum));
+        Some(Batch {
+            body: body.finish()?,
+            envelope: Envelope {
+                device: self.device,
+                epoch: self.epoch,
+                subject: self.stream.clone(),
+                first_seq: self.first_seq,
+                count: self.count(),
+                published,
+                clock: self.clock,
+                schema: Some(self.schema),
+                content_type: CONTENT_TYPE_AVRO.to_owned(),
+                traceparent: None,
+            },
+        })
+    }
+}
+
+/// Reads ahead of the cursor, a window at a time.
+#[derive(Debug)]
+pub(super) struct BatchReader {
+    next: Position,
+    /// Header in force at `next`.
+    header: Option<Header>,
+    ready: VecDeque<SpooledBatch>,
+    /// Where each batch begins that is made and not confirmed.
+    open: BTreeMap<u64, Position>,
+    last_id: u64,
+    buffer: Vec<u8>,
+}
+
+impl BatchReader {
+    pub(super) fn new(start: Position) -> Self {
+        Self {
+            next: start,
+            header: None,
+            ready: VecDeque::new(),
+            open: BTreeMap::new(),
+            last_id: 0,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The next batch; records before `cursor` were confirmed in an earlier run.
+    pub(super) fn next_batch<S: Storage>(
+        &mut self,
+        log: &mut Segments<S>,
+        cursor: Position,
+        max_bytes: usize,
+        max_records: u32,
+    ) -> io::Result<Option<SpooledBatch>> {
+        while self.ready.is_empty() {
+            let mut groups: HashMap<u16, SpooledBatch> = HashMap::new();
+            let Self {
+                header,
+                ready,
+                open,
+                last_id,
+                ..
+            } = self;
+            let mut close = |batch: SpooledBatch| ready.push_back(batch);
+            let from = self.next;
+            self.next = log.read(from, &mut self.buffer, |at, _, frame| {
+                match frame.head.kind {
+                    FrameKind::Header => {
+                        *header = Header::decode(frame.payload);
+                        groups.drain().for_each(|(_, batch)| close(batch));
+                    }
+                    FrameKind::Mark => {
+                        groups.drain().for_each(|(_, batch)| close(batch));
+                        let clock = take_clock(&mut WireReader::new(frame.payload));
+                        if let (Some(header), Ok(clock)) = (header.as_mut(), clock) {
+                            header.clock = clock;
+                        }
+                    }
+                    FrameKind::Record if at >= cursor => {
+                        let stream = frame.head.stream;
+                        let record =
+                            payload_of(frame).and_then(|p| single_object::split(p.record).ok());
+                        let Some((header, (schema, datum))) = header.as_ref().zip(record) else {
+                            return ControlFlow::Continue(());
+                        };
+                        let fits = |b: &SpooledBatch| {
+                            b.schema == schema
+                                && b.first_seq.get() + b.ends.len() as u64 == frame.head.seq
+                                && b.datums.len() + datum.len() <= max_bytes
+                                && b.count() < max_records
+                        };
+                        if groups.get(&stream).is_some_and(|b| !fits(b)) {
+                            groups.remove(&stream).into_iter().for_each(&mut close);
+                        }
+                        if let Some(batch) = groups.get_mut(&stream) {
+                            batch.datums.extend_from_slice(datum);
+                            batch.ends.push(batch.datums.len());
+                        } else if let Some(state) = header.streams.get(usize::from(stream))
+                            && let Ok(first_seq) = Seq::new(frame.head.seq)
+                        {
+                            *last_id += 1;
+                            open.insert(*last_id, at);
+                            let batch = SpooledBatch {
+                                device: header.device,
+                                epoch: header.epoch,
+                                stream: state.name.clone(),
+                                first_seq,
+                                schema,
+                                clock: header.clock,
+                                id: *last_id,
+                                datums: datum.to_vec(),
+                                ends: vec![datum.len()],
+                                from: at,
+                            };
+                            groups.insert(stream, batch);
+                        }
+                    }
+                    _ => {}
+                }
+                ControlFlow::Continue(())
+            })?;
+            groups.into_values().for_each(&mut close);
+            ready.make_contiguous().sort_by_key(|batch| batch.from);
+            if self.next == from {
+                break;
+            }
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    /// Takes a confirmation; returns the end of the confirmed prefix.
+    pub(super) fn confirm(&mut self, id: u64) -> Position {
+        self.open.remove(&id);
+        self.open.values().min().copied().unwrap_or(self.next)
+    }
+}

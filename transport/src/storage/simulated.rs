@@ -1,0 +1,157 @@
+//! A disk in memory that loses what was not synced, sector by sector.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Storage;
+
+/// Bytes that a real disk writes as one.
+const SECTOR: usize = 512;
+
+#[derive(Debug, Default)]
+struct File {
+    durable: Vec<u8>,
+    /// What a reader sees: `durable` and everything written since.
+    seen: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<String, File>,
+    fail_in: Option<u64>,
+}
+
+/// A simulated disk. Clones share it, so a test can crash what a spool writes to.
+#[derive(Clone, Debug, Default)]
+pub struct SimulatedDisk(Arc<Mutex<State>>);
+
+impl SimulatedDisk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cuts the power: `survives` decides for each sector that was written and not synced.
+    pub fn crash(&self, mut survives: impl FnMut() -> bool) {
+        let mut state = self.state();
+        state.fail_in = None;
+        for file in state.files.values_mut() {
+            let sectors = file
+                .seen
+                .chunks(SECTOR)
+                .zip(file.durable.chunks_mut(SECTOR));
+            for (seen, durable) in sectors {
+                if seen != &*durable && survives() {
+                    durable.copy_from_slice(seen);
+                }
+            }
+            file.seen.clone_from(&file.durable);
+        }
+    }
+
+    /// Lets the `n`-th write or sync from now fail, and all after it until the next crash.
+    pub fn fail_after(&self, n: u64) {
+        self.state().fail_in = Some(n);
+    }
+
+    /// Flips bits of a stored byte.
+    pub fn damage(&self, name: &str, offset: usize, mask: u8) {
+        if let Some(file) = self.state().files.get_mut(name) {
+            file.seen[offset] ^= mask;
+            file.durable[offset] ^= mask;
+        }
+    }
+}
+
+impl State {
+    fn file(&mut self, name: &str) -> io::Result<&mut File> {
+        self.files
+            .get_mut(name)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn step(&mut self) -> io::Result<()> {
+        match &mut self.fail_in {
+            Some(0) => Err(io::Error::other("simulated fault")),
+            Some(n) => {
+                *n -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Storage for SimulatedDisk {
+    fn list(&mut self) -> io::Result<Vec<String>> {
+        Ok(self.state().files.keys().cloned().collect())
+    }
+
+    fn create(&mut self, name: &str, len: u64) -> io::Result<()> {
+        let mut state = self.state();
+        state.step()?;
+        let zeros = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+        let file = File {
+            durable: zeros.clone(),
+            seen: zeros,
+        };
+        state.files.insert(name.to_owned(), file);
+        Ok(())
+    }
+
+    fn len(&mut self, name: &str) -> io::Result<u64> {
+        Ok(self.state().file(name)?.seen.len() as u64)
+    }
+
+    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        let mut state = self.state();
+        let file = state.file(name)?;
+        file.seen.truncate(len);
+        file.durable.truncate(len);
+        Ok(())
+    }
+
+    fn read(&mut self, name: &str, offset: u64, len: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        out.clear();
+        let mut state = self.state();
+        let seen = &state.file(name)?.seen;
+        let from = usize::try_from(offset).map_or(seen.len(), |o| o.min(seen.len()));
+        out.extend(seen[from..].iter().take(len));
+        Ok(())
+    }
+
+    fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        state.step()?;
+        let file = state.file(name)?;
+        let at = usize::try_from(offset).map_err(io::Error::other)?;
+        let end = at + bytes.len();
+        if file.seen.len() < end {
+            file.seen.resize(end, 0);
+            file.durable.resize(end, 0);
+        }
+        file.seen[at..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.step()?;
+        let file = state.file(name)?;
+        file.durable.clone_from(&file.seen);
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        let file = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.files.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.state().files.remove(name);
+        Ok(())
+    }
+}

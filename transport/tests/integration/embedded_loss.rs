@@ -1,0 +1,125 @@
+//! The embedded log: confirms, cursors and dead letters over crashes.
+
+use bytes::Bytes;
+use telemetry_core::{
+    Batch, CONTENT_TYPE_AVRO, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp,
+};
+use telemetry_transport::storage::SimulatedDisk;
+use telemetry_transport::{Directory, EmbeddedLog, Limits};
+
+use crate::Rng;
+
+fn batch(n: u64) -> Batch {
+    Batch {
+        envelope: Envelope {
+            device: DeviceId::from_u128(7),
+            epoch: Epoch::new(1).unwrap(),
+            subject: StreamName::new("a.A").unwrap(),
+            first_seq: Seq::new(n).unwrap(),
+            count: 1,
+            published: Timestamp::from_micros(0),
+            clock: ClockMark::default(),
+            schema: None,
+            content_type: CONTENT_TYPE_AVRO.to_owned(),
+            traceparent: None,
+        },
+        body: Bytes::copy_from_slice(&n.to_le_bytes()),
+    }
+}
+
+const LIMITS: Limits = Limits {
+    segment_bytes: 4096,
+    total_bytes: 1 << 20,
+    spare_segments: 2,
+    window_bytes: 600,
+};
+
+/// Batches confirmed are delivered in order, at least once; acknowledged ones never again.
+fn run(seed: u64) {
+    let mut rng = Rng(seed);
+    let disk = SimulatedDisk::default();
+    let (mut appended, mut confirmed, mut acked, mut delivered) = (0, 0, 0, 0);
+    let mut log = EmbeddedLog::open(disk.clone(), LIMITS).unwrap().0;
+    let mut consumer = log.subscribe("etl").unwrap();
+    for _ in 0..100 {
+        let dead = match rng.below(16) {
+            0..6 => log
+                .append(&batch(appended + 1))
+                .map(|_| appended += 1)
+                .is_err(),
+            6..9 => log.commit().map(|_| confirmed = appended).is_err(),
+            9..13 => match consumer.next() {
+                Ok(Some(d)) => {
+                    let n = d.batch.envelope.first_seq.get();
+                    assert_eq!(n, delivered + 1, "seed {seed}");
+                    delivered = n;
+                    let done = match rng.below(3) {
+                        0 => consumer.ack(d.next),
+                        1 => consumer.reject(&d, "odd"),
+                        _ => continue,
+                    };
+                    done.map(|()| acked = n).is_err()
+                }
+                Ok(None) => {
+                    assert!(delivered >= confirmed, "seed {seed}");
+                    false
+                }
+                Err(_) => true,
+            },
+            13 => {
+                disk.fail_after(rng.below(5));
+                false
+            }
+            14 => true,
+            _ => false,
+        };
+        if dead {
+            let odds = rng.below(4);
+            disk.crash(|| rng.below(4) < odds);
+            log = EmbeddedLog::open(disk.clone(), LIMITS).unwrap().0;
+            consumer = log.subscribe("etl").unwrap();
+            // What lies after the last confirm may have survived, whole and in order.
+            let mut look = log.subscribe("look").unwrap();
+            let mut last = None;
+            while let Some(d) = look.next().unwrap() {
+                last = Some(d.batch.envelope.first_seq.get());
+            }
+            log.unsubscribe("look").unwrap();
+            let kept = last.unwrap_or(confirmed);
+            assert!(kept >= confirmed, "seed {seed} lost {kept}..{confirmed}");
+            (appended, confirmed) = (kept, kept);
+            let first = log.subscribe("etl").unwrap().next().unwrap();
+            delivered = first.map_or(kept, |d| d.batch.envelope.first_seq.get() - 1);
+            assert!(
+                delivered >= acked,
+                "seed {seed}: acknowledged ones come again"
+            );
+        }
+    }
+}
+
+#[test]
+fn confirmed_batches_reach_every_consumer() {
+    (0..2_000).for_each(run);
+}
+
+#[test]
+fn dead_letters_are_listed_and_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(Directory::open(dir.path()).unwrap(), LIMITS)
+        .unwrap()
+        .0;
+    assert!(Directory::open(dir.path()).is_err(), "one owner");
+    let mut consumer = log.subscribe("etl").unwrap();
+    log.append(&batch(1)).unwrap();
+    assert_eq!(consumer.next().unwrap(), None, "not confirmed yet");
+    log.commit().unwrap();
+    let delivery = consumer.next().unwrap().unwrap();
+    consumer.reject(&delivery, "unknown schema").unwrap();
+    let letters = consumer.dead_letters().unwrap();
+    assert_eq!(letters[0].reason, "unknown schema");
+    assert_eq!(letters[0].batch, batch(1));
+    assert_eq!(consumer.replay_dead_letters().unwrap(), 1);
+    assert_eq!(consumer.next().unwrap().unwrap().batch, batch(1));
+    assert!(consumer.dead_letters().unwrap().is_empty());
+}

@@ -1,0 +1,24 @@
+//! Loss tests: nothing durable is lost, no name is given twice, whatever the disk forgets.
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
+
+mod embedded_loss;
+#[cfg(unix)]
+mod kill;
+mod spool_loss;
+
+/// A small generator of numbers (SplitMix64), so that a seed names a run for ever.
+pub(crate) struct Rng(pub(crate) u64);
+
+impl Rng {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
