@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use {
     telemetry_airpods as airpods, telemetry_core as core, telemetry_itil as itil,
-    telemetry_storage as storage, xp_wayland_shim as shim,
+    telemetry_storage as storage, telemetry_transport as transport, xp_wayland_shim as shim,
 };
 
 /// A layer, where its code is, its range of numbers, and the numbers of each of its errors.
@@ -38,6 +38,7 @@ const LAYERS: &[Layer] = &[
             core::DecodeError::CODES,
             core::BatchError::CODES,
             core::EnvelopeError::CODES,
+            core::journal::FrameError::CODES,
         ],
     },
     Layer {
@@ -51,6 +52,18 @@ const LAYERS: &[Layer] = &[
             shim::DisplayError::CODES,
             shim::ComposeError::CODES,
             shim::unix::HostError::CODES,
+        ],
+    },
+    Layer {
+        name: "transport",
+        source: "transport/src",
+        range: 3000..4000,
+        errors: &[
+            transport::OpenError::CODES,
+            transport::AppendError::CODES,
+            transport::CommitError::CODES,
+            transport::ConsumeError::CODES,
+            transport::SenderError::CODES,
         ],
     },
     Layer {
