@@ -189,3 +189,30 @@ fn gather(folder: &Path, names: &mut Vec<String>) {
         }
     }
 }
+
+/// The papers at the root name files that are there.
+#[test]
+fn papers_name_files_that_exist() {
+    let mut missing = Vec::new();
+    for paper in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+    ] {
+        let text = read(&root().join(paper)).unwrap();
+        let code = text.split('`').skip(1).step_by(2);
+        let paths = code.filter(|code| {
+            let is_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+            let first = code.split_once('/').map(|(first, _)| first);
+            code.chars().all(is_path) && first.is_some_and(|first| root().join(first).is_dir())
+        });
+        missing.extend(
+            paths
+                .filter(|path| !root().join(path).exists())
+                .map(|path| format!("{paper}: {path}")),
+        );
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
