@@ -78,6 +78,8 @@ impl FromStr for Fingerprint {
 #[error("a fingerprint has 16 hex digits")]
 pub struct FingerprintError;
 
+crate::error_codes!(FingerprintError => 1022);
+
 #[cfg(test)]
 mod tests {
     use super::*;

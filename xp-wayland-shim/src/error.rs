@@ -131,15 +131,7 @@ pub struct DisplayError {
     pub os_error: i32,
 }
 
-impl DisplayError {
-    /// The error with its stable number.
-    pub const CODES: &'static [(&'static str, u16)] = &[("DisplayError", 2060)];
-
-    /// The stable number of this error.
-    pub const fn code(&self) -> u16 {
-        2060
-    }
-}
+telemetry_core::error_codes!(DisplayError => 2060);
 
 /// A frame was not presented; its damage is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

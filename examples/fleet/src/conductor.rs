@@ -15,6 +15,7 @@ use telemetry_core::{DeviceId, StreamName, stream_of};
 use telemetry_storage::{SqliteOptions, SqliteStore};
 use telemetry_transport::{
     AppendError, CommitError, ConsumeError, Consumer, Directory, EmbeddedLog, Limits, OpenError,
+    Position,
 };
 
 use crate::activity::{Activity, ActivityError};
@@ -40,6 +41,9 @@ const STAGGER: Duration = Duration::from_secs(30);
 
 /// Virtual time a run goes on after the last sample: recovery takes ten seconds to be believed.
 const TAIL: Duration = Duration::from_secs(15);
+
+/// Virtual time between two acknowledgements of the coach.
+const COACH_ACKS: Duration = Duration::from_secs(60);
 
 /// Steps after the planned end in which everything must have arrived.
 const STEPS_LATE_MAX: u32 = 1_000;
@@ -210,6 +214,9 @@ struct Conductor<'a> {
     etl: Etl,
     coach: Coach,
     coach_inbox: Consumer<Directory>,
+    /// What the coach has heard and not acknowledged.
+    coached: Option<Position>,
+    coach_acks_at: Duration,
     gateway: Outlet,
     controller: Controller,
     published: Histogram,
@@ -234,7 +241,7 @@ impl<'a> Conductor<'a> {
             ..Limits::default()
         };
         let (log, _) = EmbeddedLog::open(
-            Directory::open(&data.join("log")).map_err(|error| RunError::Folder {
+            Directory::open(data.join("log")).map_err(|error| RunError::Folder {
                 path: data.join("log"),
                 error,
             })?,
@@ -270,6 +277,8 @@ impl<'a> Conductor<'a> {
             etl,
             coach: Coach::new(&data.join("cues"), Voice::find())?,
             coach_inbox: log.subscribe("coach")?,
+            coached: None,
+            coach_acks_at: Duration::ZERO,
             controller: Controller::open(&data.join("incidents.log"), file.writer(), STEP)?,
             gateway,
             log,
@@ -305,18 +314,10 @@ impl<'a> Conductor<'a> {
             })
             .collect::<Result<_, _>>()?;
         let mut states = vec![State::default(); trackers.len()];
-        let mut confirmed = false;
+        let mut step = self.step(now, false);
         let mut late = 0;
+        trackers.iter().for_each(|tracker| tracker.step(step));
         loop {
-            let link_up = !self.outage.contains(&now.since_start);
-            let step = Step {
-                now,
-                link_up,
-                confirmed,
-            };
-            for tracker in &trackers {
-                tracker.step(step);
-            }
             let mut batches = Vec::new();
             for (index, tracker) in trackers.iter().enumerate() {
                 let answer = tracker.answer().ok_or(RunError::Gone { index })?;
@@ -328,39 +329,48 @@ impl<'a> Conductor<'a> {
                 states[index] = state;
             }
             self.gateway_step(step, &mut batches)?;
-            confirmed = self.publish(&batches)?;
+            let confirmed = self.publish(&batches)?;
+            let over = now.since_start >= self.end;
+            let arrived = states.iter().all(|s| s.done) && self.gateway.is_empty();
+            let last = over && arrived;
+            let next = self.step(now.after(STEP), confirmed);
+            if !last {
+                // The trackers go on while what they have sent is stored.
+                trackers.iter().for_each(|tracker| tracker.step(next));
+            }
             self.consume(now)?;
             let running = states.iter().any(|s| s.device.is_some() && !s.done);
-            if running {
-                let newest = self.newest.unwrap_or(reached);
-                let lag = now.since_start.saturating_sub(newest);
-                self.controller.turn(now, lag)?;
-            } else {
-                self.controller.turn(now, Duration::ZERO)?;
-            }
-            progress.show(
-                stages(&states, &self.etl),
-                self.phase(now.since_start),
-                now.since_start,
-            );
-
-            let over = now.since_start >= self.end;
-            if over && states.iter().all(|s| s.done) && self.gateway.is_empty() {
+            let newest = self.newest.unwrap_or(reached);
+            let lag = now.since_start.saturating_sub(newest);
+            let lag = if running { lag } else { Duration::ZERO };
+            self.controller.turn(now, lag)?;
+            let stages = stages(&states, &self.etl);
+            progress.show(stages, self.phase(now.since_start), now.since_start);
+            if last {
                 break;
             }
-            if over {
-                late += 1;
-                if late > STEPS_LATE_MAX {
-                    return Err(RunError::Stuck);
-                }
+            late += u32::from(over);
+            if late > STEPS_LATE_MAX {
+                return Err(RunError::Stuck);
             }
-            now = now.after(STEP);
+            (now, step) = (next.now, next);
             pace.wait(STEP);
         }
         let remains: Vec<Option<Remains>> = trackers.into_iter().map(Handle::end).collect();
         self.gateway.close()?;
+        if let Some(end) = self.coached.take() {
+            self.coach_inbox.ack(end)?;
+        }
         progress.finish(stages(&states, &self.etl), now.since_start);
         self.report(plans, faults, &remains, now, watch.elapsed())
+    }
+
+    fn step(&self, now: Now, confirmed: bool) -> Step {
+        Step {
+            now,
+            link_up: !self.outage.contains(&now.since_start),
+            confirmed,
+        }
     }
 
     fn phase(&self, at: Duration) -> Phase {
@@ -416,12 +426,15 @@ impl<'a> Conductor<'a> {
         while self.etl.turn(&self.store)? > 0 {
             self.newest = Some(now.since_start);
         }
-        let mut end = None;
         while let Some(delivery) = self.coach_inbox.next()? {
             self.coach.batch(now, &self.store, &delivery.batch)?;
-            end = Some(delivery.next);
+            self.coached = Some(delivery.next);
         }
-        if let Some(end) = end {
+        // What the coach hears twice is no news, so its place need not be kept at every step.
+        if now.since_start >= self.coach_acks_at
+            && let Some(end) = self.coached.take()
+        {
+            self.coach_acks_at = now.since_start + COACH_ACKS;
             self.coach_inbox.ack(end)?;
         }
         self.coach.turn(now)?;

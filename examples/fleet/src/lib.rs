@@ -35,5 +35,5 @@ pub mod report;
 pub mod run_file;
 mod schemas;
 mod screen;
-mod speech;
+pub mod speech;
 pub mod tracker;

@@ -80,7 +80,7 @@ impl Outlet {
                 ..Limits::default()
             },
         };
-        let storage = Directory::open(&dir.join("spool"))?;
+        let storage = Directory::open(dir.join("spool"))?;
         let (spool, _) = Spool::open(storage, opening)?;
         Ok(Self {
             spool,

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 /// Writes `pixels` (XRGB8888, rows of `width`) as an RGB picture.
-pub fn write_png(path: &Path, width: u32, height: u32, pixels: &[u32]) -> io::Result<()> {
+pub(crate) fn write_png(path: &Path, width: u32, height: u32, pixels: &[u32]) -> io::Result<()> {
     let rgb: Vec<u8> = pixels
         .iter()
         .flat_map(|p| [(p >> 16) as u8, (p >> 8) as u8, *p as u8])

@@ -1,5 +1,6 @@
 //! Voice, where the machine has one: `espeak-ng` on the path.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -21,15 +22,21 @@ impl Voice {
 
     /// Speaks `text` into a WAV file; `false` if the synthesizer failed.
     pub fn speak(self, text: &str, wav: &Path) -> bool {
-        let status = Command::new("espeak-ng")
-            .arg("-w")
+        let child = Command::new("espeak-ng")
+            .args(["--stdin", "-w"])
             .arg(wav)
-            .arg("--")
-            .arg(text)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .status();
-        status.is_ok_and(|s| s.success())
+            .spawn();
+        let Ok(mut child) = child else {
+            return false;
+        };
+        // Through a pipe: other users of the machine can read a command line.
+        let said = child
+            .stdin
+            .take()
+            .map(|mut pipe| pipe.write_all(text.as_bytes()));
+        child.wait().is_ok_and(|s| s.success()) && matches!(said, Some(Ok(())))
     }
 }
