@@ -39,8 +39,9 @@ const STEP: Duration = Duration::from_secs(1);
 /// Virtual time between two trackers being switched on.
 const STAGGER: Duration = Duration::from_secs(30);
 
-/// Virtual time a run goes on after the last sample: recovery takes ten seconds to be believed.
-const TAIL: Duration = Duration::from_secs(15);
+/// Virtual time a run goes on after the last sample and the outage: until a recovery is believed
+/// and its incident is closed.
+const TAIL: Duration = Duration::from_secs(30);
 
 /// Virtual time between two acknowledgements of the coach.
 const COACH_ACKS: Duration = Duration::from_secs(60);
@@ -62,7 +63,7 @@ pub struct Options {
     /// How long the link to the log is down, at two fifths of the run.
     pub outage: Duration,
     /// Lines of progress where there is no terminal.
-    pub progress_lines: u64,
+    pub progress_lines: u32,
 }
 
 /// What stops a run.
@@ -221,7 +222,9 @@ struct Conductor<'a> {
     controller: Controller,
     published: Histogram,
     /// When the newest stored batch was published.
-    newest: Option<Duration>,
+    newest: Duration,
+    /// Where the clock goes on.
+    reached: Now,
     /// Virtual times at which the link is down.
     outage: std::ops::Range<Duration>,
     rollout: std::ops::Range<Duration>,
@@ -265,7 +268,8 @@ impl<'a> Conductor<'a> {
         let last = firmware_2().max().map_or(end, |last| last + STAGGER);
 
         let newest = store.newest(&stream_of::<SystemState>())?;
-        let reached = newest.map_or(Duration::ZERO, |t| t.saturating_since(file.start()));
+        let newest = newest.map(|t| t.saturating_since(file.start()));
+        let reached = file.reached().max(newest.unwrap_or_default());
         let now = Now::new(file.start(), Duration::from_secs(reached.as_secs()));
         let gateway = Outlet::open(
             &data.join("gateway"),
@@ -286,10 +290,11 @@ impl<'a> Conductor<'a> {
             file,
             options,
             published: Histogram::default(),
-            newest: newest.map(|_| now.since_start),
+            newest: newest.unwrap_or(now.since_start),
+            reached: now,
             outage: down..down + options.outage,
             rollout: first..last,
-            end: end + TAIL,
+            end: end.max(down + options.outage) + TAIL,
         })
     }
 
@@ -300,9 +305,8 @@ impl<'a> Conductor<'a> {
     ) -> Result<Report, RunError> {
         let watch = Stopwatch::start();
         let total: u64 = plans.iter().map(|(_, s)| s.samples).sum();
-        let mut progress = Progress::new(total, self.options.progress_lines);
-        let reached = self.newest.unwrap_or_default();
-        let mut now = Now::new(self.file.start(), reached);
+        let mut progress = Progress::new(total, self.end, self.options.progress_lines);
+        let mut now = self.reached;
         let mut pace = Pace::new(self.options.speed);
         let trackers: Vec<Handle> = plans
             .iter()
@@ -340,8 +344,7 @@ impl<'a> Conductor<'a> {
             }
             self.consume(now)?;
             let running = states.iter().any(|s| s.device.is_some() && !s.done);
-            let newest = self.newest.unwrap_or(reached);
-            let lag = now.since_start.saturating_sub(newest);
+            let lag = now.since_start.saturating_sub(self.newest);
             let lag = if running { lag } else { Duration::ZERO };
             self.controller.turn(now, lag)?;
             let stages = stages(&states, &self.etl);
@@ -354,6 +357,12 @@ impl<'a> Conductor<'a> {
                 return Err(RunError::Stuck);
             }
             (now, step) = (next.now, next);
+            self.file
+                .reach(now.since_start)
+                .map_err(|error| RunError::Folder {
+                    path: self.options.data.clone(),
+                    error,
+                })?;
             pace.wait(STEP);
         }
         let remains: Vec<Option<Remains>> = trackers.into_iter().map(Handle::end).collect();
@@ -423,8 +432,10 @@ impl<'a> Conductor<'a> {
 
     /// Has everything in the log stored and looked at.
     fn consume(&mut self, now: Now) -> Result<(), RunError> {
-        while self.etl.turn(&self.store)? > 0 {
-            self.newest = Some(now.since_start);
+        while self.etl.turn(&self.store)? > 0 {}
+        if let Some(newest) = self.etl.counts().newest {
+            let newest = newest.saturating_since(now.start());
+            self.newest = self.newest.max(newest);
         }
         while let Some(delivery) = self.coach_inbox.next()? {
             self.coach.batch(now, &self.store, &delivery.batch)?;

@@ -73,11 +73,13 @@ impl Controller {
     /// Opens the log and goes on where it ends.
     ///
     /// The detector's history is rebuilt from stored rows, which are a step apart in normal times:
-    /// `usual` is that lag.
+    /// a lag of up to `usual`.
     pub fn open(path: &Path, writer: u128, usual: Duration) -> Result<Self, ControllerError> {
         let rule = rule();
         let config = Config {
             rules: vec![rule.clone()],
+            // Days in a real house; a run is over in minutes.
+            close_after: Duration::from_secs(15),
             ..Config::default()
         };
         let mut log = FileLog::open(path)?;
@@ -99,10 +101,14 @@ impl Controller {
                 watch = Watch::raised(rule.clone(), CI, incident.occurred_at);
             }
         }
-        let detector = RangeBreakConfig::default();
+        // A lag is never a new normal, however long it lasts.
+        let detector = RangeBreakConfig {
+            learn: 0.0,
+            ..RangeBreakConfig::default()
+        };
         let mut lag = RangeBreak::new(detector);
-        for _ in 0..detector.warm_up {
-            lag.update(usual.as_secs_f64());
+        for i in 0..detector.warm_up {
+            lag.update(usual.as_secs_f64() * f64::from(i % 2));
         }
         itil.take_over(last, writer);
         let mut controller = Self {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use telemetry_core::records::{ActivitySample, Enrichment, SchemaAnnouncement};
 use telemetry_core::{
     AvroRecord, Batch, BatchReader, DeviceId, Fingerprint, Plan, PlanError, Registered, Registry,
-    Schema, SchemaError, StreamName, stream_of,
+    Schema, SchemaError, StreamName, Timestamp, stream_of,
 };
 use telemetry_storage::{Delivery as Write, Outcome, SqliteStore, Store, StoreError};
 use telemetry_transport::{ConsumeError, Consumer, Delivery, Directory};
@@ -23,6 +23,8 @@ pub struct Counts {
     pub rows: u64,
     /// Rows that were: resends.
     pub duplicates: u64,
+    /// When the newest stored batch was published: how far the rows are behind the clock.
+    pub newest: Option<Timestamp>,
     /// Samples among them, those of earlier runs included.
     pub samples: u64,
     /// Batches set aside, and why.
@@ -131,6 +133,8 @@ impl Etl {
         match outcome {
             Outcome::Stored { new, duplicates } => {
                 self.counts.rows += u64::from(new);
+                let published = Some(delivery.batch.envelope.published);
+                self.counts.newest = self.counts.newest.max(published);
                 if delivery.batch.envelope.subject == self.sample_stream {
                     self.counts.samples += u64::from(new);
                 }

@@ -64,7 +64,7 @@ struct Run {
     outage: Duration,
     /// Lines of progress where standard error is no terminal.
     #[arg(long, value_name = "N", default_value_t = 20)]
-    progress_lines: u64,
+    progress_lines: u32,
 }
 
 fn speed(text: &str) -> Result<f64, String> {

@@ -46,24 +46,29 @@ impl Phase {
 pub enum Progress {
     /// Bars that move.
     Bars([ProgressBar; 4]),
-    /// A line each time another `every` samples are stored, or the phase changes.
+    /// A line each time another `every` samples are stored, `pause` has passed, or the phase
+    /// changes.
     Lines {
         /// Samples in all.
         total: u64,
         /// Samples between lines.
         every: u64,
-        /// Stored samples and phase at the last line.
-        last: Option<(u64, Phase)>,
+        /// Virtual time between lines.
+        pause: Duration,
+        /// Stored samples, virtual time and phase at the last line.
+        last: Option<(u64, Duration, Phase)>,
     },
 }
 
 impl Progress {
-    /// For `total` samples; lines come `lines` times, or bars move.
-    pub fn new(total: u64, lines: u64) -> Self {
+    /// For `total` samples in `length` of virtual time; lines come `lines` times or more, or bars
+    /// move.
+    pub fn new(total: u64, length: Duration, lines: u32) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self::Lines {
                 total,
-                every: (total / lines.max(1)).max(1),
+                every: (total / u64::from(lines.max(1))).max(1),
+                pause: length / lines.max(1),
                 last: None,
             };
         }
@@ -88,12 +93,19 @@ impl Progress {
                 stored.set_position(stages.stored);
                 stored.set_message(format!("{} {}", hms(since_start), phase.as_str()));
             }
-            Self::Lines { total, every, last } => {
-                let due = last.is_none_or(|(stored, before)| {
-                    stages.stored >= stored + *every || before != phase
+            Self::Lines {
+                total,
+                every,
+                pause,
+                last,
+            } => {
+                let due = last.is_none_or(|(stored, at, before)| {
+                    stages.stored >= stored + *every
+                        || since_start >= at + *pause
+                        || before != phase
                 });
                 if due {
-                    *last = Some((stages.stored, phase));
+                    *last = Some((stages.stored, since_start, phase));
                     line(stages, phase, since_start, *total);
                 }
             }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use telemetry_core::{DeviceId, Timestamp};
-use telemetry_itil::Incident;
+use telemetry_itil::{Actor, Incident};
 use telemetry_storage::Migration;
 
 use crate::clock::hms;
@@ -248,7 +248,17 @@ impl Report {
             line(f, i.occurred_at, "it began".to_owned())?;
             line(f, i.detected_at, "noticed".to_owned())?;
             for step in &i.history {
-                line(f, step.at, format!("{:?} by {:?}", step.to, step.by))?;
+                let by = match &step.by {
+                    Actor::Person(name) => name.clone(),
+                    Actor::Rule(rule) => format!("rule {} version {}", rule.id, rule.version),
+                    Actor::Machine => "its own timer".to_owned(),
+                };
+                line(f, step.at, format!("{:?}, by {by}", step.to))?;
+            }
+            let now = self.start + self.length;
+            for (name, clock) in [("own", &i.own), ("resolve", &i.resolve)] {
+                let (used, target) = (clock.consumed(now), clock.target());
+                writeln!(f, "    time to {name}: {} of {}", hms(used), hms(target))?;
             }
             if let Some(closure) = &i.closure {
                 writeln!(f, "    closed as {:?}", closure.code)?;

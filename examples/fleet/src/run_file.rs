@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -18,11 +19,16 @@ const VERSION: u64 = 1;
 /// Longest file believed.
 const BYTES_MAX: u64 = 1 << 20;
 
+/// Name of the file that says how far the clock is.
+const CLOCK: &str = "clock";
+
 /// The run's own file.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RunFile {
     run: Uuid,
     start: Timestamp,
+    clock: File,
+    reached: Duration,
 }
 
 /// A folder that cannot be used.
@@ -75,12 +81,13 @@ impl RunFile {
             error,
         };
         let file = match File::open(&path) {
-            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Self::create(data, &path, &ours).map_err(io);
+                create(data, &path, &ours).map_err(io)?;
+                File::open(&path)
             }
-            Err(error) => return Err(io(error)),
+            opened => opened,
         };
+        let file = file.map_err(io)?;
         let mut text = String::new();
         file.take(BYTES_MAX).read_to_string(&mut text).map_err(io)?;
         let format = |reason: &str| RunFileError::Format {
@@ -101,7 +108,10 @@ impl RunFile {
             });
         }
         let run = value["run"].as_str().and_then(|s| Uuid::try_parse(s).ok());
+        let (clock, reached) = open_clock(data).map_err(io)?;
         Ok(Self {
+            clock,
+            reached,
             run: run.ok_or_else(|| format("no run id"))?,
             start: Timestamp::from_micros(
                 value["start_us"]
@@ -111,30 +121,15 @@ impl RunFile {
         })
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the start of a run is the one wall time it reads"
-    )]
-    fn create(data: &Path, path: &Path, plan: &str) -> io::Result<Self> {
-        let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
-        let seconds = now.unwrap_or_default().as_secs();
-        let file = Self {
-            run: Uuid::new_v4(),
-            start: Timestamp::from_micros(i64::try_from(seconds * 1_000_000).unwrap_or(i64::MAX)),
-        };
-        let text = serde_json::json!({
-            "version": VERSION,
-            "run": file.run.to_string(),
-            "start_us": file.start.as_micros(),
-            "plan": plan,
-        });
-        let new = path.with_extension("new");
-        let mut out = File::create(&new)?;
-        writeln!(out, "{text:#}")?;
-        out.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(data)?.sync_all()?;
-        Ok(file)
+    /// How far the clock was when the last process of this run ended.
+    pub const fn reached(&self) -> Duration {
+        self.reached
+    }
+
+    /// Notes how far the clock is: it goes on from there after a kill, and never back.
+    pub fn reach(&self, since_start: Duration) -> io::Result<()> {
+        let bytes = (since_start.as_micros() as u64).to_le_bytes();
+        self.clock.write_all_at(&bytes, 0)
     }
 
     /// Wall time of the start.
@@ -174,4 +169,40 @@ impl RunFile {
     pub fn writer(&self) -> u128 {
         Uuid::new_v4().as_u128()
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the start of a run is the one wall time it reads"
+)]
+fn create(data: &Path, path: &Path, plan: &str) -> io::Result<()> {
+    let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = now.unwrap_or_default().as_secs();
+    let text = serde_json::json!({
+        "version": VERSION,
+        "run": Uuid::new_v4().to_string(),
+        "start_us": seconds * 1_000_000,
+        "plan": plan,
+    });
+    let new = path.with_extension("new");
+    let mut out = File::create(&new)?;
+    writeln!(out, "{text:#}")?;
+    out.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(data)?.sync_all()
+}
+
+fn open_clock(data: &Path) -> io::Result<(File, Duration)> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(data.join(CLOCK))?;
+    let mut bytes = [0; 8];
+    let reached = match file.read_at(&mut bytes, 0)? {
+        8 => Duration::from_micros(u64::from_le_bytes(bytes)),
+        _ => Duration::ZERO,
+    };
+    Ok((file, reached))
 }

@@ -1,0 +1,188 @@
+//! Twenty kills, and the rows of an undisturbed run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use telemetry_core::records::ActivitySample;
+use telemetry_core::{AvroRecord, Schema, stream_of};
+use telemetry_storage::{Cell, Selection, SqliteOptions, SqliteStore, Store};
+
+/// Where to kill: in a phase at some virtual second, or when so many per cent are stored.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Phase(&'static str, u64),
+    Stored(u64),
+}
+
+/// The rollout is from 0:30 to 2:00, the outage from 19:17 to 29:17.
+const KILLS: [At; 20] = [
+    At::Phase("rollout", 35),
+    At::Phase("rollout", 50),
+    At::Phase("rollout", 65),
+    At::Phase("rollout", 85),
+    At::Phase("rollout", 100),
+    At::Stored(4),
+    At::Stored(9),
+    At::Stored(16),
+    At::Stored(24),
+    At::Stored(35),
+    At::Phase("outage", 1_165),
+    At::Phase("outage", 1_250),
+    At::Phase("outage", 1_350),
+    At::Phase("outage", 1_450),
+    At::Phase("outage", 1_550),
+    At::Stored(70),
+    At::Stored(78),
+    At::Stored(86),
+    At::Stored(93),
+    At::Stored(98),
+];
+
+/// A line of progress: `1:02:03 outage: read 1 durable 1 published 1 stored 1 of 2`.
+#[derive(Clone, Debug)]
+struct Line {
+    second: u64,
+    phase: String,
+    stored: u64,
+    total: u64,
+}
+
+fn parse(line: &str) -> Option<Line> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let second = words.first()?.split(':').try_fold(0, |sum, part| {
+        part.parse::<u64>().ok().map(|part| sum * 60 + part)
+    })?;
+    let after = |name: &str| {
+        let at = words.iter().position(|w| *w == name)?;
+        words.get(at + 1)?.parse().ok()
+    };
+    Some(Line {
+        second,
+        phase: words.get(1)?.trim_end_matches(':').to_owned(),
+        stored: after("stored")?,
+        total: after("of")?,
+    })
+}
+
+fn command(data: &Path) -> Command {
+    let file = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../data")
+            .join(name)
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+    command
+        .arg("run")
+        .arg(file("activity-small-fenix2-run.fit"))
+        .arg(file("sample-activity-indoor-trainer.fit"))
+        .args([
+            "--devices",
+            "4",
+            "--outage",
+            "10m",
+            "--progress-lines",
+            "3000",
+        ])
+        .arg("--data")
+        .arg(data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs until `at`, then kills; the line at which it did.
+fn kill_at(data: &Path, at: At) -> Line {
+    let mut child = command(data).spawn().unwrap();
+    let mut heard = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        heard = line.clone();
+        let Some(line) = parse(&line) else { continue };
+        let here = match at {
+            At::Phase(phase, second) => line.phase == phase && line.second >= second,
+            At::Stored(percent) => line.stored * 100 >= line.total * percent,
+        };
+        if here {
+            // SIGKILL on Unix: no handler, no destructor, no flush.
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return line;
+        }
+    }
+    child.wait().unwrap();
+    panic!("the run ended before {at:?}: {heard}");
+}
+
+fn finish(data: &Path) -> String {
+    let output = command(data).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}{errors}");
+    text
+}
+
+/// Source, serial, offset in the run, and every value of every sample, in order.
+fn samples(data: &Path) -> Vec<(String, i64, i64, Vec<Cell>)> {
+    let mut text = String::new();
+    std::fs::File::open(data.join("run.json"))
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    let run: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let start = run["start_us"].as_i64().unwrap();
+
+    let store = SqliteStore::open(&data.join("store.sqlite"), SqliteOptions::default()).unwrap();
+    let reader = Schema::parse(ActivitySample::SCHEMA).unwrap();
+    let stream = stream_of::<ActivitySample>();
+    let rows = pollster::block_on(store.read(&stream, &Selection::default(), &reader)).unwrap();
+    let mut out: Vec<_> = rows
+        .into_iter()
+        .map(|row| {
+            let mut values = row.values.into_iter();
+            let (Some(Cell::Integer(time)), Some(Cell::Text(source)), Some(Cell::Integer(serial))) =
+                (values.next(), values.next(), values.next())
+            else {
+                panic!("time, source and serial come first");
+            };
+            (source, serial, time - start, values.collect())
+        })
+        .collect();
+    out.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    out
+}
+
+#[test]
+fn slow_killed_twenty_times_the_rows_are_those_of_an_undisturbed_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (calm, killed) = (dir.path().join("calm"), dir.path().join("killed"));
+    finish(&calm);
+    let lines: Vec<Line> = KILLS.iter().map(|at| kill_at(&killed, *at)).collect();
+    let report = finish(&killed);
+
+    let in_phase = |phase: &str| lines.iter().filter(|l| l.phase == phase).count();
+    assert!(
+        in_phase("outage") >= 5 && in_phase("rollout") >= 5,
+        "{lines:?}"
+    );
+    assert!(
+        report.contains("closed as SelfHealed") && !report.contains("INC0000002"),
+        "{report}"
+    );
+    println!("killed at {lines:?}\n{report}");
+    let (calm, killed) = (samples(&calm), samples(&killed));
+    assert_eq!(calm.len(), 2 * (2_809 + 2_263));
+    assert!(
+        killed
+            .windows(2)
+            .all(|w| (&w[0].0, w[0].1) != (&w[1].0, w[1].1)),
+        "a sample is stored twice"
+    );
+    assert_eq!(calm, killed);
+}

@@ -1,0 +1,151 @@
+//! The program as its users start it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(name)
+}
+
+fn fleet(data: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fleet"))
+        .args(arguments)
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn path(name: &str) -> String {
+    file(name).display().to_string()
+}
+
+#[test]
+fn a_short_run_is_whole_and_its_outage_is_an_incident() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [
+        path("examples/data/garmin-fenix-5-bike.fit"),
+        path("examples/data/garmin-fenix-5-walk.fit"),
+    ];
+    let run = ["run", &files[0], &files[1], "--outage", "10s"];
+    let output = fleet(dir.path(), &run);
+    let text = out(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", err(&output));
+    assert!(text.contains("Nothing is lost, and nothing is stored twice."));
+    assert!(text.contains("ADD COLUMN resistance"), "{text}");
+    assert!(text.contains("INC0000001 P2"), "{text}");
+    assert!(text.contains("closed as SelfHealed"), "{text}");
+    assert!(!text.contains("INC0000002"), "{text}");
+    for tracker in 1..=2 {
+        let picture = dir.path().join(format!("screen-{tracker}.png"));
+        let head = std::fs::File::open(picture).unwrap();
+        assert!(head.metadata().unwrap().len() > 1_000);
+    }
+
+    // A run that is over has nothing left to do, and says the same.
+    let again = fleet(dir.path(), &run);
+    assert_eq!(again.status.code(), Some(0), "{}", err(&again));
+    assert!(out(&again).contains("Nothing is lost"));
+
+    // The folder knows what it belongs to.
+    let other = fleet(dir.path(), &["run", &files[0]]);
+    assert_eq!(other.status.code(), Some(1));
+    assert!(
+        err(&other).contains("use another --data"),
+        "{}",
+        err(&other)
+    );
+}
+
+#[test]
+fn a_bad_file_is_named_and_what_could_be_read_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let strava = path("testdata/fit-bad/strava-android-app-201.10-b1218918.fit");
+    let foreign = path("testdata/fit-bad/README.md");
+    let good = path("examples/data/garmin-fenix-5-walk.fit");
+    let output = fleet(
+        dir.path(),
+        &["run", &strava, &foreign, &good, "--outage", "0s"],
+    );
+    let text = out(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}{}", err(&output));
+    assert!(text.contains("fit: byte 7471: No definition"), "{text}");
+    assert!(text.contains("README.md: byte 0: no FIT header"), "{text}");
+    let row = |name: &str| {
+        let line = text.lines().find(|l| l.contains(name)).unwrap();
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        row("strava-android-app-201.10-b1218918#1")[3..6],
+        ["473"; 3]
+    );
+    assert_eq!(row("garmin-fenix-5-walk#1")[3..6], ["17"; 3]);
+}
+
+#[test]
+fn nothing_to_replay_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = fleet(
+        dir.path(),
+        &["run", &path("testdata/fit-bad/MonitoringFile.fit")],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("nothing to replay"));
+}
+
+#[test]
+fn help_teaches() {
+    let help = Command::new(env!("CARGO_BIN_EXE_fleet"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let text = out(&help);
+    for word in [
+        "--data",
+        "--outage",
+        "--devices",
+        "--speed",
+        "Exit status",
+        "bench",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
+fn slow_the_main_job_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = fleet(dir.path(), &[]);
+    let text = out(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", err(&output));
+    for line in [
+        "garmin-edge-500-activity#2",
+        "Nothing is lost",
+        "closed as SelfHealed",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert_eq!(
+        text.matches("INC00000").count(),
+        3,
+        "one incident, told twice: {text}"
+    );
+}
