@@ -17,12 +17,21 @@ pub enum OpenError {
     /// The first frame was refused.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// Another release wrote a file, in a format unknown here; nothing was changed.
+    #[error("{file} has format version {found}, this release knows {known}: use the release that wrote it", known = telemetry_core::journal::VERSION)]
+    Version {
+        /// Name of the file.
+        file: String,
+        /// Its version.
+        found: u8,
+    },
 }
 
 telemetry_core::error_codes!(OpenError {
     Io(_) => 3001,
     Commit(_) => 3002,
     Append(_) => 3003,
+    Version { .. } => 3004,
 });
 
 /// A record or batch that was not taken; the journal is as it was.

@@ -5,16 +5,19 @@ use std::io;
 use std::ops::ControlFlow;
 
 use telemetry_core::journal::{
-    FRAME_LEN, Frame, FrameHead, FrameKind, Scanner, Verdict, put_frame,
+    FRAME_LEN, Frame, FrameHead, FrameKind, Scanner, Verdict, foreign_version, put_frame,
 };
 
 use crate::Storage;
-use crate::error::{AppendError, CommitError};
+use crate::error::{AppendError, CommitError, OpenError};
 
 /// Flag of the first frame of a commit: everything before it was durable when it was written.
 ///
 /// It tells damage to durable bytes from a cut write whose later sectors arrived first.
 const COMMIT: u16 = 1;
+
+/// Prefix of the files that keep damaged bytes.
+const QUARANTINE: &str = "quarantine-";
 
 /// A place in a journal, in the order of appending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +91,20 @@ fn to_usize(n: u64) -> usize {
 }
 
 impl<S: Storage> Segments<S> {
+    /// Refuses files of another release; changes nothing.
+    pub(crate) fn check_versions(storage: &mut S) -> Result<(), OpenError> {
+        let mut start = Vec::new();
+        for file in storage.list()? {
+            if !file.starts_with(QUARANTINE) {
+                storage.read(&file, 0, FRAME_LEN, &mut start)?;
+                if let Some(found) = foreign_version(&start) {
+                    return Err(OpenError::Version { file, found });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads every frame that an earlier process left, in order.
     pub(crate) fn recover(
         mut storage: S,
@@ -133,7 +150,7 @@ impl<S: Storage> Segments<S> {
                     }
                     Verdict::Corrupt { at, resume } => {
                         let damaged = &bytes[at..resume];
-                        let side = format!("quarantine-{number:08x}-{at:08x}");
+                        let side = format!("{QUARANTINE}{number:08x}-{at:08x}");
                         storage.create(&side, damaged.len() as u64)?;
                         storage.write(&side, 0, damaged)?;
                         storage.sync(&side)?;

@@ -93,7 +93,8 @@ impl<S: Storage> State<S> {
 
 impl<S: Storage> EmbeddedLog<S> {
     /// Opens the log; consumers registered earlier keep their place.
-    pub fn open(storage: S, limits: Limits) -> Result<(Self, Recovery), OpenError> {
+    pub fn open(mut storage: S, limits: Limits) -> Result<(Self, Recovery), OpenError> {
+        Segments::check_versions(&mut storage)?;
         let (mut log, recovery) = Segments::recover(storage, limits, |_, _| {})?;
         log.roll()?;
         log.push(FrameKind::Header, (0, 0, 0), &[])?;
