@@ -77,6 +77,6 @@ pub use error::{AppendError, CommitError, ConsumeError, OpenError};
 pub use segments::{Limits, Position, Recovery};
 pub use sender::{Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
 pub use spool::{
-    Committed, Opening, Origin, Receipt, SourceNo, Spool, SpooledBatch, Stats, StreamNo,
+    Committed, Opening, Origin, Previous, Receipt, SourceNo, Spool, SpooledBatch, Stats, StreamNo,
 };
 pub use storage::{Directory, Storage};

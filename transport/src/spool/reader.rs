@@ -192,9 +192,18 @@ impl BatchReader {
         Ok(self.ready.pop_front())
     }
 
-    /// Takes a confirmation; returns the end of the confirmed prefix.
-    pub(super) fn confirm(&mut self, id: u64) -> Position {
-        self.open.remove(&id);
+    /// Takes a confirmation; `false` for a batch that is not open.
+    pub(super) fn confirm(&mut self, id: u64) -> bool {
+        self.open.remove(&id).is_some()
+    }
+
+    /// End of the confirmed prefix.
+    pub(super) fn confirmed(&self) -> Position {
         self.open.values().min().copied().unwrap_or(self.next)
+    }
+
+    /// Whether no batch waits for its confirmation.
+    pub(super) fn all_confirmed(&self) -> bool {
+        self.open.is_empty()
     }
 }
