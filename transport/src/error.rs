@@ -25,6 +25,16 @@ pub enum OpenError {
         /// Its version.
         found: u8,
     },
+    /// The limits cannot work; nothing was changed.
+    #[error("limit {field} is {value}, at least {min} is needed")]
+    Limits {
+        /// Field of [`Limits`](crate::Limits).
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// The smallest that works.
+        min: u64,
+    },
 }
 
 telemetry_core::error_codes!(OpenError {
@@ -32,6 +42,7 @@ telemetry_core::error_codes!(OpenError {
     Commit(_) => 3002,
     Append(_) => 3003,
     Version { .. } => 3004,
+    Limits { .. } => 3005,
 });
 
 /// A record or batch that was not taken; the journal is as it was.
@@ -66,6 +77,14 @@ pub enum AppendError {
     /// More streams or sources than a number can name.
     #[error("a spool has at most 65535 streams and as many sources")]
     TooManyNames,
+    /// A source's name is too long.
+    #[error("a source's name has {len} bytes, at most {max} are allowed")]
+    NameTooLong {
+        /// Length in bytes.
+        len: usize,
+        /// Largest length in bytes.
+        max: usize,
+    },
     /// An earlier commit failed: open the journal again.
     #[error("an earlier commit failed; open the journal again")]
     Poisoned,
@@ -90,6 +109,7 @@ telemetry_core::error_codes!(AppendError {
     Commit(_) => 3016,
     Io(_) => 3017,
     Frame(_) => 3018,
+    NameTooLong { .. } => 3019,
 });
 
 /// Nothing since the last commit is promised any more.

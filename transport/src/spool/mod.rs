@@ -24,6 +24,9 @@ const ORIGIN: u16 = 2;
 /// Bytes of an origin.
 const ORIGIN_LEN: usize = 12;
 
+/// Bytes of a source's name at most.
+const SOURCE_LEN_MAX: usize = 128;
+
 /// Number of a stream within one spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamNo(u16);
@@ -86,6 +89,10 @@ pub struct Stats {
     pub depth_records: u64,
     /// Bytes of all frames kept.
     pub bytes: u64,
+    /// Bytes that reading went past because they are damaged.
+    pub damaged_bytes: u64,
+    /// Records that reading went past because nobody can tell their name or schema.
+    pub unreadable_records: u64,
     /// What the opening found.
     pub recovery: Recovery,
 }
@@ -138,15 +145,18 @@ fn payload_of<'a>(frame: &Frame<'a>) -> Option<Payload<'a>> {
 impl<S: Storage> Spool<S> {
     /// Opens a spool for appending, under an epoch of its own; makes it where it is missing.
     pub fn open(mut storage: S, opening: Opening) -> Result<(Self, Recovery), OpenError> {
-        Segments::check_versions(&mut storage)?;
-        let cursor = Cursor::open(&mut storage, "cursor".to_owned(), Position::default())?;
+        Segments::check(&mut storage, &opening.limits)?;
+        let mut cursor = Cursor::open(&mut storage, "cursor".to_owned(), Position::default())?;
         let mut found: Option<Header> = None;
         let mut depth_records = 0;
+        // Segment whose header is known: records of another may be of another epoch.
+        let mut headed = None;
         let (mut log, recovery) = Segments::recover(storage, opening.limits, |at, frame| {
             match (frame.head.kind, &mut found) {
                 (FrameKind::Header, found) => {
                     if let Some(header) = Header::decode(frame.payload) {
                         *found = Some(header);
+                        headed = Some(at.segment);
                     }
                 }
                 (FrameKind::Mark, Some(header)) => {
@@ -156,7 +166,9 @@ impl<S: Storage> Spool<S> {
                 }
                 (FrameKind::Record, Some(header)) => {
                     depth_records += u64::from(at >= cursor.position());
-                    if let Some(stream) = header.streams.get_mut(usize::from(frame.head.stream)) {
+                    if headed == Some(at.segment)
+                        && let Some(stream) = header.streams.get_mut(usize::from(frame.head.stream))
+                    {
                         stream.next_seq = frame.head.seq.saturating_add(1);
                     }
                     if let Some((source, serial)) = payload_of(frame).and_then(|p| p.origin)
@@ -192,6 +204,8 @@ impl<S: Storage> Spool<S> {
         streams
             .iter_mut()
             .for_each(|s: &mut StreamState| s.next_seq = 1);
+        let end = log.durable();
+        cursor.clamp(&mut log.storage, end)?;
         log.roll()?;
         let numbers = streams.iter().enumerate();
         let mut spool = Self {
@@ -258,7 +272,13 @@ impl<S: Storage> Spool<S> {
     }
 
     /// The number of a source, new or known, e.g. one application on the console.
+    ///
+    /// Its name has at most 128 bytes.
     pub fn source(&mut self, name: &str) -> Result<SourceNo, AppendError> {
+        if name.len() > SOURCE_LEN_MAX {
+            let (len, max) = (name.len(), SOURCE_LEN_MAX);
+            return Err(AppendError::NameTooLong { len, max });
+        }
         let sources = &self.state.sources;
         let found = sources.iter().position(|s| s.name == name);
         let number =
@@ -425,6 +445,8 @@ impl<S: Storage> Spool<S> {
     pub fn stats(&self) -> Stats {
         Stats {
             bytes: self.log.used(),
+            damaged_bytes: self.log.damaged_bytes,
+            unreadable_records: self.reader.unreadable,
             ..self.stats
         }
     }
