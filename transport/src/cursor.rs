@@ -58,6 +58,14 @@ impl Cursor {
         self.position
     }
 
+    /// Comes back to `end` where the journal it stood in is gone, so that new records count as new.
+    pub(crate) fn clamp(&mut self, storage: &mut impl Storage, end: Position) -> io::Result<()> {
+        match self.position > end {
+            true => self.store(storage, end),
+            false => Ok(()),
+        }
+    }
+
     /// Moves the cursor, durably.
     pub(crate) fn store(
         &mut self,

@@ -17,12 +17,32 @@ pub enum OpenError {
     /// The first frame was refused.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// Another release wrote a file, in a format unknown here; nothing was changed.
+    #[error("{file} has format version {found}, this release knows {known}: use the release that wrote it", known = telemetry_core::journal::VERSION)]
+    Version {
+        /// Name of the file.
+        file: String,
+        /// Its version.
+        found: u8,
+    },
+    /// The limits cannot work; nothing was changed.
+    #[error("limit {field} is {value}, at least {min} is needed")]
+    Limits {
+        /// Field of [`Limits`](crate::Limits).
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// The smallest that works.
+        min: u64,
+    },
 }
 
 telemetry_core::error_codes!(OpenError {
     Io(_) => 3001,
     Commit(_) => 3002,
     Append(_) => 3003,
+    Version { .. } => 3004,
+    Limits { .. } => 3005,
 });
 
 /// A record or batch that was not taken; the journal is as it was.
@@ -57,6 +77,14 @@ pub enum AppendError {
     /// More streams or sources than a number can name.
     #[error("a spool has at most 65535 streams and as many sources")]
     TooManyNames,
+    /// A source's name is too long.
+    #[error("a source's name has {len} bytes, at most {max} are allowed")]
+    NameTooLong {
+        /// Length in bytes.
+        len: usize,
+        /// Largest length in bytes.
+        max: usize,
+    },
     /// An earlier commit failed: open the journal again.
     #[error("an earlier commit failed; open the journal again")]
     Poisoned,
@@ -81,6 +109,7 @@ telemetry_core::error_codes!(AppendError {
     Commit(_) => 3016,
     Io(_) => 3017,
     Frame(_) => 3018,
+    NameTooLong { .. } => 3019,
 });
 
 /// Nothing since the last commit is promised any more.

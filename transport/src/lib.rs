@@ -60,23 +60,37 @@
 //! Connections to brokers. What a schema means (`telemetry-core`).
 //!
 //! # Features
-//! `embedded` (default), `test-util`: the simulated disk.
+//! `std` (default): everything that keeps files; without it the crate is `no_std` with `alloc` and
+//! holds [`Sender`]. `embedded` (default): the embedded log. `test-util`: the simulated disk.
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+#[cfg(feature = "std")]
 mod cursor;
 #[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(feature = "std")]
 mod error;
+#[cfg(feature = "std")]
 mod segments;
 mod sender;
+#[cfg(feature = "std")]
 mod spool;
+#[cfg(feature = "std")]
 pub mod storage;
 
 #[cfg(feature = "embedded")]
 pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog};
+#[cfg(feature = "std")]
 pub use error::{AppendError, CommitError, ConsumeError, OpenError};
+#[cfg(feature = "std")]
 pub use segments::{Limits, Position, Recovery};
 pub use sender::{Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
+#[cfg(feature = "std")]
 pub use spool::{
-    Committed, Opening, Origin, Receipt, SourceNo, Spool, SpooledBatch, Stats, StreamNo,
+    Committed, Opening, Origin, Previous, Receipt, SourceNo, Spool, SpooledBatch, Stats, StreamNo,
 };
+#[cfg(feature = "std")]
 pub use storage::{Directory, Storage};

@@ -5,16 +5,22 @@ use std::io;
 use std::ops::ControlFlow;
 
 use telemetry_core::journal::{
-    FRAME_LEN, Frame, FrameHead, FrameKind, Scanner, Verdict, put_frame,
+    FRAME_LEN, Frame, FrameHead, FrameKind, Scanner, Verdict, foreign_version, put_frame,
 };
 
 use crate::Storage;
-use crate::error::{AppendError, CommitError};
+use crate::error::{AppendError, CommitError, OpenError};
 
 /// Flag of the first frame of a commit: everything before it was durable when it was written.
 ///
 /// It tells damage to durable bytes from a cut write whose later sectors arrived first.
 const COMMIT: u16 = 1;
+
+/// Prefix of files that wait to be used again.
+const SPARE: &str = "spare-";
+
+/// Prefix of the files that keep damaged bytes.
+const QUARANTINE: &str = "quarantine-";
 
 /// A place in a journal, in the order of appending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +42,29 @@ pub struct Limits {
     pub spare_segments: usize,
     /// Bytes of the log that one read looks at; default 1 MiB.
     pub window_bytes: usize,
+    /// Bytes of `quarantine-*` files; default 64 MiB. Damage beyond is counted and not kept.
+    pub quarantine_bytes: u64,
+    /// Bytes of a consumer's dead letters; default 64 MiB. Beyond, a rejection is refused.
+    pub dead_letter_bytes: u64,
+}
+
+impl Limits {
+    /// The smallest segment: room for a header and a small record.
+    pub const SEGMENT_BYTES_MIN: u64 = 1024;
+
+    fn check(&self) -> Result<(), OpenError> {
+        let least = [
+            ("segment_bytes", self.segment_bytes, Self::SEGMENT_BYTES_MIN),
+            ("total_bytes", self.total_bytes, self.segment_bytes),
+            ("window_bytes", self.window_bytes as u64, FRAME_LEN as u64),
+        ];
+        for (field, value, min) in least {
+            if value < min {
+                return Err(OpenError::Limits { field, value, min });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Limits {
@@ -45,6 +74,8 @@ impl Default for Limits {
             total_bytes: 1 << 30,
             spare_segments: 2,
             window_bytes: 1 << 20,
+            quarantine_bytes: 64 << 20,
+            dead_letter_bytes: 64 << 20,
         }
     }
 }
@@ -75,8 +106,42 @@ pub(crate) struct Segments<S> {
     pub(crate) limits: Limits,
     live: VecDeque<Segment>,
     spare: Vec<String>,
+    /// Largest number that any file has or had, so that no generation is given twice.
+    last: u32,
     buffer: Vec<u8>,
     poisoned: bool,
+    /// Bytes that reading went past since the opening.
+    pub(crate) damaged_bytes: u64,
+}
+
+/// Damaged bytes kept aside.
+#[derive(Default)]
+struct Quarantine {
+    names: Vec<String>,
+    bytes: u64,
+}
+
+impl Quarantine {
+    /// Keeps damage once, as far as the limit allows.
+    fn keep(
+        &mut self,
+        storage: &mut impl Storage,
+        limits: Limits,
+        (number, at): (u32, usize),
+        damaged: &[u8],
+    ) -> io::Result<()> {
+        let name = format!("{QUARANTINE}{number:08x}-{at:08x}");
+        let len = damaged.len() as u64;
+        if self.names.contains(&name) || self.bytes + len > limits.quarantine_bytes {
+            return Ok(());
+        }
+        storage.create(&name, len)?;
+        storage.write(&name, 0, damaged)?;
+        storage.sync(&name)?;
+        self.bytes += len;
+        self.names.push(name);
+        Ok(())
+    }
 }
 
 fn file_name(number: u32) -> String {
@@ -88,6 +153,21 @@ fn to_usize(n: u64) -> usize {
 }
 
 impl<S: Storage> Segments<S> {
+    /// Refuses limits that cannot work and files of another release; changes nothing.
+    pub(crate) fn check(storage: &mut S, limits: &Limits) -> Result<(), OpenError> {
+        limits.check()?;
+        let mut start = Vec::new();
+        for file in storage.list()? {
+            if !file.starts_with(QUARANTINE) {
+                storage.read(&file, 0, FRAME_LEN, &mut start)?;
+                if let Some(found) = foreign_version(&start) {
+                    return Err(OpenError::Version { file, found });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads every frame that an earlier process left, in order.
     pub(crate) fn recover(
         mut storage: S,
@@ -95,21 +175,28 @@ impl<S: Storage> Segments<S> {
         mut visit: impl FnMut(Position, &Frame<'_>),
     ) -> io::Result<(Self, Recovery)> {
         let mut recovery = Recovery::default();
-        let (mut numbers, mut spare) = (Vec::new(), Vec::new());
+        let (mut numbers, mut spare, mut aside) = (Vec::new(), Vec::new(), Quarantine::default());
+        let mut last = 0;
         for name in storage.list()? {
             if let Some(hex) = name.strip_suffix(".segment") {
                 numbers.extend(u32::from_str_radix(hex, 16));
-            } else if name.starts_with("spare-") {
+            } else if let Some(hex) = name.strip_prefix(SPARE) {
+                last = last.max(u32::from_str_radix(hex, 16).unwrap_or(0));
                 spare.push(name);
+            } else if name.starts_with(QUARANTINE) {
+                aside.bytes += storage.len(&name)?;
+                aside.names.push(name);
             }
         }
         numbers.sort_unstable();
         let mut live = VecDeque::new();
         let mut bytes = Vec::new();
         for (i, &number) in numbers.iter().enumerate() {
+            last = last.max(number);
             let name = file_name(number);
             let len = storage.len(&name)?;
             storage.read(&name, 0, to_usize(len), &mut bytes)?;
+            // A segment is whole on disk before the next one is made.
             let sealed = i + 1 < numbers.len();
             let mut from = 0;
             let end = loop {
@@ -125,29 +212,27 @@ impl<S: Storage> Segments<S> {
                     );
                     recovery.frames += 1;
                 }
-                match scan.verdict() {
+                let (at, resume) = match scan.verdict() {
                     Verdict::Clean { end } => break end,
-                    Verdict::Torn { at } => {
-                        recovery.torn_tails += 1;
-                        break at;
-                    }
-                    Verdict::Corrupt { at, resume } => {
-                        let damaged = &bytes[at..resume];
-                        let side = format!("quarantine-{number:08x}-{at:08x}");
-                        storage.create(&side, damaged.len() as u64)?;
-                        storage.write(&side, 0, damaged)?;
-                        storage.sync(&side)?;
-                        if !sealed && !commit_follows(&bytes, number, resume) {
-                            recovery.torn_tails += 1;
-                            break at;
-                        }
-                        recovery.corrupt_bytes += damaged.len() as u64;
-                        from = resume;
-                    }
+                    Verdict::Torn { at } => (at, None),
+                    Verdict::Corrupt { at, resume } => (at, Some(resume)),
+                };
+                if !sealed && !resume.is_some_and(|r| commit_follows(&bytes, number, r)) {
+                    recovery.torn_tails += 1;
+                    break at;
+                }
+                let rest = &bytes[at..];
+                // Where nothing follows, the damage ends where the zeros begin.
+                let used = rest.iter().rposition(|&b| b != 0).map_or(0, |i| i + 1);
+                let damaged = &rest[..resume.map_or(used, |r| r - at)];
+                recovery.corrupt_bytes += damaged.len() as u64;
+                aside.keep(&mut storage, limits, (number, at), damaged)?;
+                match resume {
+                    Some(resume) => from = resume,
+                    None => break at,
                 }
             };
             if end == 0 {
-                // Its number may be given again, so its bytes must not be.
                 storage.remove(&name)?;
                 continue;
             }
@@ -165,20 +250,28 @@ impl<S: Storage> Segments<S> {
             limits,
             live,
             spare,
+            last,
             buffer: Vec::new(),
             poisoned: false,
+            damaged_bytes: 0,
         };
         Ok((segments, recovery))
     }
 
     /// Opens a new segment; the caller appends its header frame next.
     pub(crate) fn roll(&mut self) -> io::Result<()> {
-        let number = self.live.back().map_or(1, |s| s.number + 1);
+        let number = self.last + 1;
         let name = file_name(number);
-        match self.spare.pop() {
-            Some(spare) => self.storage.rename(&spare, &name)?,
-            None => self.storage.create(&name, self.limits.segment_bytes)?,
+        if let Some(spare) = self.spare.last() {
+            self.storage.rename(spare, &name)?;
+            self.spare.pop();
+        } else if let Err(e) = self.storage.create(&name, self.limits.segment_bytes) {
+            // Half a file would keep the space that a full disk needs. What failed is the
+            // making; that the half cannot be removed either adds nothing.
+            let _ = self.storage.remove(&name);
+            return Err(e);
         }
+        self.last = number;
         self.live.push_back(Segment {
             number,
             end: 0,
@@ -283,7 +376,7 @@ impl<S: Storage> Segments<S> {
         {
             let name = file_name(oldest.number);
             if oldest.full_length && self.spare.len() < self.limits.spare_segments {
-                let spare = format!("spare-{:08x}", oldest.number);
+                let spare = format!("{SPARE}{:08x}", oldest.number);
                 self.storage.rename(&name, &spare)?;
                 self.spare.push(spare);
             } else {
@@ -341,10 +434,12 @@ impl<S: Storage> Segments<S> {
                 return Ok(after(scan.offset()));
             }
             if want == left {
-                return Ok(match scan.verdict() {
-                    Verdict::Corrupt { resume, .. } => after(resume),
-                    _ => after(left),
-                });
+                let skipped = match scan.verdict() {
+                    Verdict::Corrupt { resume, .. } => resume,
+                    _ => left,
+                };
+                self.damaged_bytes += skipped as u64;
+                return Ok(after(skipped));
             }
             want = left;
         }

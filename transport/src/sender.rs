@@ -1,7 +1,7 @@
 //! The sender: which batch to publish when, without a connection.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use alloc::collections::VecDeque;
+use core::time::Duration;
 
 use telemetry_core::Instant;
 
@@ -31,7 +31,7 @@ impl Default for SenderLimits {
 pub enum SenderInput {
     /// A batch to deliver, named by the caller.
     Offer {
-        /// Its name, e.g. [`SpooledBatch::id`](crate::SpooledBatch).
+        /// Its name, e.g. the `id` of a spooled batch.
         id: u64,
         /// Its size.
         bytes: usize,
@@ -203,6 +203,7 @@ telemetry_core::error_codes!(SenderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::{vec, vec::Vec};
 
     #[test]
     fn resends_what_is_open_and_reports_the_prefix() {
@@ -213,7 +214,7 @@ mod tests {
         });
         let mut feed = |now, input| {
             let result = sender.handle_input(t(now), input);
-            let outputs: Vec<_> = std::iter::from_fn(|| sender.poll_output()).collect();
+            let outputs: Vec<_> = core::iter::from_fn(|| sender.poll_output()).collect();
             (result.is_ok(), outputs)
         };
         let offer = |id| SenderInput::Offer { id, bytes: 10 };

@@ -126,6 +126,17 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// The version of the frame at the start of `bytes`, if a release with another format wrote it.
+///
+/// Magic and version stay where they are in every version. A frame of this version whose version
+/// byte is damaged is not foreign: its header checksum tells.
+pub fn foreign_version(bytes: &[u8]) -> Option<u8> {
+    let mut b = *bytes.first_chunk::<FRAME_LEN>()?;
+    let found = core::mem::replace(&mut b[2], VERSION);
+    let ours = crc32fast::hash(&b[..24]) == u32::from_le_bytes([b[24], b[25], b[26], b[27]]);
+    (u16::from_le_bytes([b[0], b[1]]) == MAGIC && found != VERSION && !ours).then_some(found)
+}
+
 /// A frame that cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

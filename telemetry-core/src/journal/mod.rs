@@ -31,6 +31,8 @@ mod frame;
 mod scan;
 mod writer;
 
-pub use frame::{FRAME_LEN, Frame, FrameError, FrameHead, FrameKind, MAGIC, VERSION};
+pub use frame::{
+    FRAME_LEN, Frame, FrameError, FrameHead, FrameKind, MAGIC, VERSION, foreign_version,
+};
 pub use scan::{Scanner, Verdict};
 pub use writer::put_frame;

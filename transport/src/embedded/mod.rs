@@ -93,19 +93,22 @@ impl<S: Storage> State<S> {
 
 impl<S: Storage> EmbeddedLog<S> {
     /// Opens the log; consumers registered earlier keep their place.
-    pub fn open(storage: S, limits: Limits) -> Result<(Self, Recovery), OpenError> {
+    pub fn open(mut storage: S, limits: Limits) -> Result<(Self, Recovery), OpenError> {
+        Segments::check(&mut storage, &limits)?;
         let (mut log, recovery) = Segments::recover(storage, limits, |_, _| {})?;
-        log.roll()?;
-        log.push(FrameKind::Header, (0, 0, 0), &[])?;
-        log.commit()?;
-        let start = log.start();
+        let (start, end) = (log.start(), log.durable());
         let mut cursors = BTreeMap::new();
         for file in log.storage.list()? {
             if let Some(name) = file.strip_prefix(CURSOR) {
                 let name = name.to_owned();
-                cursors.insert(name, Cursor::open(&mut log.storage, file, start)?);
+                let mut cursor = Cursor::open(&mut log.storage, file, start)?;
+                cursor.clamp(&mut log.storage, end)?;
+                cursors.insert(name, cursor);
             }
         }
+        log.roll()?;
+        log.push(FrameKind::Header, (0, 0, 0), &[])?;
+        log.commit()?;
         let shared = Shared {
             state: Mutex::new(State {
                 log,

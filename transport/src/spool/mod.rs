@@ -24,6 +24,9 @@ const ORIGIN: u16 = 2;
 /// Bytes of an origin.
 const ORIGIN_LEN: usize = 12;
 
+/// Bytes of a source's name at most.
+const SOURCE_LEN_MAX: usize = 128;
+
 /// Number of a stream within one spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamNo(u16);
@@ -82,10 +85,25 @@ pub struct Stats {
     pub appended: u64,
     /// Records in batches confirmed.
     pub confirmed: u64,
+    /// Records of all epochs that are not confirmed, also those not committed yet.
+    pub depth_records: u64,
     /// Bytes of all frames kept.
     pub bytes: u64,
+    /// Bytes that reading went past because they are damaged.
+    pub damaged_bytes: u64,
+    /// Records that reading went past because nobody can tell their name or schema.
+    pub unreadable_records: u64,
     /// What the opening found.
     pub recovery: Recovery,
+}
+
+/// The epoch before this opening, as far as it was recovered: where the tails of its streams are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previous {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Every stream with the number its next record would have had.
+    pub next_seqs: Vec<(StreamName, Seq)>,
 }
 
 /// A spool of one device.
@@ -97,6 +115,9 @@ pub struct Spool<S> {
     cursor: Cursor,
     reader: BatchReader,
     stats: Stats,
+    previous: Option<Previous>,
+    /// Records appended since the last commit.
+    uncommitted: u64,
     /// Serials of sources as far as they are durable.
     durable_serials: Vec<u64>,
 }
@@ -123,13 +144,19 @@ fn payload_of<'a>(frame: &Frame<'a>) -> Option<Payload<'a>> {
 
 impl<S: Storage> Spool<S> {
     /// Opens a spool for appending, under an epoch of its own; makes it where it is missing.
-    pub fn open(storage: S, opening: Opening) -> Result<(Self, Recovery), OpenError> {
+    pub fn open(mut storage: S, opening: Opening) -> Result<(Self, Recovery), OpenError> {
+        Segments::check(&mut storage, &opening.limits)?;
+        let mut cursor = Cursor::open(&mut storage, "cursor".to_owned(), Position::default())?;
         let mut found: Option<Header> = None;
-        let (mut log, recovery) = Segments::recover(storage, opening.limits, |_, frame| {
+        let mut depth_records = 0;
+        // Segment whose header is known: records of another may be of another epoch.
+        let mut headed = None;
+        let (mut log, recovery) = Segments::recover(storage, opening.limits, |at, frame| {
             match (frame.head.kind, &mut found) {
                 (FrameKind::Header, found) => {
                     if let Some(header) = Header::decode(frame.payload) {
                         *found = Some(header);
+                        headed = Some(at.segment);
                     }
                 }
                 (FrameKind::Mark, Some(header)) => {
@@ -138,6 +165,12 @@ impl<S: Storage> Spool<S> {
                     }
                 }
                 (FrameKind::Record, Some(header)) => {
+                    depth_records += u64::from(at >= cursor.position());
+                    if headed == Some(at.segment)
+                        && let Some(stream) = header.streams.get_mut(usize::from(frame.head.stream))
+                    {
+                        stream.next_seq = frame.head.seq.saturating_add(1);
+                    }
                     if let Some((source, serial)) = payload_of(frame).and_then(|p| p.origin)
                         && let Some(source) = header.sources.get_mut(usize::from(source))
                     {
@@ -153,18 +186,26 @@ impl<S: Storage> Spool<S> {
             synchronised.then_some(opening.clock.wall),
             opening.random,
         );
-        let device = match &found {
-            Some(h) if h.hardware_token == opening.hardware_token => h.device,
-            Some(h) if opening.hardware_token.is_none() => h.device,
-            _ => opening.new_device,
-        };
+        // The same hardware, as far as the firmware can say.
+        let same = found.as_ref().filter(|h| {
+            opening.hardware_token.is_none() || h.hardware_token == opening.hardware_token
+        });
+        let device = same.map_or(opening.new_device, |h| h.device);
+        let previous = same.map(|h| Previous {
+            epoch: h.epoch,
+            next_seqs: h
+                .streams
+                .iter()
+                .map(|s| (s.name.clone(), Seq::new(s.next_seq).unwrap_or(Seq::MAX)))
+                .collect(),
+        });
         let (mut streams, sources) =
             found.map_or_else(Default::default, |h| (h.streams, h.sources));
         streams
             .iter_mut()
             .for_each(|s: &mut StreamState| s.next_seq = 1);
-        let start = log.start();
-        let cursor = Cursor::open(&mut log.storage, "cursor".to_owned(), start)?;
+        let end = log.durable();
+        cursor.clamp(&mut log.storage, end)?;
         log.roll()?;
         let numbers = streams.iter().enumerate();
         let mut spool = Self {
@@ -184,8 +225,11 @@ impl<S: Storage> Spool<S> {
             reader: BatchReader::new(log.start()),
             log,
             cursor,
+            previous,
+            uncommitted: 0,
             stats: Stats {
                 recovery,
+                depth_records,
                 ..Stats::default()
             },
         };
@@ -228,7 +272,13 @@ impl<S: Storage> Spool<S> {
     }
 
     /// The number of a source, new or known, e.g. one application on the console.
+    ///
+    /// Its name has at most 128 bytes.
     pub fn source(&mut self, name: &str) -> Result<SourceNo, AppendError> {
+        if name.len() > SOURCE_LEN_MAX {
+            let (len, max) = (name.len(), SOURCE_LEN_MAX);
+            return Err(AppendError::NameTooLong { len, max });
+        }
         let sources = &self.state.sources;
         let found = sources.iter().position(|s| s.name == name);
         let number =
@@ -290,6 +340,8 @@ impl<S: Storage> Spool<S> {
             self.state.sources[usize::from(o.source.0)].serial = o.serial;
         }
         self.stats.appended += 1;
+        self.stats.depth_records += 1;
+        self.uncommitted += 1;
         Ok(Receipt {
             epoch: self.state.epoch,
             seq: Seq::new(seq).unwrap_or(Seq::MAX),
@@ -303,6 +355,7 @@ impl<S: Storage> Spool<S> {
     /// opened again.
     pub fn commit(&mut self) -> Result<Committed, CommitError> {
         self.log.commit()?;
+        self.uncommitted = 0;
         self.durable_serials.clear();
         self.durable_serials
             .extend(self.state.sources.iter().map(|s| s.serial));
@@ -329,8 +382,14 @@ impl<S: Storage> Spool<S> {
         max_records: u32,
     ) -> io::Result<Option<SpooledBatch>> {
         let cursor = self.cursor.position();
-        self.reader
-            .next_batch(&mut self.log, cursor, max_bytes, max_records)
+        let batch = self
+            .reader
+            .next_batch(&mut self.log, cursor, max_bytes, max_records)?;
+        if batch.is_none() && self.reader.all_confirmed() {
+            // Damaged records are never confirmed, and wait no longer.
+            self.stats.depth_records = self.uncommitted;
+        }
+        Ok(batch)
     }
 
     /// Takes a confirmation: the batch is durable downstream.
@@ -339,8 +398,12 @@ impl<S: Storage> Spool<S> {
     /// [`save_cursor`](Self::save_cursor) moves it at any time. What lies after the cursor is
     /// handed out again after the next opening, under the same names.
     pub fn confirm(&mut self, batch: &SpooledBatch) -> io::Result<()> {
-        self.stats.confirmed += u64::from(batch.count());
-        let confirmed = self.reader.confirm(batch.id);
+        if self.reader.confirm(batch.id) {
+            let count = u64::from(batch.count());
+            self.stats.confirmed += count;
+            self.stats.depth_records = self.stats.depth_records.saturating_sub(count);
+        }
+        let confirmed = self.reader.confirmed();
         if confirmed.segment > self.log.start().segment {
             self.cursor.store(&mut self.log.storage, confirmed)?;
             self.log.free_before(confirmed)?;
@@ -350,7 +413,7 @@ impl<S: Storage> Spool<S> {
 
     /// Stores how far confirmation has come, so that less is sent again.
     pub fn save_cursor(&mut self) -> io::Result<()> {
-        let confirmed = self.reader.confirm(0);
+        let confirmed = self.reader.confirmed();
         if confirmed > self.cursor.position() {
             self.cursor.store(&mut self.log.storage, confirmed)?;
         }
@@ -373,10 +436,17 @@ impl<S: Storage> Spool<S> {
         streams.map(|s| (&s.name, Seq::new(s.next_seq).unwrap_or(Seq::MAX)))
     }
 
+    /// The epoch before this opening; `None` for a new device.
+    pub fn previous(&self) -> Option<&Previous> {
+        self.previous.as_ref()
+    }
+
     /// Counts and sizes.
     pub fn stats(&self) -> Stats {
         Stats {
             bytes: self.log.used(),
+            damaged_bytes: self.log.damaged_bytes,
+            unreadable_records: self.reader.unreadable,
             ..self.stats
         }
     }

@@ -87,8 +87,12 @@ impl SpooledBatch {
 #[derive(Debug)]
 pub(super) struct BatchReader {
     next: Position,
-    /// Header in force at `next`.
+    /// Header in force at `next`; `None` where the one that opens the segment is damaged.
     header: Option<Header>,
+    /// Segment that the header is from.
+    segment: u32,
+    /// Records whose name or content nobody can tell.
+    pub(super) unreadable: u64,
     ready: VecDeque<SpooledBatch>,
     /// Where each batch begins that is made and not confirmed.
     open: BTreeMap<u64, Position>,
@@ -101,6 +105,8 @@ impl BatchReader {
         Self {
             next: start,
             header: None,
+            segment: 0,
+            unreadable: 0,
             ready: VecDeque::new(),
             open: BTreeMap::new(),
             last_id: 0,
@@ -120,6 +126,8 @@ impl BatchReader {
             let mut groups: HashMap<u16, SpooledBatch> = HashMap::new();
             let Self {
                 header,
+                segment,
+                unreadable,
                 ready,
                 open,
                 last_id,
@@ -128,6 +136,11 @@ impl BatchReader {
             let mut close = |batch: SpooledBatch| ready.push_back(batch);
             let from = self.next;
             self.next = log.read(from, &mut self.buffer, |at, _, frame| {
+                if at.segment != *segment {
+                    // An older header may name another epoch.
+                    *header = None;
+                    *segment = at.segment;
+                }
                 match frame.head.kind {
                     FrameKind::Header => {
                         *header = Header::decode(frame.payload);
@@ -144,7 +157,13 @@ impl BatchReader {
                         let stream = frame.head.stream;
                         let record =
                             payload_of(frame).and_then(|p| single_object::split(p.record).ok());
-                        let Some((header, (schema, datum))) = header.as_ref().zip(record) else {
+                        let named = header.as_ref().and_then(|header| {
+                            let state = header.streams.get(usize::from(stream))?;
+                            Some((header, state, Seq::new(frame.head.seq).ok()?))
+                        });
+                        let Some(((header, state, first_seq), (schema, datum))) = named.zip(record)
+                        else {
+                            *unreadable += 1;
                             return ControlFlow::Continue(());
                         };
                         let fits = |b: &SpooledBatch| {
@@ -159,9 +178,7 @@ impl BatchReader {
                         if let Some(batch) = groups.get_mut(&stream) {
                             batch.datums.extend_from_slice(datum);
                             batch.ends.push(batch.datums.len());
-                        } else if let Some(state) = header.streams.get(usize::from(stream))
-                            && let Ok(first_seq) = Seq::new(frame.head.seq)
-                        {
+                        } else {
                             *last_id += 1;
                             open.insert(*last_id, at);
                             let batch = SpooledBatch {
@@ -192,9 +209,18 @@ impl BatchReader {
         Ok(self.ready.pop_front())
     }
 
-    /// Takes a confirmation; returns the end of the confirmed prefix.
-    pub(super) fn confirm(&mut self, id: u64) -> Position {
-        self.open.remove(&id);
+    /// Takes a confirmation; `false` for a batch that is not open.
+    pub(super) fn confirm(&mut self, id: u64) -> bool {
+        self.open.remove(&id).is_some()
+    }
+
+    /// End of the confirmed prefix.
+    pub(super) fn confirmed(&self) -> Position {
         self.open.values().min().copied().unwrap_or(self.next)
+    }
+
+    /// Whether no batch waits for its confirmation.
+    pub(super) fn all_confirmed(&self) -> bool {
+        self.open.is_empty()
     }
 }

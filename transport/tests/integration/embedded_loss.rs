@@ -32,6 +32,8 @@ const LIMITS: Limits = Limits {
     total_bytes: 1 << 20,
     spare_segments: 2,
     window_bytes: 600,
+    quarantine_bytes: 1 << 20,
+    dead_letter_bytes: 64 << 10,
 };
 
 /// Batches confirmed are delivered in order, at least once; acknowledged ones never again.

@@ -19,6 +19,7 @@ fn opening(random: u64) -> Opening {
             total_bytes: 1 << 20,
             spare_segments: 2,
             window_bytes: 700,
+            ..Limits::default()
         },
     }
 }

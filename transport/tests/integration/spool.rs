@@ -1,0 +1,213 @@
+//! What a spool promises step by step.
+
+use telemetry_core::{ClockMark, DeviceId, Fingerprint, Seq, StreamName, single_object};
+use telemetry_transport::storage::SimulatedDisk;
+use telemetry_transport::{Limits, OpenError, Opening, Spool, Storage};
+
+pub(crate) fn opening(random: u64) -> Opening {
+    Opening {
+        new_device: DeviceId::from_u128(7),
+        hardware_token: None,
+        clock: ClockMark::default(),
+        random,
+        limits: Limits {
+            segment_bytes: 4096,
+            total_bytes: 64 << 10,
+            ..Limits::default()
+        },
+    }
+}
+
+pub(crate) fn record(number: u64) -> Vec<u8> {
+    let mut r = single_object::header(Fingerprint(1)).to_vec();
+    r.extend_from_slice(&number.to_le_bytes());
+    r.resize(100, 1);
+    r
+}
+
+pub(crate) fn name(text: &str) -> StreamName {
+    StreamName::new(text).unwrap()
+}
+
+#[test]
+fn the_previous_epoch_ends_where_it_was_recovered() {
+    let disk = SimulatedDisk::default();
+    let mut spool = Spool::open(disk.clone(), opening(1)).unwrap().0;
+    assert_eq!(spool.previous(), None);
+    let (a, b) = (name("a.A"), name("b.B"));
+    let (no_a, no_b) = (spool.stream(&a).unwrap(), spool.stream(&b).unwrap());
+    spool.append(no_b, &record(0), None).unwrap();
+    // Over several segments, of which only the last is left.
+    for n in 0..200 {
+        spool.append(no_a, &record(n), None).unwrap();
+    }
+    assert_eq!(spool.stats().depth_records, 201);
+    spool.commit().unwrap();
+    while let Some(batch) = spool.next_batch(1000, 9).unwrap() {
+        spool.confirm(&batch).unwrap();
+        spool.confirm(&batch).unwrap();
+    }
+    assert_eq!(spool.stats().depth_records, 0);
+    assert_eq!(spool.stats().confirmed, 201);
+    spool.append(no_a, &record(0), None).unwrap();
+    spool.commit().unwrap();
+    spool.append(no_a, &record(0), None).unwrap();
+    let epoch = spool.epoch();
+    drop(spool);
+    disk.crash(|| false);
+    let spool = Spool::open(disk, opening(2)).unwrap().0;
+    let previous = spool.previous().unwrap();
+    assert_eq!(previous.epoch, epoch);
+    let seqs = [(a, Seq::new(202).unwrap()), (b, Seq::new(2).unwrap())];
+    assert_eq!(previous.next_seqs, seqs);
+}
+
+#[test]
+fn depth_survives_an_opening() {
+    let disk = SimulatedDisk::default();
+    let mut spool = Spool::open(disk.clone(), opening(1)).unwrap().0;
+    let stream = spool.stream(&name("a.A")).unwrap();
+    for n in 0..10 {
+        spool.append(stream, &record(n), None).unwrap();
+    }
+    spool.commit().unwrap();
+    let batch = spool.next_batch(10_000, 4).unwrap().unwrap();
+    spool.confirm(&batch).unwrap();
+    spool.save_cursor().unwrap();
+    drop(spool);
+    let spool = Spool::open(disk, opening(2)).unwrap().0;
+    assert_eq!(spool.stats().depth_records, 6);
+}
+
+#[test]
+fn another_format_is_refused_by_name_and_left_alone() {
+    let mut disk = SimulatedDisk::default();
+    let mut spool = Spool::open(disk.clone(), opening(1)).unwrap().0;
+    let stream = spool.stream(&name("a.A")).unwrap();
+    spool.append(stream, &record(1), None).unwrap();
+    spool.commit().unwrap();
+    drop(spool);
+    // A newer release's frame: another version, and a header of another shape.
+    disk.damage("00000001.segment", 2, 3);
+    disk.damage("00000001.segment", 20, 1);
+    let mut before = vec![];
+    disk.read("00000001.segment", 0, 4096, &mut before).unwrap();
+    let files = disk.list().unwrap();
+    let error = Spool::open(disk.clone(), opening(2)).unwrap_err();
+    let OpenError::Version { file, found: 2 } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(file, "00000001.segment");
+    let mut after = vec![];
+    disk.read("00000001.segment", 0, 4096, &mut after).unwrap();
+    assert_eq!((after, disk.list().unwrap()), (before, files));
+    // A damaged version byte alone is damage like any other.
+    disk.damage("00000001.segment", 20, 1);
+    let (_, recovery) = Spool::open(disk, opening(2)).unwrap();
+    assert!(recovery.corrupt_bytes + recovery.torn_tails > 0);
+}
+
+/// A damaged header of a later opening must not give its records an earlier epoch's names.
+#[test]
+fn records_without_their_header_are_counted_and_never_renamed() {
+    let disk = SimulatedDisk::default();
+    for turn in 1..=3 {
+        let mut spool = Spool::open(disk.clone(), opening(turn)).unwrap().0;
+        let stream = spool.stream(&name("a.A")).unwrap();
+        spool.append(stream, &record(turn), None).unwrap();
+        spool.commit().unwrap();
+    }
+    disk.damage("00000002.segment", 40, 1);
+    let (mut spool, recovery) = Spool::open(disk, opening(4)).unwrap();
+    assert!(recovery.corrupt_bytes > 0);
+    let mut found = vec![];
+    while let Some(batch) = spool.next_batch(10_000, 9).unwrap() {
+        found.push(batch.datums().next().unwrap()[0]);
+    }
+    assert_eq!(found, [1, 3]);
+    assert_eq!(spool.stats().unreadable_records, 1);
+    assert!(spool.stats().damaged_bytes > 0);
+}
+
+/// Everything in a segment was durable before the next was made: no crash cuts it.
+#[test]
+fn damage_at_the_end_of_a_sealed_segment_is_no_cut_write() {
+    let mut disk = SimulatedDisk::default();
+    let mut spool = Spool::open(disk.clone(), opening(1)).unwrap().0;
+    let stream = spool.stream(&name("a.A")).unwrap();
+    let at = spool.append(stream, &record(1), None).unwrap().position;
+    spool.commit().unwrap();
+    drop(spool);
+    drop(Spool::open(disk.clone(), opening(2)).unwrap());
+    disk.damage("00000001.segment", at.offset as usize + 40, 1);
+    let (_, recovery) = Spool::open(disk.clone(), opening(3)).unwrap();
+    assert_eq!((recovery.torn_tails, recovery.corrupt_bytes), (0, 132));
+    let kept = format!("quarantine-00000001-{:08x}", at.offset);
+    assert_eq!(disk.len(&kept).unwrap(), 132);
+}
+
+#[test]
+fn the_same_damage_is_kept_once_and_within_its_limit() {
+    for (limit, files) in [(1 << 20, 1), (10, 0)] {
+        let mut disk = SimulatedDisk::default();
+        let mut opening = opening(1);
+        opening.limits.quarantine_bytes = limit;
+        let mut spool = Spool::open(disk.clone(), opening).unwrap().0;
+        let stream = spool.stream(&name("a.A")).unwrap();
+        let at = spool.append(stream, &record(1), None).unwrap().position;
+        spool.append(stream, &record(2), None).unwrap();
+        spool.commit().unwrap();
+        drop(Spool::open(disk.clone(), opening).unwrap());
+        disk.damage("00000001.segment", at.offset as usize + 40, 1);
+        for _ in 0..3 {
+            let recovery = Spool::open(disk.clone(), opening).unwrap().1;
+            assert_eq!(recovery.corrupt_bytes, 132);
+        }
+        let names = disk.list().unwrap();
+        let kept = names.iter().filter(|n| n.starts_with("quarantine-"));
+        assert_eq!(kept.count(), files);
+    }
+}
+
+/// Somebody deleted the segments and left the cursor: what comes now was never confirmed.
+#[test]
+fn a_cursor_beyond_the_journal_confirms_nothing() {
+    let mut disk = SimulatedDisk::default();
+    let mut spool = Spool::open(disk.clone(), opening(1)).unwrap().0;
+    let stream = spool.stream(&name("a.A")).unwrap();
+    for n in 0..100 {
+        spool.append(stream, &record(n), None).unwrap();
+    }
+    spool.commit().unwrap();
+    while let Some(batch) = spool.next_batch(1000, 9).unwrap() {
+        spool.confirm(&batch).unwrap();
+    }
+    drop(spool);
+    for file in disk.list().unwrap() {
+        if file.ends_with(".segment") || file.starts_with("spare-") {
+            disk.remove(&file).unwrap();
+        }
+    }
+    let mut spool = Spool::open(disk, opening(2)).unwrap().0;
+    let stream = spool.stream(&name("a.A")).unwrap();
+    spool.append(stream, &record(1), None).unwrap();
+    spool.commit().unwrap();
+    assert!(spool.next_batch(1000, 9).unwrap().is_some());
+}
+
+#[test]
+fn limits_that_cannot_work_are_named() {
+    for field in ["segment_bytes", "total_bytes", "window_bytes"] {
+        let mut opening = opening(1);
+        match field {
+            "segment_bytes" => opening.limits.segment_bytes = 10,
+            "total_bytes" => opening.limits.total_bytes = 4095,
+            _ => opening.limits.window_bytes = 0,
+        }
+        let mut disk = SimulatedDisk::default();
+        let error = Spool::open(disk.clone(), opening).unwrap_err();
+        let named = matches!(error, OpenError::Limits { field: f, .. } if f == field);
+        assert!(named, "{error}");
+        assert!(disk.list().unwrap().is_empty());
+    }
+}
