@@ -31,17 +31,18 @@ impl Agent {
     pub fn sample_state(&mut self, now: Now) -> Result<(), AgentError> {
         let spool = self.outlet.spool();
         let stats = spool.stats();
+        let previous = spool.previous().filter(|_| self.first_state);
         let state = SystemState {
             time: now.wall(),
             cpu_percent: None,
             memory_bytes: self.port.memory_bytes(),
             uptime_s: Some(now.since_start.as_secs_f64()),
             battery_percent: None,
-            spool_depth_records: (stats.appended - stats.confirmed.min(stats.appended)) as i64,
+            spool_depth_records: stats.depth_records as i64,
             spool_depth_bytes: stats.bytes as i64,
             next_seqs: listed(spool.next_seqs()),
-            previous_epoch: None,
-            previous_next_seqs: None,
+            previous_epoch: previous.map(|p| p.epoch.get() as i64),
+            previous_next_seqs: previous.map(|p| listed(p.next_seqs.iter().map(|(n, s)| (n, *s)))),
         };
         self.first_state = false;
         Ok(self.outlet.append(&state)?)
