@@ -462,6 +462,7 @@ impl<'a> Conductor<'a> {
     ) -> Result<Report, RunError> {
         let mut now_seqs: BTreeMap<(DeviceId, u64), Vec<(StreamName, u64)>> = BTreeMap::new();
         let mut durable = Histogram::default();
+        let mut samples_appended = 0;
         let mut devices = Vec::new();
         for ((plan, scanned), remains) in plans.iter().zip(remains) {
             let Some(remains) = remains else { continue };
@@ -469,6 +470,7 @@ impl<'a> Conductor<'a> {
                 continue;
             };
             durable.merge(&remains.durable_latency);
+            samples_appended += remains.state.counts.records;
             let key = (device, remains.state.epoch);
             now_seqs.insert(key, remains.state.next_seqs.clone());
             let picture = self
@@ -525,6 +527,7 @@ impl<'a> Conductor<'a> {
             told: self.controller.told().to_vec(),
             cues: self.coach.cues().to_vec(),
             more_cues: self.coach.more_cues(),
+            samples_appended,
             durable,
             published: self.published,
             stored_latency: self.etl.latency().clone(),

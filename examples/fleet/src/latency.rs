@@ -1,6 +1,5 @@
 //! Latencies in a histogram of fixed size: 16 steps per power of two, so 6 % at worst.
 
-use std::fmt;
 use std::time::Duration;
 
 const STEPS: usize = 16;
@@ -10,6 +9,7 @@ const STEPS: usize = 16;
 pub struct Histogram {
     counts: [u64; 40 * STEPS],
     total: u64,
+    sum: Duration,
 }
 
 impl Default for Histogram {
@@ -17,6 +17,7 @@ impl Default for Histogram {
         Self {
             counts: [0; 40 * STEPS],
             total: 0,
+            sum: Duration::ZERO,
         }
     }
 }
@@ -34,6 +35,7 @@ impl Histogram {
         let at = (power * STEPS + step).min(self.counts.len() - 1);
         self.counts[at] += 1;
         self.total += 1;
+        self.sum += duration;
     }
 
     /// Adds the counts of another one.
@@ -42,6 +44,12 @@ impl Histogram {
             *a += b;
         }
         self.total += other.total;
+        self.sum += other.sum;
+    }
+
+    /// All durations together.
+    pub const fn sum(&self) -> Duration {
+        self.sum
     }
 
     /// The duration that `share` of all stay below, from 0 to 1; zero if there are none.
@@ -57,17 +65,6 @@ impl Histogram {
             }
         }
         Duration::ZERO
-    }
-}
-
-impl fmt::Display for Histogram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "p50 {:.1?}, p99 {:.1?}",
-            self.quantile(0.5),
-            self.quantile(0.99)
-        )
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Report {
     pub cues: Vec<CueLine>,
     /// Alerts beyond what is kept.
     pub more_cues: u64,
+    /// Samples appended by this process.
+    pub samples_appended: u64,
     /// From append to durable.
     pub durable: Histogram,
     /// From handing over to the log's commit.
@@ -298,9 +300,22 @@ impl Report {
 
     fn stages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nThe way of a record, on the real clock")?;
-        writeln!(f, "  append to durable      {}", self.durable)?;
-        writeln!(f, "  handed over to logged  {}", self.published)?;
-        writeln!(f, "  logged to stored       {}", self.stored_latency)?;
+        let mut table = vec![row!["stage", "p50", "p99", "records/s while busy"]];
+        let stages = [
+            ("append to durable", &self.durable, self.samples_appended),
+            ("handed over to logged", &self.published, self.rows),
+            ("logged to stored", &self.stored_latency, self.rows),
+        ];
+        for (name, times, records) in stages {
+            let busy = times.sum().as_secs_f64().max(1e-9);
+            table.push(row![
+                name,
+                format!("{:.1?}", times.quantile(0.5)),
+                format!("{:.1?}", times.quantile(0.99)),
+                format!("{:.0}", records as f64 / busy),
+            ]);
+        }
+        write!(f, "{}", Table(table))?;
         let rate = self.rows as f64 / self.took.as_secs_f64().max(1e-9);
         writeln!(f, "  {} rows, {rate:.0} a second, screens drawn", self.rows)
     }

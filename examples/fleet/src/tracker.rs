@@ -23,6 +23,9 @@ use crate::latency::Histogram;
 /// Longest wait of real time for a client that should have something to say.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Virtual seconds between two taps of the wearer's finger on the screen.
+const TAP_EVERY: u64 = 60;
+
 /// One tracker of the fleet.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -326,6 +329,10 @@ impl On {
         let instant = || step.now.instant() + watch.elapsed().min(Duration::from_millis(900));
         if step.confirmed {
             self.agent.confirm(instant())?;
+        }
+        let second = step.now.since_start.as_secs();
+        if self.client.is_some() && second.is_multiple_of(TAP_EVERY) {
+            self.agent.tap(instant())?;
         }
         self.release(plan, step.now, fault)?;
         self.collect(step.now, &instant, &watch)?;

@@ -28,7 +28,7 @@ const KILLS: [At; 20] = [
     At::Phase("rollout", 65),
     At::Phase("rollout", 85),
     At::Phase("rollout", 100),
-    At::Stored(4),
+    At::Stored(2),
     At::Stored(9),
     At::Stored(16),
     At::Stored(24),

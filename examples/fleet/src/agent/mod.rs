@@ -19,7 +19,7 @@ use telemetry_core::{Batch, DeviceId, Instant, Schema, StreamName};
 use telemetry_transport::{AppendError, Origin, SourceNo, StreamNo};
 use xp_wayland_shim::unix::{HostError, UnixHost};
 use xp_wayland_shim::{
-    Input, InputError, Limits, MemoryDisplay, Output, OutputMode, Shim, SourceId,
+    Fixed, Input, InputError, Limits, MemoryDisplay, Output, OutputMode, Shim, SourceId, TouchEvent,
 };
 
 use crate::clock::{Now, Stopwatch};
@@ -195,6 +195,16 @@ impl Agent {
             }
             // What a client sent before it left stays to be stored.
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// A finger taps the middle of the screen.
+    pub fn tap(&mut self, instant: Instant) -> Result<(), AgentError> {
+        let middle = |size: usize| Fixed::from_pixels(size as i32 / 2);
+        let (x, y) = (middle(workout_ui::WIDTH), middle(workout_ui::HEIGHT));
+        for touch in [TouchEvent::Down { id: 0, x, y }, TouchEvent::Up { id: 0 }] {
+            answer(&mut self.host, instant, Input::Touch(touch))?;
         }
         Ok(())
     }
