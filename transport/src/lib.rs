@@ -82,7 +82,7 @@ mod spool;
 pub mod storage;
 
 #[cfg(feature = "embedded")]
-pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog};
+pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog, LogStats};
 #[cfg(feature = "std")]
 pub use error::{AppendError, CommitError, ConsumeError, OpenError};
 #[cfg(feature = "std")]

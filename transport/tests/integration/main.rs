@@ -5,6 +5,7 @@ mod embedded_loss;
 #[cfg(unix)]
 mod kill;
 mod spool;
+mod spool_faults;
 mod spool_loss;
 
 /// A small generator of numbers (SplitMix64), so that a seed names a run for ever.
