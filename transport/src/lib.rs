@@ -67,6 +67,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "test-util")]
+pub mod contract;
 #[cfg(feature = "std")]
 mod cursor;
 #[cfg(feature = "embedded")]
