@@ -121,6 +121,7 @@ impl<S: Storage> EmbeddedLog<S> {
         log.roll()?;
         log.push(FrameKind::Header, (0, 0, 0), &[])?;
         log.commit()?;
+        log.remove_bare()?;
         let shared = Shared {
             state: Mutex::new(State {
                 log,

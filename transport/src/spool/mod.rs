@@ -239,6 +239,8 @@ impl<S: Storage> Spool<S> {
         };
         spool.put_header()?;
         spool.commit()?;
+        // Openings alone leave nothing behind.
+        spool.log.remove_bare()?;
         Ok((spool, recovery))
     }
 
