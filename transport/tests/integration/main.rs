@@ -7,6 +7,7 @@ mod embedded_loss;
 #[cfg(unix)]
 mod kill;
 mod spool;
+mod spool_damage;
 mod spool_faults;
 mod spool_loss;
 
