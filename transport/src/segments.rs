@@ -264,7 +264,8 @@ impl<S: Storage> Segments<S> {
 
     /// Opens a new segment; the caller appends its header frame next.
     pub(crate) fn roll(&mut self) -> io::Result<()> {
-        let number = self.last + 1;
+        let number = self.last.checked_add(1);
+        let number = number.ok_or_else(|| io::Error::other("segment numbers are used up"))?;
         let name = file_name(number);
         if let Some(spare) = self.spare.last() {
             self.storage.rename(spare, &name)?;

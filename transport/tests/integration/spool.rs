@@ -230,3 +230,11 @@ fn openings_alone_do_not_grow_the_spool() {
     let mut spool = Spool::open(disk, opening(100)).unwrap().0;
     assert_eq!(spool.next_batch(1000, 9).unwrap().unwrap().count(), 1);
 }
+
+#[test]
+fn used_up_segment_numbers_are_an_error() {
+    let mut disk = SimulatedDisk::default();
+    disk.create("ffffffff.segment", 0).unwrap();
+    let error = Spool::open(disk, opening(1)).unwrap_err();
+    assert!(matches!(error, OpenError::Io(_)), "{error}");
+}
