@@ -151,6 +151,14 @@ pub enum ConsumeError {
     /// A dead letter is too long.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// No room for another dead letter: the delivery stays undone.
+    #[error("the dead letters hold {used} of {limit} bytes; replay them, then reject again")]
+    DeadLettersFull {
+        /// Bytes held.
+        used: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
 }
 
 telemetry_core::error_codes!(ConsumeError {
@@ -160,4 +168,5 @@ telemetry_core::error_codes!(ConsumeError {
     Append(_) => 3033,
     Commit(_) => 3034,
     Frame(_) => 3035,
+    DeadLettersFull { .. } => 3036,
 });

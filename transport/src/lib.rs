@@ -53,6 +53,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Promises
+//! A record is durable when its commit returned, and comes out at least once under one name: device,
+//! epoch, stream, number. A failed write or sync poisons the journal until it is opened again. What
+//! is damaged is counted and kept aside ([`Recovery`], [`Stats`]), and never passes for something
+//! else. What grows is bounded by [`Limits`]; a bound that is reached is an error with its numbers.
+//! Damage inside the last commit before a crash cannot be told from a cut write.
+//!
 //! # Start with
 //! [`Spool`], [`EmbeddedLog`], [`Directory`]; [`Sender`] where a link may break.
 //!
@@ -61,12 +68,15 @@
 //!
 //! # Features
 //! `std` (default): everything that keeps files; without it the crate is `no_std` with `alloc` and
-//! holds [`Sender`]. `embedded` (default): the embedded log. `test-util`: the simulated disk.
+//! holds [`Sender`]. `embedded` (default): the embedded log. `test-util`: the
+//! simulated disk and `contract`, the suite that every broker adapter must pass.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
+#[cfg(feature = "test-util")]
+pub mod contract;
 #[cfg(feature = "std")]
 mod cursor;
 #[cfg(feature = "embedded")]
@@ -82,7 +92,7 @@ mod spool;
 pub mod storage;
 
 #[cfg(feature = "embedded")]
-pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog};
+pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog, LogStats};
 #[cfg(feature = "std")]
 pub use error::{AppendError, CommitError, ConsumeError, OpenError};
 #[cfg(feature = "std")]

@@ -98,6 +98,8 @@ struct Segment {
     end: u64,
     /// The file has its full length and can serve again.
     full_length: bool,
+    /// An earlier process left nothing but headers and marks in it.
+    bare: bool,
 }
 
 #[derive(Debug)]
@@ -198,7 +200,7 @@ impl<S: Storage> Segments<S> {
             storage.read(&name, 0, to_usize(len), &mut bytes)?;
             // A segment is whole on disk before the next one is made.
             let sealed = i + 1 < numbers.len();
-            let mut from = 0;
+            let (mut from, mut bare) = (0, true);
             let end = loop {
                 let mut scan = Scanner::from_offset(&bytes, number, from);
                 for frame in scan.by_ref() {
@@ -210,6 +212,7 @@ impl<S: Storage> Segments<S> {
                         },
                         &frame,
                     );
+                    bare &= !matches!(frame.head.kind, FrameKind::Record | FrameKind::Batch);
                     recovery.frames += 1;
                 }
                 let (at, resume) = match scan.verdict() {
@@ -243,6 +246,7 @@ impl<S: Storage> Segments<S> {
                 number,
                 end: end as u64,
                 full_length: false,
+                bare,
             });
         }
         let segments = Self {
@@ -260,7 +264,8 @@ impl<S: Storage> Segments<S> {
 
     /// Opens a new segment; the caller appends its header frame next.
     pub(crate) fn roll(&mut self) -> io::Result<()> {
-        let number = self.last + 1;
+        let number = self.last.checked_add(1);
+        let number = number.ok_or_else(|| io::Error::other("segment numbers are used up"))?;
         let name = file_name(number);
         if let Some(spare) = self.spare.last() {
             self.storage.rename(spare, &name)?;
@@ -276,6 +281,7 @@ impl<S: Storage> Segments<S> {
             number,
             end: 0,
             full_length: true,
+            bare: false,
         });
         Ok(())
     }
@@ -384,6 +390,15 @@ impl<S: Storage> Segments<S> {
             }
             self.live.pop_front();
         }
+        Ok(())
+    }
+
+    /// Removes segments that hold nothing for a reader; a newer header must be durable.
+    pub(crate) fn remove_bare(&mut self) -> io::Result<()> {
+        for bare in self.live.iter().filter(|s| s.bare) {
+            self.storage.remove(&file_name(bare.number))?;
+        }
+        self.live.retain(|s| !s.bare);
         Ok(())
     }
 

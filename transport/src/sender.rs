@@ -118,7 +118,7 @@ impl Sender {
                     });
                 }
                 if self.window.is_empty() {
-                    self.progress = now;
+                    self.progress = self.progress.max(now);
                 }
                 self.window.push_back(InFlight {
                     id,
@@ -133,7 +133,7 @@ impl Sender {
             SenderInput::Confirmed { id } => {
                 let found = self.window.iter_mut().find(|b| b.id == id);
                 found.ok_or(SenderError::NotInFlight { id })?.confirmed = true;
-                self.progress = now;
+                self.progress = self.progress.max(now);
                 while let Some(first) = self.window.pop_front_if(|b| b.confirmed) {
                     self.bytes -= first.bytes;
                     self.outputs.push_back(SenderOutput::Done { id: first.id });
@@ -141,7 +141,7 @@ impl Sender {
             }
             SenderInput::LinkUp => {
                 self.up = true;
-                self.progress = now;
+                self.progress = self.progress.max(now);
                 // Outputs of the old link that nobody took are made again here.
                 self.outputs
                     .retain(|o| matches!(o, SenderOutput::Done { .. }));
@@ -235,5 +235,16 @@ mod tests {
         let done = |id| SenderOutput::Done { id };
         assert_eq!(feed(late, confirmed(1)), (true, vec![done(1), done(2)]));
         assert_eq!(feed(late, confirmed(1)), (false, vec![]));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_stands_still() {
+        let mut sender = Sender::new(SenderLimits::default());
+        let at = Instant::from_nanos(50);
+        sender.handle_input(at, SenderInput::LinkUp).unwrap();
+        let offer = SenderInput::Offer { id: 1, bytes: 1 };
+        sender.handle_input(Instant::from_nanos(1), offer).unwrap();
+        let due = at + SenderLimits::default().confirm_timeout;
+        assert_eq!(sender.poll_timeout(), Some(due));
     }
 }

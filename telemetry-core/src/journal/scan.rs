@@ -102,7 +102,7 @@ impl<'a> Iterator for Scanner<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FrameHead, FrameKind, put_frame};
+    use super::super::{FrameHead, FrameKind, foreign_version, put_frame};
     use super::*;
     use alloc::vec::Vec;
     use proptest::prelude::*;
@@ -137,6 +137,18 @@ mod tests {
             0xe9, 0x06, 0x9f, 0x91, 0x62, 0x65, 0x61, 0x74,
         ];
         assert_eq!(bytes, golden);
+    }
+
+    #[test]
+    fn a_foreign_version_is_told_from_damage() {
+        let (mut bytes, _) = journal(7, &[b"beat".to_vec()]);
+        assert_eq!(foreign_version(&bytes), None);
+        bytes[2] = 9;
+        assert_eq!(foreign_version(&bytes), None, "one damaged byte");
+        bytes[20] ^= 1;
+        assert_eq!(foreign_version(&bytes), Some(9));
+        assert_eq!(foreign_version(&bytes[..31]), None);
+        assert_eq!(foreign_version(&[0; 40]), None);
     }
 
     #[test]

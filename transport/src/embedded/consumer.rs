@@ -11,6 +11,9 @@ use crate::Storage;
 use crate::error::ConsumeError;
 use crate::segments::Position;
 
+/// Bytes kept of the reason of a rejection.
+const REASON_LEN_MAX: usize = 1024;
+
 /// A batch for a consumer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
@@ -70,8 +73,9 @@ impl<S: Storage> Consumer<S> {
         reason = "an iterator would end for good"
     )]
     pub fn next(&mut self) -> Result<Option<Delivery>, ConsumeError> {
-        let mut state = self.log.0.lock();
-        let mut found = None;
+        let mut guard = self.log.0.lock();
+        let state = &mut *guard;
+        let (mut found, unreadable) = (None, &mut state.unreadable_batches);
         loop {
             let from = self.next;
             let old = self.old;
@@ -87,6 +91,7 @@ impl<S: Storage> Consumer<S> {
                         batch,
                         redelivered: position < old,
                     });
+                    *unreadable += u64::from(found.is_none());
                     ControlFlow::Break(())
                 })?;
             if found.is_some() || self.next == from {
@@ -103,6 +108,8 @@ impl<S: Storage> Consumer<S> {
             .cursors
             .get_mut(&self.name)
             .ok_or(ConsumeError::Unsubscribed)?;
+        // Nothing that is still to come can be done.
+        let next = next.min(state.log.durable());
         if next > cursor.position() {
             cursor.store(&mut state.log.storage, next)?;
         }
@@ -110,11 +117,20 @@ impl<S: Storage> Consumer<S> {
     }
 
     /// Puts a delivery aside with a reason, durably, and then takes all before its end as done.
+    ///
+    /// Of the reason, 1 KiB is kept. Dead letters beyond [`Limits::dead_letter_bytes`] are
+    /// refused: the delivery stays where it is until [`replay_dead_letters`] made room.
+    ///
+    /// [`Limits::dead_letter_bytes`]: crate::Limits::dead_letter_bytes
+    /// [`replay_dead_letters`]: Self::replay_dead_letters
     pub fn reject(&mut self, delivery: &Delivery, reason: &str) -> Result<(), ConsumeError> {
         let mut head = Vec::new();
         encode_head(&delivery.batch.envelope, &mut head);
         let mut why = Vec::new();
-        put_bytes(&mut why, reason.as_bytes());
+        put_bytes(
+            &mut why,
+            &reason.as_bytes()[..reason.floor_char_boundary(REASON_LEN_MAX)],
+        );
         let frame = FrameHead {
             kind: FrameKind::Batch,
             generation: 1,
@@ -127,6 +143,10 @@ impl<S: Storage> Consumer<S> {
         let file = self.letters_file();
         {
             let mut state = self.log.0.lock();
+            let (used, limit) = (self.letters, state.log.limits.dead_letter_bytes);
+            if used + len as u64 > limit {
+                return Err(ConsumeError::DeadLettersFull { used, limit });
+            }
             if !state.log.storage.list()?.contains(&file) {
                 state.log.storage.create(&file, 0)?;
             }

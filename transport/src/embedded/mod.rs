@@ -41,6 +41,18 @@ struct State<S> {
     log: Segments<S>,
     cursors: BTreeMap<String, Cursor>,
     head: Vec<u8>,
+    unreadable_batches: u64,
+}
+
+/// Sizes of a log, and what reading it since the opening went past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogStats {
+    /// Bytes of all batches kept.
+    pub bytes: u64,
+    /// Damaged bytes; each consumer that meets them counts.
+    pub damaged_bytes: u64,
+    /// Whole frames that hold no batch; each consumer that meets one counts.
+    pub unreadable_batches: u64,
 }
 
 impl<S> Shared<S> {
@@ -109,11 +121,13 @@ impl<S: Storage> EmbeddedLog<S> {
         log.roll()?;
         log.push(FrameKind::Header, (0, 0, 0), &[])?;
         log.commit()?;
+        log.remove_bare()?;
         let shared = Shared {
             state: Mutex::new(State {
                 log,
                 cursors,
                 head: Vec::new(),
+                unreadable_batches: 0,
             }),
             committed: Condvar::new(),
         };
@@ -178,6 +192,16 @@ impl<S: Storage> EmbeddedLog<S> {
     /// End of what is confirmed.
     pub fn durable(&self) -> Position {
         self.0.lock().log.durable()
+    }
+
+    /// Sizes and counts.
+    pub fn stats(&self) -> LogStats {
+        let state = self.0.lock();
+        LogStats {
+            bytes: state.log.used(),
+            damaged_bytes: state.log.damaged_bytes,
+            unreadable_batches: state.unreadable_batches,
+        }
     }
 
     /// Bytes of all batches kept.

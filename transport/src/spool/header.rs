@@ -100,3 +100,88 @@ impl Header {
         Some(header)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn clock() -> impl Strategy<Value = ClockMark> {
+        let quality = prop_oneof![
+            Just(ClockQuality::Unset),
+            Just(ClockQuality::FreeRunning),
+            Just(ClockQuality::Synchronised),
+        ];
+        (any::<[u8; 16]>(), any::<u64>(), any::<i64>(), quality).prop_map(
+            |(boot, monotonic, wall, quality)| ClockMark {
+                boot: BootId::from_bytes(boot),
+                monotonic: Instant::from_nanos(monotonic),
+                wall: Timestamp::from_micros(wall),
+                quality,
+            },
+        )
+    }
+
+    fn header() -> impl Strategy<Value = Header> {
+        let stream = ("[A-Za-z][A-Za-z0-9_]{0,20}", any::<u64>());
+        let source = (".{0,20}", any::<u64>());
+        (
+            any::<([u8; 16], Option<[u8; 16]>)>(),
+            0..1_u64 << 63,
+            clock(),
+            vec(stream, 0..5),
+            vec(source, 0..5),
+        )
+            .prop_map(
+                |((device, hardware_token), epoch, clock, streams, sources)| Header {
+                    device: DeviceId::from_bytes(device),
+                    hardware_token,
+                    epoch: Epoch::new(epoch).unwrap(),
+                    clock,
+                    streams: streams
+                        .into_iter()
+                        .map(|(name, next_seq)| StreamState {
+                            name: StreamName::new(&name).unwrap(),
+                            next_seq,
+                        })
+                        .collect(),
+                    sources: sources
+                        .into_iter()
+                        .map(|(name, serial)| SourceState { name, serial })
+                        .collect(),
+                },
+            )
+    }
+
+    proptest! {
+        #[test]
+        fn headers_come_back(header in header()) {
+            prop_assert_eq!(Header::decode(&header.encode()), Some(header));
+        }
+
+        #[test]
+        fn marks_come_back(clock in clock()) {
+            let mut bytes = Vec::new();
+            put_clock(&mut bytes, &clock);
+            prop_assert_eq!(take_clock(&mut Reader::new(&bytes)).ok(), Some(clock));
+        }
+
+        #[test]
+        fn a_cut_header_is_none(header in header(), cut: prop::sample::Index) {
+            let bytes = header.encode();
+            prop_assert_eq!(Header::decode(&bytes[..cut.index(bytes.len())]), None);
+        }
+
+        #[test]
+        fn foreign_bytes_never_panic(header in header(), at: prop::sample::Index, junk in vec(any::<u8>(), 0..60)) {
+            Header::decode(&junk);
+            let _ = take_clock(&mut Reader::new(&junk));
+            let mut bytes = header.encode();
+            let at = at.index(bytes.len());
+            bytes.splice(at.., junk);
+            Header::decode(&bytes);
+        }
+    }
+}

@@ -50,7 +50,8 @@ pub struct Opening {
     /// Identity of a new spool, and of one whose hardware changed: random.
     pub new_device: DeviceId,
     /// What the firmware says names this hardware. Another one than the spool was made with
-    /// means a cloned image, which becomes a device of its own.
+    /// means a cloned image, which becomes a device of its own; so does a first token, since an
+    /// image without one may have been cloned. `None` keeps the device and the token known.
     pub hardware_token: Option<[u8; 16]>,
     /// Both clocks, now.
     pub clock: ClockMark,
@@ -191,6 +192,9 @@ impl<S: Storage> Spool<S> {
             opening.hardware_token.is_none() || h.hardware_token == opening.hardware_token
         });
         let device = same.map_or(opening.new_device, |h| h.device);
+        let hardware_token = opening
+            .hardware_token
+            .or_else(|| found.as_ref().and_then(|h| h.hardware_token));
         let previous = same.map(|h| Previous {
             epoch: h.epoch,
             next_seqs: h
@@ -215,7 +219,7 @@ impl<S: Storage> Spool<S> {
             durable_serials: Vec::new(),
             state: Header {
                 device,
-                hardware_token: opening.hardware_token,
+                hardware_token,
                 epoch,
                 clock: opening.clock,
                 streams,
@@ -235,6 +239,8 @@ impl<S: Storage> Spool<S> {
         };
         spool.put_header()?;
         spool.commit()?;
+        // Openings alone leave nothing behind.
+        spool.log.remove_bare()?;
         Ok((spool, recovery))
     }
 

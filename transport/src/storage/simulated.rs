@@ -20,6 +20,8 @@ struct File {
 struct State {
     files: BTreeMap<String, File>,
     fail_in: Option<u64>,
+    sync_fails_in: Option<u64>,
+    capacity: Option<u64>,
 }
 
 /// A simulated disk. Clones share it, so a test can crash what a spool writes to.
@@ -54,6 +56,21 @@ impl SimulatedDisk {
         self.state().fail_in = Some(n);
     }
 
+    /// Lets only the `n`-th sync from now fail, counted from 0.
+    pub fn fail_sync(&self, n: u64) {
+        self.state().sync_fails_in = Some(n);
+    }
+
+    /// Gives the disk this many bytes for all files; what needs more fails as on a full disk.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.state().capacity = Some(bytes);
+    }
+
+    /// Bytes of all files.
+    pub fn used(&self) -> u64 {
+        self.state().used()
+    }
+
     /// Flips bits of a stored byte.
     pub fn damage(&self, name: &str, offset: usize, mask: u8) {
         if let Some(file) = self.state().files.get_mut(name) {
@@ -68,6 +85,17 @@ impl State {
         self.files
             .get_mut(name)
             .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn used(&self) -> u64 {
+        self.files.values().map(|f| f.seen.len() as u64).sum()
+    }
+
+    fn grow(&self, by: u64) -> io::Result<()> {
+        match self.capacity.is_some_and(|all| self.used() + by > all) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
     }
 
     fn step(&mut self) -> io::Result<()> {
@@ -95,6 +123,8 @@ impl Storage for SimulatedDisk {
             durable: zeros.clone(),
             seen: zeros,
         };
+        state.files.remove(name);
+        state.grow(len)?;
         state.files.insert(name.to_owned(), file);
         Ok(())
     }
@@ -124,9 +154,11 @@ impl Storage for SimulatedDisk {
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         state.step()?;
-        let file = state.file(name)?;
         let at = usize::try_from(offset).map_err(io::Error::other)?;
         let end = at + bytes.len();
+        let len = state.file(name)?.seen.len();
+        state.grow(end.saturating_sub(len) as u64)?;
+        let file = state.file(name)?;
         if file.seen.len() < end {
             file.seen.resize(end, 0);
             file.durable.resize(end, 0);
@@ -138,6 +170,14 @@ impl Storage for SimulatedDisk {
     fn sync(&mut self, name: &str) -> io::Result<()> {
         let mut state = self.state();
         state.step()?;
+        match &mut state.sync_fails_in {
+            Some(0) => {
+                state.sync_fails_in = None;
+                return Err(io::Error::other("simulated sync failure"));
+            }
+            Some(n) => *n -= 1,
+            None => {}
+        }
         let file = state.file(name)?;
         file.durable.clone_from(&file.seen);
         Ok(())

@@ -9,7 +9,7 @@ use telemetry_transport::{Directory, EmbeddedLog, Limits};
 
 use crate::Rng;
 
-fn batch(n: u64) -> Batch {
+pub(crate) fn batch(n: u64) -> Batch {
     Batch {
         envelope: Envelope {
             device: DeviceId::from_u128(7),
@@ -27,7 +27,7 @@ fn batch(n: u64) -> Batch {
     }
 }
 
-const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     segment_bytes: 4096,
     total_bytes: 1 << 20,
     spare_segments: 2,

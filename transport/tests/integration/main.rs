@@ -1,10 +1,14 @@
 //! Loss tests: nothing durable is lost, no name is given twice, whatever the disk forgets.
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
+mod contract;
+mod embedded;
 mod embedded_loss;
 #[cfg(unix)]
 mod kill;
 mod spool;
+mod spool_damage;
+mod spool_faults;
 mod spool_loss;
 
 /// A small generator of numbers (SplitMix64), so that a seed names a run for ever.

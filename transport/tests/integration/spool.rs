@@ -211,3 +211,30 @@ fn limits_that_cannot_work_are_named() {
         assert!(disk.list().unwrap().is_empty());
     }
 }
+
+/// A console without a link restarts every day, and must not fill its disk by that.
+#[test]
+fn openings_alone_do_not_grow_the_spool() {
+    let mut disk = SimulatedDisk::default();
+    for turn in 0..100 {
+        let mut spool = Spool::open(disk.clone(), opening(turn)).unwrap().0;
+        if turn == 50 {
+            let stream = spool.stream(&name("a.A")).unwrap();
+            spool.append(stream, &record(7), None).unwrap();
+            spool.commit().unwrap();
+        }
+    }
+    let names = disk.list().unwrap();
+    let segments = names.iter().filter(|n| n.ends_with(".segment")).count();
+    assert_eq!(segments, 2);
+    let mut spool = Spool::open(disk, opening(100)).unwrap().0;
+    assert_eq!(spool.next_batch(1000, 9).unwrap().unwrap().count(), 1);
+}
+
+#[test]
+fn used_up_segment_numbers_are_an_error() {
+    let mut disk = SimulatedDisk::default();
+    disk.create("ffffffff.segment", 0).unwrap();
+    let error = Spool::open(disk, opening(1)).unwrap_err();
+    assert!(matches!(error, OpenError::Io(_)), "{error}");
+}

@@ -1,0 +1,130 @@
+//! The embedded log keeps the contract of a broker, on a simulated disk and on a real one.
+
+use std::collections::BTreeMap;
+
+use telemetry_core::Batch;
+use telemetry_transport::contract::{Broker, Failure, check};
+use telemetry_transport::storage::SimulatedDisk;
+use telemetry_transport::{Consumer, Delivery, Directory, EmbeddedLog, Limits, Storage};
+
+const LIMITS: Limits = Limits {
+    segment_bytes: 4096,
+    total_bytes: 1 << 20,
+    spare_segments: 2,
+    window_bytes: 1000,
+    quarantine_bytes: 1 << 20,
+    dead_letter_bytes: 1 << 20,
+};
+
+struct Running<S> {
+    log: EmbeddedLog<S>,
+    consumers: BTreeMap<String, (Consumer<S>, Option<Delivery>)>,
+}
+
+/// An embedded log, and how its storage comes back after a crash.
+struct Embedded<S, F> {
+    running: Option<Running<S>>,
+    reopen: F,
+}
+
+impl<S: Storage, F: FnMut() -> S> Embedded<S, F> {
+    fn new(reopen: F) -> Self {
+        let running = None;
+        Self { running, reopen }
+    }
+
+    fn running(&mut self) -> Result<&mut Running<S>, Failure> {
+        if self.running.is_none() {
+            let log = EmbeddedLog::open((self.reopen)(), LIMITS)?.0;
+            let consumers = BTreeMap::new();
+            self.running = Some(Running { log, consumers });
+        }
+        Ok(self.running.as_mut().unwrap())
+    }
+
+    fn consumer(&mut self, name: &str) -> Result<&mut (Consumer<S>, Option<Delivery>), Failure> {
+        let running = self.running()?;
+        if !running.consumers.contains_key(name) {
+            let consumer = running.log.subscribe(name)?;
+            running.consumers.insert(name.to_owned(), (consumer, None));
+        }
+        Ok(running.consumers.get_mut(name).unwrap())
+    }
+}
+
+impl<S: Storage, F: FnMut() -> S> Broker for Embedded<S, F> {
+    fn append(&mut self, batch: &Batch) -> Result<(), Failure> {
+        self.running()?.log.append(batch)?;
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Failure> {
+        self.running()?.log.commit()?;
+        Ok(())
+    }
+
+    fn subscribe(&mut self, consumer: &str) -> Result<(), Failure> {
+        self.consumer(consumer)?;
+        Ok(())
+    }
+
+    fn next(&mut self, consumer: &str) -> Result<Option<Batch>, Failure> {
+        let (consumer, last) = self.consumer(consumer)?;
+        let delivery = consumer.next()?;
+        let batch = delivery.as_ref().map(|d| d.batch.clone());
+        *last = delivery.or(last.take());
+        Ok(batch)
+    }
+
+    fn ack(&mut self, consumer: &str) -> Result<(), Failure> {
+        let (consumer, last) = self.consumer(consumer)?;
+        Ok(last.iter().try_for_each(|d| consumer.ack(d.next))?)
+    }
+
+    fn reject(&mut self, consumer: &str, reason: &str) -> Result<(), Failure> {
+        let (consumer, last) = self.consumer(consumer)?;
+        let delivery = last.take().ok_or("nothing to reject")?;
+        Ok(consumer.reject(&delivery, reason)?)
+    }
+
+    fn dead_letters(&mut self, consumer: &str) -> Result<Vec<(String, Batch)>, Failure> {
+        let letters = self.consumer(consumer)?.0.dead_letters()?;
+        Ok(letters.into_iter().map(|l| (l.reason, l.batch)).collect())
+    }
+
+    fn replay(&mut self, consumer: &str) -> Result<(), Failure> {
+        self.consumer(consumer)?.0.replay_dead_letters()?;
+        Ok(())
+    }
+
+    fn crash(&mut self) -> Result<(), Failure> {
+        self.running = None;
+        self.running()?;
+        Ok(())
+    }
+
+    fn bytes(&mut self) -> Result<u64, Failure> {
+        Ok(self.running()?.log.stats().bytes)
+    }
+}
+
+#[test]
+fn on_a_simulated_disk() {
+    check(|| {
+        let disk = SimulatedDisk::default();
+        Embedded::new(move || {
+            disk.crash(|| false);
+            disk.clone()
+        })
+    })
+    .unwrap();
+}
+
+#[test]
+fn on_a_directory() {
+    check(|| {
+        let dir = tempfile::tempdir().unwrap();
+        Embedded::new(move || Directory::open(dir.path()).unwrap())
+    })
+    .unwrap();
+}
