@@ -1,4 +1,4 @@
-//! Measures each stage from the agent's append to the stored row, without screens.
+//! Measures each stage from the agent's append to the stored row; the screen is measured apart.
 //!
 //! Two threads, as on a machine with two cores: a device that encodes, appends, commits and hands
 //! over; a consumer that stores. Processor time is each thread's own.
@@ -22,6 +22,7 @@ use crate::conductor::{RunError, new_folder};
 use crate::etl::{Etl, EtlError};
 use crate::firmware::Firmware;
 use crate::outlet::{Outlet, OutletError};
+use crate::tracker::{Handle, Plan, Step};
 
 /// Records between two commits of the spool.
 const GROUP: usize = 1_024;
@@ -91,18 +92,25 @@ impl Spent {
     }
 }
 
-fn processor_time() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
+/// Processor time of this thread, or of the whole process.
+fn processor_time_of(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
     Duration::new(
         u64::try_from(now.tv_sec).unwrap_or(0),
         u32::try_from(now.tv_nsec).unwrap_or(0),
     )
 }
 
+fn processor_time() -> Duration {
+    processor_time_of(ClockId::ThreadCPUTime)
+}
+
 /// The result, as a table.
 #[derive(Debug)]
 pub struct Table {
     records: u64,
+    drawn: u64,
+    screen: Spent,
     encode: Spent,
     append: Spent,
     hand_over: Spent,
@@ -123,7 +131,47 @@ pub fn run(records: u64) -> Result<Table, BenchError> {
     table
 }
 
+/// An activity through the workout screen and the shim to the agent: a record and a frame a second
+/// of virtual time, with a commit each.
+fn screen(dir: &Path) -> Result<(u64, Spent), BenchError> {
+    let activity = Activity::built_in().swap_remove(2);
+    let tracker = Handle::start(Plan {
+        index: 0,
+        source: activity.name.clone(),
+        activity,
+        firmware: Firmware::V2,
+        starts: Duration::ZERO,
+        dir: dir.join("screen"),
+        new_device: DeviceId::from_u128(2),
+        random: 2,
+    })?;
+    let start = Timestamp::from_micros(1_700_000_000_000_000);
+    let mut now = Now::new(start, Duration::ZERO);
+    let (watch, before) = (
+        Stopwatch::start(),
+        processor_time_of(ClockId::ProcessCPUTime),
+    );
+    let drawn = loop {
+        tracker.step(Step {
+            now,
+            link_up: true,
+            confirmed: true,
+        });
+        let answer = tracker.answer().ok_or(BenchError::Gone)?;
+        let state = answer.map_err(RunError::from)?.state;
+        if state.done {
+            break state.counts.records;
+        }
+        now = now.after(Duration::from_secs(1));
+    };
+    let processor = processor_time_of(ClockId::ProcessCPUTime).saturating_sub(before);
+    tracker.end();
+    let real = watch.elapsed();
+    Ok((drawn, Spent { real, processor }))
+}
+
 fn measure(dir: &Path, records: u64) -> Result<Table, BenchError> {
+    let (drawn, screen) = screen(dir)?;
     let store = SqliteStore::open(&dir.join("store.sqlite"), SqliteOptions::default())?;
     let (log, _) = EmbeddedLog::open(Directory::open(dir.join("log"))?, Limits::default())?;
     let etl = Etl::new(log.subscribe("etl")?, &store)?;
@@ -146,6 +194,8 @@ fn measure(dir: &Path, records: u64) -> Result<Table, BenchError> {
         .sum();
     Ok(Table {
         records,
+        drawn,
+        screen,
         encode,
         append,
         hand_over,
@@ -282,6 +332,12 @@ impl fmt::Display for Table {
         let n = self.records as f64;
         writeln!(f, "| stage | records/s | processor µs/record |")?;
         writeln!(f, "|---|---:|---:|")?;
+        writeln!(
+            f,
+            "| screen and shim, a frame and a commit a record | {:.0} | {:.0} |",
+            self.drawn as f64 / self.screen.real.as_secs_f64().max(1e-9),
+            self.screen.processor.as_secs_f64() * 1e6 / self.drawn as f64
+        )?;
         let mut line = |name: &str, real: Duration, processor: Duration| {
             let rate = n / real.as_secs_f64().max(1e-9);
             let cost = processor.as_secs_f64() * 1e6 / n;

@@ -40,7 +40,7 @@ enum Command {
         #[command(flatten)]
         run: Run,
     },
-    /// Measure each stage from the agent's append to the stored row, without screens.
+    /// Measure each stage from the agent's append to the stored row, and the screen apart.
     Bench {
         /// Records to carry.
         #[arg(long, default_value_t = 400_000)]
