@@ -521,6 +521,7 @@ impl<'a> Conductor<'a> {
             duplicates: self.etl.counts().duplicates,
             rows: self.etl.counts().rows,
             rejected: self.etl.counts().rejected.clone(),
+            rejected_more: self.etl.counts().rejected_more,
             versions: ledger::versions(&self.store)?,
             migrations: self.store.migrations()?,
             incidents: self.controller.incidents().cloned().collect(),

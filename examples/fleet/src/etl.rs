@@ -16,6 +16,9 @@ use crate::latency::Histogram;
 /// Batches written in one group.
 const GROUP: usize = 256;
 
+/// Reasons kept for the report; later ones are counted.
+const REASONS_MAX: usize = 100;
+
 /// What the consumer did since it started.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
@@ -27,8 +30,20 @@ pub struct Counts {
     pub newest: Option<Timestamp>,
     /// Samples among them, those of earlier runs included.
     pub samples: u64,
-    /// Batches set aside, and why.
+    /// Batches set aside, and why: the first ones.
     pub rejected: Vec<String>,
+    /// Batches set aside besides.
+    pub rejected_more: u64,
+}
+
+impl Counts {
+    fn reject(&mut self, reason: String) {
+        if self.rejected.len() < REASONS_MAX {
+            self.rejected.push(reason);
+        } else {
+            self.rejected_more += 1;
+        }
+    }
 }
 
 /// What the consumer cannot go on without.
@@ -146,7 +161,7 @@ impl Etl {
                 let reason = refusal.to_string();
                 self.consumer.reject(delivery, &reason)?;
                 let name = delivery.batch.envelope.message_id();
-                self.counts.rejected.push(format!("{name}: {reason}"));
+                self.counts.reject(format!("{name}: {reason}"));
             }
         }
         Ok(())
@@ -164,16 +179,14 @@ impl Etl {
                 (StreamName::new(&said.subject), Schema::parse(&said.schema))
             else {
                 self.counts
-                    .rejected
-                    .push("an announcement of something that is no schema".to_owned());
+                    .reject("an announcement of something that is no schema".to_owned());
                 continue;
             };
             let answer = pollster::block_on(store.register(&subject, &schema))?;
             if let Registered::Quarantined(reason) = answer {
                 let fingerprint = schema.fingerprint();
                 self.counts
-                    .rejected
-                    .push(format!("schema {fingerprint} of {subject}: {reason:?}"));
+                    .reject(format!("schema {fingerprint} of {subject}: {reason:?}"));
             }
         }
         Ok(())

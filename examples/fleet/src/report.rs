@@ -60,8 +60,10 @@ pub struct Report {
     pub duplicates: u64,
     /// Rows stored by this process.
     pub rows: u64,
-    /// Batches set aside.
+    /// Batches set aside, the first ones.
     pub rejected: Vec<String>,
+    /// Batches set aside besides.
+    pub rejected_more: u64,
     /// Schemas in use.
     pub versions: Vec<VersionLine>,
     /// Changes of tables.
@@ -210,6 +212,9 @@ impl Report {
         writeln!(f, "  duplicates removed: {}", self.duplicates)?;
         for rejected in &self.rejected {
             writeln!(f, "  set aside: {rejected}")?;
+        }
+        if self.rejected_more > 0 {
+            writeln!(f, "  and {} set aside besides", self.rejected_more)?;
         }
         Ok(())
     }
