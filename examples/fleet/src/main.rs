@@ -49,6 +49,7 @@ enum Command {
 }
 
 #[derive(Args)]
+#[group(skip)]
 struct Run {
     /// Trackers; files are looped with new device ids [default: 6, or one a file].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
