@@ -92,7 +92,10 @@ pub use envelope::{CONTENT_TYPE_AVRO, Envelope, EnvelopeError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use id::{BootId, DeviceId, Epoch, IdError, RecordId, Seq, StreamName};
 pub use log_store::{Appended, LogGroup, LogHead, LogStore};
-pub use plan::{DecodeError, FieldSink, Incompatibility, Plan, PlanError, Scalar, Source};
+pub use plan::{
+    DecodeError, DecodeLimits, FieldSink, Incompatibility, Plan, PlanError, PlanLimits, Scalar,
+    Source, Value,
+};
 pub use record::{AvroField, AvroRecord, stream_of};
 pub use registry::{Entry, Quarantine, Registered, Registry, decide};
 pub use schema::{
