@@ -31,6 +31,7 @@ pub(super) fn compile(
         constants: Vec::new(),
         defaults: Constants::new(reader, limits.default_bytes_max),
         problems: Vec::new(),
+        size: 0,
     };
     let root = compiler.op(writer.root_id(), Some(reader.root_id()), 0, Segment::Root)?;
     while let Some(&job) = compiler.jobs.get(compiler.ops.len()) {
@@ -86,6 +87,7 @@ struct Compiler<'s> {
     constants: Vec<Constant>,
     defaults: Constants<'s>,
     problems: Vec<Incompatibility>,
+    size: usize,
 }
 
 impl<'s> Compiler<'s> {
@@ -100,12 +102,7 @@ impl<'s> Compiler<'s> {
         if let Some(id) = self.known.get(&(from, to)) {
             return Ok(*id);
         }
-        if self.jobs.len() >= self.limits.ops_max {
-            return Err(PlanError::Limit {
-                what: "number of operations",
-                max: self.limits.ops_max,
-            });
-        }
+        self.grow(1)?;
         let id = self.jobs.len() as OpId;
         self.jobs.push(Job {
             from,
@@ -117,6 +114,18 @@ impl<'s> Compiler<'s> {
         Ok(id)
     }
 
+    /// Counts operations and entries of their tables.
+    fn grow(&mut self, by: usize) -> Result<(), PlanError> {
+        self.size = self.size.saturating_add(by);
+        if self.size > self.limits.ops_max {
+            return Err(PlanError::Limit {
+                what: "number of operations",
+                max: self.limits.ops_max,
+            });
+        }
+        Ok(())
+    }
+
     fn compile(&mut self, at: usize, job: Job) -> Result<Op, PlanError> {
         let (writer, reader) = (self.writer, self.reader);
         let wire = &writer.node(job.from).kind;
@@ -124,12 +133,15 @@ impl<'s> Compiler<'s> {
             return self.skip(at, wire);
         };
         Ok(match (wire, &reader.node(to).kind) {
-            (Kind::Union(branches), _) => Op::Union {
-                branches: branches
-                    .iter()
-                    .map(|&branch| self.op(branch, job.to, at, Segment::Same))
-                    .collect::<Result<_, _>>()?,
-            },
+            (Kind::Union(branches), _) => {
+                self.grow(branches.len())?;
+                Op::Union {
+                    branches: branches
+                        .iter()
+                        .map(|&branch| self.op(branch, job.to, at, Segment::Same))
+                        .collect::<Result<_, _>>()?,
+                }
+            }
             (_, Kind::Union(branches)) => match rules::branch(writer, job.from, reader, branches) {
                 Some(i) => Op::Wrap {
                     branch: i as u32,
@@ -152,8 +164,12 @@ impl<'s> Compiler<'s> {
                 value: self.op(*w, Some(*r), at, Segment::Values)?,
                 min: self.min[w.index()].saturating_add(1),
             },
-            (Kind::Record(w), Kind::Record(r)) => self.record(at, w, r)?,
+            (Kind::Record(w), Kind::Record(r)) => {
+                self.grow(w.fields.len() + r.fields.len())?;
+                self.record(at, w, r)?
+            }
             (Kind::Enum(w), Kind::Enum(r)) if rules::same_name(&w.name, &r.name, &r.aliases) => {
+                self.grow(w.symbols.len() + r.symbols.len())?;
                 self.enumeration(at, w, r)
             }
             (Kind::Fixed(w), Kind::Fixed(r)) if rules::same_name(&w.name, &r.name, &r.aliases) => {

@@ -93,8 +93,8 @@ pub struct Plan {
 /// Bounds on a plan, for schemas that strangers send.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanLimits {
-    /// Operations: one for each pair of types that meet. 65,536: sixteen times what a schema of
-    /// 4,096 types read by itself needs.
+    /// Operations, one for each pair of types that meet, with the fields, symbols and branches in
+    /// their tables. 262,144: some 8 MiB, and many times what a schema of 4,096 types needs.
     pub ops_max: usize,
     /// Bytes of defaults, at least one each. 1 MiB: defaults that fill in each other's fields
     /// can be far larger than their text.
@@ -104,7 +104,7 @@ pub struct PlanLimits {
 impl Default for PlanLimits {
     fn default() -> Self {
         Self {
-            ops_max: 65_536,
+            ops_max: 262_144,
             default_bytes_max: 1 << 20,
         }
     }

@@ -3,13 +3,12 @@
 //! Source: Avro 1.12 specification, "Schema Resolution" and "Aliases". Where it leaves room, the
 //! reference implementation decides: a record of another name still matches by its structure.
 
+use alloc::string::String;
+
 use crate::{Field, Kind, NodeId, Primitive, RecordType, Schema};
 
-/// How deep the search for a branch by structure looks into unions of unions' records.
-const STRUCTURE_DEPTH_MAX: usize = 4;
-
 /// Unqualified names match, or a full alias of the reader.
-pub(super) fn same_name(writer: &str, reader: &str, aliases: &[alloc::string::String]) -> bool {
+pub(super) fn same_name(writer: &str, reader: &str, aliases: &[String]) -> bool {
     simple(writer) == simple(reader) || aliases.iter().any(|a| a == writer)
 }
 
@@ -37,7 +36,7 @@ pub(super) const fn promotes(from: Primitive, to: Primitive) -> bool {
 }
 
 /// Name and aliases of a named type.
-pub(super) fn names(kind: &Kind) -> Option<(&str, &[alloc::string::String])> {
+pub(super) fn names(kind: &Kind) -> Option<(&str, &[String])> {
     match kind {
         Kind::Record(t) => Some((&t.name, &t.aliases)),
         Kind::Enum(t) => Some((&t.name, &t.aliases)),
@@ -48,23 +47,14 @@ pub(super) fn names(kind: &Kind) -> Option<(&str, &[alloc::string::String])> {
 
 /// The branch of the reader's union that takes the writer's type, which is no union.
 ///
-/// In this order: the same type (a named one by full name or alias), the same kind by unqualified
-/// name, a record of the same structure, a promotion. Within each, the first branch.
+/// In this order: the same type (a named one by full name or alias), a record of the same structure
+/// by unqualified name, then by any; another named type by unqualified name; a promotion. Within
+/// each, the first branch.
 pub(super) fn branch(
     writer: &Schema,
     from: NodeId,
     reader: &Schema,
     branches: &[NodeId],
-) -> Option<usize> {
-    search(writer, from, reader, branches, 0)
-}
-
-fn search(
-    writer: &Schema,
-    from: NodeId,
-    reader: &Schema,
-    branches: &[NodeId],
-    depth: usize,
 ) -> Option<usize> {
     let wire = &writer.node(from).kind;
     let first = |accepts: &dyn Fn(&Kind) -> bool| {
@@ -72,21 +62,22 @@ fn search(
     };
     if let Some((name, _)) = names(wire) {
         let alike = |to: &Kind| core::mem::discriminant(to) == core::mem::discriminant(wire);
-        let named = |to: &Kind, accepts: &dyn Fn(&str, &[alloc::string::String]) -> bool| {
-            alike(to) && names(to).is_some_and(|(n, aliases)| accepts(n, aliases))
+        let same = |to: &Kind| {
+            let full =
+                |(n, aliases): (&str, &[String])| n == name || aliases.iter().any(|a| a == name);
+            alike(to) && names(to).is_some_and(full)
         };
-        return first(&|to| {
-            named(to, &|n, aliases| {
-                n == name || aliases.iter().any(|a| a == name)
-            })
-        })
-        .or_else(|| first(&|to| named(to, &|n, _| simple(n) == simple(name))))
-        .or_else(|| {
-            first(&|to| match (wire, to) {
-                (Kind::Record(w), Kind::Record(r)) => same_structure(writer, w, reader, r, depth),
-                _ => false,
-            })
-        });
+        let short =
+            |to: &Kind| alike(to) && names(to).is_some_and(|(n, _)| simple(n) == simple(name));
+        let structure = |to: &Kind| match (wire, to) {
+            (Kind::Record(w), Kind::Record(r)) => same_structure(writer, w, reader, r),
+            _ => false,
+        };
+        return first(&same)
+            .or_else(|| first(&|to| short(to) && structure(to)))
+            .or_else(|| first(&structure))
+            // A record found here cannot be read: its problems say why.
+            .or_else(|| first(&short));
     }
     first(&|to| match (wire, to) {
         (Kind::Primitive(w), Kind::Primitive(r)) => w == r,
@@ -102,27 +93,21 @@ fn search(
 }
 
 /// Whether each field of the reader has a source of a type that may resolve.
-fn same_structure(
-    writer: &Schema,
-    from: &RecordType,
-    reader: &Schema,
-    to: &RecordType,
-    depth: usize,
-) -> bool {
+fn same_structure(writer: &Schema, from: &RecordType, reader: &Schema, to: &RecordType) -> bool {
     to.fields.iter().all(|field| match find(from, field) {
-        Some(w) => may_resolve(writer, from.fields[w].node, reader, field.node, depth),
+        Some(w) => may_resolve(writer, from.fields[w].node, reader, field.node),
         None => field.default.is_some(),
     })
 }
 
 /// Whether a type resolves as far as its own level shows.
-fn may_resolve(writer: &Schema, from: NodeId, reader: &Schema, to: NodeId, depth: usize) -> bool {
-    if depth > STRUCTURE_DEPTH_MAX {
-        return true;
-    }
+fn may_resolve(writer: &Schema, from: NodeId, reader: &Schema, to: NodeId) -> bool {
     match (&writer.node(from).kind, &reader.node(to).kind) {
         (Kind::Union(_), _) => true,
-        (_, Kind::Union(branches)) => search(writer, from, reader, branches, depth + 1).is_some(),
+        // No union holds a union, so this goes one level down.
+        (_, Kind::Union(branches)) => branches
+            .iter()
+            .any(|&b| may_resolve(writer, from, reader, b)),
         (Kind::Primitive(w), Kind::Primitive(r)) => promotes(*w, *r),
         (Kind::Array(_), Kind::Array(_)) | (Kind::Map(_), Kind::Map(_)) => true,
         (Kind::Fixed(w), Kind::Fixed(r)) => {

@@ -131,6 +131,9 @@ fn verdict(case: &Json, expected: &str, score: &mut Score) {
     });
 }
 
+/// Reads a datum by a plan and gives the reader's.
+type Executor = fn(&Plan, &mut Reader<'_>) -> Result<Vec<u8>, String>;
+
 /// Compares a datum read with the reader's schema and written again.
 fn datum(case: &Json, value: &mut Score, bytes: &mut Score) {
     let input = hex(field(case, "bytes"));
@@ -141,7 +144,7 @@ fn datum(case: &Json, value: &mut Score, bytes: &mut Score) {
         (text, _) => Some(hex(text)),
     };
     let compiled = plan(case);
-    let through = |run: &dyn Fn(&Plan, &mut Reader<'_>) -> Result<Vec<u8>, String>| {
+    let through = |run: Executor| {
         let (plan, _, reader) = compiled.as_ref().map_err(Clone::clone)?;
         let bytes = input.as_ref().ok_or("the case has no bytes")?;
         let mut rest = Reader::new(bytes);
@@ -151,13 +154,13 @@ fn datum(case: &Json, value: &mut Score, bytes: &mut Score) {
         }
         normal(reader, &out)
     };
-    let by_value = through(&|plan, input| {
+    let by_value = through(|plan, input| {
         let value = plan.value(input).map_err(|e| e.to_string())?;
         let mut out = Vec::new();
         value.put(&mut out);
         Ok(out)
     });
-    let by_bytes = through(&|plan, input| {
+    let by_bytes = through(|plan, input| {
         let mut out = Vec::new();
         plan.transcode(input, &mut out).map_err(|e| e.to_string())?;
         Ok(out)
