@@ -14,7 +14,7 @@
 //!                    batch: Envelope + array of datums   (on the wire)
 //!                       │ fingerprint ──▶ Registry ──▶ Schema ──▶ Plan
 //!                       ▼
-//!                    fields, as the reader's schema wants them
+//!                    fields, a Value or bytes, as the reader's schema wants them
 //! ```
 //!
 //! # Evolve
@@ -57,8 +57,9 @@
 //! [`AvroRecord`], [`Schema`], [`Plan`], [`BatchBuilder`] and [`BatchReader`].
 //!
 //! # Not here
-//! Files and networks (`telemetry-transport`), tables (`telemetry-storage`). Plans cover flat
-//! records: fields that are primitives or nullable primitives.
+//! Files and networks (`telemetry-transport`), tables (`telemetry-storage`). Plans resolve every
+//! Avro schema, into a [`Value`] or into the reader's bytes ([`Plan::transcode`]); derived structs,
+//! field sinks and stores take flat records: fields that are primitives or nullable primitives.
 //!
 //! # Features
 //! `std` (default), `derive`: the derive macro and the built-in streams in `records`.
@@ -92,7 +93,10 @@ pub use envelope::{CONTENT_TYPE_AVRO, Envelope, EnvelopeError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use id::{BootId, DeviceId, Epoch, IdError, RecordId, Seq, StreamName};
 pub use log_store::{Appended, LogGroup, LogHead, LogStore};
-pub use plan::{DecodeError, FieldSink, Incompatibility, Plan, PlanError, Scalar, Source};
+pub use plan::{
+    DecodeError, DecodeLimits, FieldSink, Incompatibility, Plan, PlanError, PlanLimits, Scalar,
+    Source, Value,
+};
 pub use record::{AvroField, AvroRecord, stream_of};
 pub use registry::{Entry, Quarantine, Registered, Registry, decide};
 pub use schema::{

@@ -126,7 +126,8 @@ pub fn decide(known: &[Entry], offered: &Schema) -> Registered {
             });
         }
     }
-    if let Err(reason) = Plan::compile(offered, offered) {
+    // Stores hold flat records, so a stream of others has no place to go yet.
+    if let Err(reason) = Plan::compile(offered, offered).and_then(|plan| plan.flat()) {
         return Registered::Quarantined(Quarantine::Unsupported {
             reason: alloc::format!("{reason}"),
         });

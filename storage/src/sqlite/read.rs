@@ -121,6 +121,7 @@ fn resolve(
         .ok_or_else(|| damaged(format!("rows of schema {fingerprint}, which is not there")))?;
     let writer = &entry.schema;
     let plan = Plan::compile(writer, reader).map_err(|e| incompatible(e.to_string()))?;
+    plan.flat().map_err(|e| incompatible(e.to_string()))?;
     if let Some(problem) = plan.problems().first() {
         return Err(incompatible(format!(
             "{}: {}; {}",

@@ -1,6 +1,7 @@
-//! Steps over bytes.
+//! Flat steps over bytes.
 
-use super::{Plan, Scalar, Target};
+use super::flat::{Flat, Target};
+use super::{Plan, PlanError, Scalar};
 use crate::wire::{Reader, WireError};
 use crate::{FlatType, Primitive};
 
@@ -43,6 +44,55 @@ pub enum DecodeError {
         /// How many problems the plan has.
         problems: usize,
     },
+    /// A field sink takes flat records only: use [`Plan::value`] or [`Plan::transcode`].
+    #[error(transparent)]
+    NotFlat(PlanError),
+    /// The datum has what the reader has no place for.
+    #[error("at byte {offset}: problem {problem} of the plan")]
+    Problem {
+        /// Where the value starts.
+        offset: usize,
+        /// Position in [`Plan::problems`], which says where, why, and what to do.
+        problem: usize,
+    },
+    /// A symbol that the writer's enum does not have.
+    #[error("at byte {offset}: symbol {symbol} of an enum of {symbols}")]
+    Symbol {
+        /// Where the symbol starts.
+        offset: usize,
+        /// The position read.
+        symbol: i64,
+        /// Symbols of the enum.
+        symbols: usize,
+    },
+    /// A block claims more items than the bytes that are left can hold.
+    #[error("at byte {offset}: {left} bytes left cannot hold {count} items")]
+    Count {
+        /// Where the block starts.
+        offset: usize,
+        /// Items claimed.
+        count: u64,
+        /// Bytes that are left after the count.
+        left: usize,
+    },
+    /// A block whose size in bytes is not what its items take.
+    #[error("the block ends at byte {offset}, its size says {expected}")]
+    Block {
+        /// Where the items end.
+        offset: usize,
+        /// Where they should.
+        expected: usize,
+    },
+    /// Over a bound of [`DecodeLimits`](super::DecodeLimits).
+    #[error("at byte {offset}: {what} over the limit of {max}")]
+    Limit {
+        /// Where it was noticed.
+        offset: usize,
+        /// Which bound.
+        what: &'static str,
+        /// What is allowed.
+        max: usize,
+    },
 }
 
 crate::error_codes!(DecodeError {
@@ -50,24 +100,34 @@ crate::error_codes!(DecodeError {
     Unresolved { .. } => 1051,
     Incompatible { .. } => 1052,
     OtherReader { .. } => 1053,
+    NotFlat(_) => 1054,
+    Problem { .. } => 1055,
+    Symbol { .. } => 1056,
+    Count { .. } => 1057,
+    Block { .. } => 1058,
+    Limit { .. } => 1059,
 });
 
 impl Plan {
-    /// Decodes one record, setting every field of the reader once.
+    /// Decodes one flat record, setting every field of the reader once.
     ///
-    /// On an error the sink may have got some of the fields.
+    /// Where [`Plan::flat`] refuses, so does this. On an error the sink may have got some of the fields.
     #[inline]
     pub fn decode<'a>(
         &'a self,
         input: &mut Reader<'a>,
         sink: &mut impl FieldSink<'a>,
     ) -> Result<(), DecodeError> {
-        if self.hopeless {
+        let flat = match &self.flat {
+            Ok(flat) => flat,
+            Err(reason) => return Err(DecodeError::NotFlat(reason.clone())),
+        };
+        if flat.hopeless {
             return Err(DecodeError::Incompatible {
                 problems: self.problems.len(),
             });
         }
-        for step in &self.steps {
+        for step in &flat.steps {
             let offset = input.offset();
             let present = match step.wire.null_branch {
                 None => step.wire.primitive != Primitive::Null,
@@ -87,8 +147,8 @@ impl Plan {
                 }
             }
         }
-        for (field, constant) in &self.defaults {
-            sink.set(*field, constant.as_scalar());
+        for (field, value) in &flat.defaults {
+            sink.set(*field, Flat::default(value));
         }
         Ok(())
     }
@@ -105,7 +165,7 @@ fn present(input: &mut Reader<'_>, null: u8) -> Result<bool, WireError> {
 }
 
 #[inline]
-fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
+pub(super) fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
     match primitive {
         Primitive::Null => {}
         Primitive::Boolean => drop(input.boolean()?),
@@ -133,7 +193,18 @@ fn set<'a>(
             found: wire.primitive.as_str(),
         });
     };
-    let value = match wire.primitive {
+    sink.set(target.field, scalar(input, wire.primitive, to)?);
+    Ok(())
+}
+
+/// Reads a value of the writer's type and gives it as the reader's, to which it promotes.
+#[inline]
+pub(super) fn scalar<'a>(
+    input: &mut Reader<'a>,
+    wire: Primitive,
+    to: Primitive,
+) -> Result<Scalar<'a>, WireError> {
+    Ok(match wire {
         Primitive::Null => Scalar::Null,
         Primitive::Boolean => Scalar::Boolean(input.boolean()?),
         Primitive::Int => {
@@ -165,7 +236,5 @@ fn set<'a>(
         Primitive::Bytes => Scalar::Bytes(input.bytes()?),
         Primitive::String if to == Primitive::Bytes => Scalar::Bytes(input.bytes()?),
         Primitive::String => Scalar::String(input.string()?),
-    };
-    sink.set(target.field, value);
-    Ok(())
+    })
 }

@@ -3,13 +3,26 @@
 //! Source: Avro 1.12 specification, "Schema Resolution".
 
 mod compile;
+mod constant;
+mod cursor;
 mod decode;
+mod flat;
+mod op;
+mod rules;
+mod transcode;
+mod value;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{FlatType, Primitive, Schema};
+use crate::Schema;
+use constant::Constant;
+pub use cursor::DecodeLimits;
 pub use decode::{DecodeError, FieldSink};
+use flat::Flat;
+use op::{Op, OpId};
+pub use value::Value;
 
 /// A value of a flat field, borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,11 +47,17 @@ pub enum Scalar<'a> {
 
 /// How to read records of one schema as records of another.
 ///
-/// A plan is a list of steps in the *writer's* order. The same plan decodes and answers
-/// compatibility: a pair is compatible when the plan has no [`problems`](Plan::problems), and then
-/// every valid datum decodes.
+/// A plan is a flat list of operations in the *writer's* order; recursive types are operations
+/// that call each other, and what cannot be read is an operation that fails. The same plan decodes
+/// and answers compatibility: a pair is compatible when the plan has no
+/// [`problems`](Plan::problems), and then every valid datum within the limits decodes.
 ///
-/// It covers flat records: fields that are primitives or nullable primitives.
+/// Three executors run it: [`value`](Plan::value) and [`transcode`](Plan::transcode) for every
+/// schema, [`decode`](Plan::decode) into a [`FieldSink`] for flat records (fields that are
+/// primitives or nullable primitives), without an allocation.
+///
+/// One problem is said but hinders no executor: two records that meet under different names are
+/// read by their fields, as the reference implementation does.
 ///
 /// ```
 /// use telemetry_core::{FieldSink, Plan, Scalar, Schema, wire::Reader};
@@ -64,54 +83,29 @@ pub enum Scalar<'a> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
-    steps: Vec<Step>,
-    defaults: Vec<(usize, Constant)>,
+    ops: Box<[Op]>,
+    root: OpId,
+    constants: Box<[Constant]>,
     problems: Vec<Incompatibility>,
-    /// Whether a problem stands against every datum, not only against some.
-    hopeless: bool,
+    flat: Result<Flat, PlanError>,
 }
 
-/// What to do with one field of the writer.
+/// Bounds on a plan, for schemas that strangers send.
 #[derive(Clone, Copy, Debug)]
-struct Step {
-    wire: FlatType,
-    target: Option<Target>,
+pub struct PlanLimits {
+    /// Operations, one for each pair of types that meet, with the fields, symbols and branches in
+    /// their tables. 262,144: some 8 MiB, and many times what a schema of 4,096 types needs.
+    pub ops_max: usize,
+    /// Bytes of defaults, at least one each. 1 MiB: defaults that fill in each other's fields
+    /// can be far larger than their text.
+    pub default_bytes_max: usize,
 }
 
-/// Where a writer's field goes.
-#[derive(Clone, Copy, Debug)]
-struct Target {
-    field: usize,
-    /// The reader's type of a present value; `None` if no promotion leads there.
-    value: Option<Primitive>,
-    /// Whether the reader takes null.
-    null: bool,
-}
-
-/// A default, kept by the plan so that decoding borrows it.
-#[derive(Clone, Debug)]
-enum Constant {
-    Null,
-    Boolean(bool),
-    Int(i32),
-    Long(i64),
-    Float(f32),
-    Double(f64),
-    Bytes(Vec<u8>),
-    String(String),
-}
-
-impl Constant {
-    fn as_scalar(&self) -> Scalar<'_> {
-        match self {
-            Self::Null => Scalar::Null,
-            Self::Boolean(v) => Scalar::Boolean(*v),
-            Self::Int(v) => Scalar::Int(*v),
-            Self::Long(v) => Scalar::Long(*v),
-            Self::Float(v) => Scalar::Float(*v),
-            Self::Double(v) => Scalar::Double(*v),
-            Self::Bytes(v) => Scalar::Bytes(v),
-            Self::String(v) => Scalar::String(v),
+impl Default for PlanLimits {
+    fn default() -> Self {
+        Self {
+            ops_max: 262_144,
+            default_bytes_max: 1 << 20,
         }
     }
 }
@@ -128,7 +122,7 @@ pub enum Source<'a> {
 /// Why some datum of the writer cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incompatibility {
-    /// Where, as `Record.field`.
+    /// Where in the reader's schema: `Record.field`, `[]` for items, `{}` for values of a map.
     pub path: String,
     /// Which rule of resolution fails.
     pub rule: &'static str,
@@ -136,41 +130,78 @@ pub struct Incompatibility {
     pub hint: String,
 }
 
-/// A pair of schemas that no plan can be made for.
+/// A pair of schemas that no plan, or no flat plan, can be made for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// The schema is not a flat record.
-    #[error("{path}: only records of primitives and nullable primitives can be resolved")]
+    /// The schema is not a flat record, where one is needed.
+    #[error("{path}: only a record of primitives and nullable primitives is flat")]
     NotFlat {
         /// Where.
         path: String,
     },
+    /// Over a bound of [`PlanLimits`].
+    #[error("{what} over the limit of {max}: raise it, or simplify the schemas")]
+    Limit {
+        /// Which bound.
+        what: &'static str,
+        /// What is allowed.
+        max: usize,
+    },
 }
 
-crate::error_codes!(PlanError { NotFlat { .. } => 1040 });
+crate::error_codes!(PlanError {
+    NotFlat { .. } => 1040,
+    Limit { .. } => 1041,
+});
 
 impl Plan {
-    /// Compiles the way from `writer` to `reader`.
+    /// Compiles the way from `writer` to `reader` within the default limits.
     pub fn compile(writer: &Schema, reader: &Schema) -> Result<Self, PlanError> {
-        compile::compile(writer, reader)
+        Self::compile_with(writer, reader, PlanLimits::default())
     }
 
-    /// Where each field of the reader comes from, in no particular order.
+    /// Compiles the way from `writer` to `reader` within `limits`.
+    pub fn compile_with(
+        writer: &Schema,
+        reader: &Schema,
+        limits: PlanLimits,
+    ) -> Result<Self, PlanError> {
+        compile::compile(writer, reader, limits)
+    }
+
+    /// Whether both schemas are flat records, which a [`FieldSink`] and a store need; else why not.
+    pub fn flat(&self) -> Result<(), PlanError> {
+        self.flat.as_ref().map(|_| ()).map_err(Clone::clone)
+    }
+
+    /// Where each field of the reader comes from, in no particular order; nothing if the records
+    /// are not [flat](Plan::flat).
     ///
     /// A store uses this to resolve rows by the schema they were written with.
     pub fn sources(&self) -> impl Iterator<Item = (usize, Source<'_>)> {
-        let written = self.steps.iter().enumerate().filter_map(|(i, step)| {
-            let target = step.target?;
-            Some((target.field, Source::Writer(i)))
-        });
-        let defaults = self.defaults.iter();
-        written.chain(defaults.map(|(field, c)| (*field, Source::Default(c.as_scalar()))))
+        self.flat.iter().flat_map(|flat| {
+            let written = flat.steps.iter().enumerate().filter_map(|(i, step)| {
+                let target = step.target?;
+                Some((target.field, Source::Writer(i)))
+            });
+            let defaults = flat.defaults.iter();
+            written.chain(defaults.map(|(f, value)| (*f, Source::Default(Flat::default(value)))))
+        })
     }
 
-    /// What stands against reading *every* datum of the writer; empty if compatible.
+    /// What stands against reading *every* datum of the writer, outermost first; empty if
+    /// compatible.
     pub fn problems(&self) -> &[Incompatibility] {
         &self.problems
+    }
+
+    fn op(&self, id: OpId) -> &Op {
+        &self.ops[id as usize]
+    }
+
+    fn constant(&self, id: u32) -> &Constant {
+        &self.constants[id as usize]
     }
 }
 

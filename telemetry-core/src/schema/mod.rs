@@ -36,7 +36,7 @@ pub struct Schema {
 }
 
 /// Where a node is in its schema's arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeId(u32);
 
 /// One type of a schema.
@@ -235,6 +235,16 @@ impl Schema {
         self.node(self.root)
     }
 
+    /// The id of the type the schema is about.
+    pub const fn root_id(&self) -> NodeId {
+        self.root
+    }
+
+    /// Every type of the schema, in the order of their ids.
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
     /// The node of an id taken from this schema.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
@@ -296,6 +306,13 @@ impl Schema {
                 .find_map(|&b| self.node(b).logical.as_deref()),
             _ => node.logical.as_deref(),
         }
+    }
+}
+
+impl NodeId {
+    /// Position in [`Schema::nodes`].
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
     }
 }
 

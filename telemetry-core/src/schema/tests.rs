@@ -3,7 +3,7 @@ use alloc::string::ToString;
 use proptest::prelude::*;
 
 /// The 34 rows of Apache Avro's `share/test/data/schema-tests.txt`.
-const REFERENCE: &str = include_str!("../../../testdata/avro/schema-tests.txt");
+const REFERENCE: &str = include_str!("../../../testdata/avro/share/data/schema-tests.txt");
 
 #[test]
 fn canonical_forms_and_fingerprints_agree_with_the_reference() {

@@ -1,0 +1,60 @@
+//! The operations of a plan: a flat list in which records, arrays and unions call by position.
+
+use alloc::boxed::Box;
+
+use crate::Primitive;
+
+/// Position of an operation in its plan. Recursive types are operations that call each other.
+pub(super) type OpId = u32;
+
+/// How to read one type of the writer.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    /// Reads `wire` and gives it as `to`.
+    Scalar { wire: Primitive, to: Primitive },
+    /// Reads so many bytes.
+    Fixed { size: usize },
+    /// Reads a symbol: for each of the writer's the reader's, if it has one.
+    Enum {
+        symbols: Box<[Option<u32>]>,
+        problem: usize,
+    },
+    /// Reads blocks of items that take at least `min` bytes each.
+    Array { item: OpId, min: u32 },
+    /// Reads blocks of keys and values that take at least `min` bytes a pair.
+    Map { value: OpId, min: u32 },
+    /// Reads the writer's branch and goes on with the operation of that branch.
+    Union { branches: Box<[OpId]> },
+    /// Reads nothing: what `then` gives becomes this branch of the reader's union.
+    Wrap { branch: u32, then: OpId },
+    /// Reads a record's fields.
+    Record(RecordOp),
+    /// Cannot go on: the datum has what the reader has no place for.
+    Fail { problem: usize },
+}
+
+/// How to read a record.
+#[derive(Clone, Debug)]
+pub(super) struct RecordOp {
+    /// Fields of the reader's record.
+    pub(super) fields: usize,
+    /// In the writer's order; defaults stand between them where that is the reader's order too.
+    pub(super) steps: Box<[Step]>,
+    /// Whether the steps set the reader's fields in the reader's order.
+    pub(super) in_order: bool,
+    /// What the defaults of one record cost, in encoded bytes, at least one each.
+    pub(super) default_cost: usize,
+    /// The problem that makes every such record unreadable.
+    pub(super) problem: Option<usize>,
+}
+
+/// One field of a record, of the writer or of the reader.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// The writer's field goes nowhere.
+    Skip(OpId),
+    /// The writer's field becomes this field of the reader.
+    Set { field: u32, op: OpId },
+    /// The reader's field takes a default of the plan.
+    Default { field: u32, constant: u32 },
+}
