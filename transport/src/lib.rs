@@ -97,7 +97,7 @@ pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog, LogStats};
 pub use error::{AppendError, CommitError, ConsumeError, OpenError};
 #[cfg(feature = "std")]
 pub use segments::{Limits, Position, Recovery};
-pub use sender::{Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
+pub use sender::{Action, SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
 #[cfg(feature = "std")]
 pub use spool::{
     Committed, Opening, Origin, Previous, Receipt, SourceNo, Spool, SpooledBatch, Stats, StreamNo,
