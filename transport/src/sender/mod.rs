@@ -75,6 +75,8 @@ pub enum SenderInput {
     Unblocked,
     /// A new link works.
     LinkUp,
+    /// The configuration is another: a halted sender connects again.
+    Resume,
     /// Time has passed.
     Tick,
 }
@@ -86,7 +88,8 @@ pub enum SenderOutput {
     Connect,
     /// Drop the link, without another input about it: a [`Connect`](Self::Connect) follows.
     Disconnect(SendError),
-    /// Drop the link and tell somebody: nothing is sent before the caller brings a link up.
+    /// Drop the link and tell somebody: nothing is sent before
+    /// [`Resume`](SenderInput::Resume).
     Halt(SendError),
     /// Declare queues and bindings again, on this link and before what is published next.
     RepairTopology,
@@ -223,6 +226,12 @@ impl Sender {
                 self.link = Link::Up;
                 self.progress = self.now;
                 self.window.new_link(self.now);
+            }
+            SenderInput::Resume => {
+                if self.link == Link::Halted {
+                    let connect_at = self.now;
+                    self.link = Link::Down { connect_at };
+                }
             }
             SenderInput::Tick => self.tick(),
         }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use telemetry_core::Instant;
 
 use super::{SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
-use SenderInput::{Blocked, Failed, LinkUp, Progress, Tick, Unblocked};
+use SenderInput::{Blocked, Failed, LinkUp, Progress, Resume, Tick, Unblocked};
 use SenderOutput::{Connect, Disconnect, Halt, RepairTopology};
 
 const MS: u64 = 1_000_000;
@@ -154,13 +154,16 @@ fn what_is_refused_comes_again_later() {
 }
 
 #[test]
-fn a_wrong_configuration_stops_until_a_link_comes() {
+fn a_wrong_configuration_stops_until_it_is_another() {
     let mut rig = Rig::up();
     rig.feed(0, offer(1));
     let error = SendError::Unauthorized;
     assert_eq!(rig.feed(1, Failed(error)), [Halt(error)]);
     assert_eq!(rig.due(), None);
     assert_eq!(rig.feed(90_000, Tick), []);
+    assert_eq!(rig.feed(90_000, Resume), []);
+    assert_eq!(rig.due(), Some(90_000));
+    assert_eq!(rig.feed(90_000, Tick), [Connect]);
     assert_eq!(rig.feed(90_000, LinkUp), [publish(1, 2)]);
 }
 
