@@ -5,6 +5,7 @@
 //! [`commit`](Spool::commit) makes any number of appends durable with one write and one sync.
 //! What is durable is handed out in batches until it is confirmed; after a crash everything not
 //! confirmed comes again under the same names, so a receiver drops what it has by name.
+//! [`Sender`] decides what is published when, and what follows from a failure ([`SendError::action`]).
 //! [`EmbeddedLog`] is the receiving end on one machine: batches in, named consumers out.
 //!
 //! # Data flow
