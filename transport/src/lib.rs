@@ -5,6 +5,7 @@
 //! [`commit`](Spool::commit) makes any number of appends durable with one write and one sync.
 //! What is durable is handed out in batches until it is confirmed; after a crash everything not
 //! confirmed comes again under the same names, so a receiver drops what it has by name.
+//! [`Sender`] decides what is published when, and what follows from a failure ([`SendError::action`]).
 //! [`EmbeddedLog`] is the receiving end on one machine: batches in, named consumers out.
 //!
 //! # Data flow
@@ -97,7 +98,7 @@ pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog, LogStats};
 pub use error::{AppendError, CommitError, ConsumeError, OpenError};
 #[cfg(feature = "std")]
 pub use segments::{Limits, Position, Recovery};
-pub use sender::{Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
+pub use sender::{Action, SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
 #[cfg(feature = "std")]
 pub use spool::{
     Committed, Opening, Origin, Previous, Receipt, SourceNo, Spool, SpooledBatch, Stats, StreamNo,

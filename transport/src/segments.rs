@@ -242,6 +242,12 @@ impl<S: Storage> Segments<S> {
             if len > end as u64 {
                 storage.truncate(&name, end as u64)?;
             }
+            if !sealed {
+                // A process that ended before its sync, or whose sync failed, left this to the
+                // page cache, perhaps as clean: what is counted from here on has to be on disk.
+                storage.write(&name, 0, &bytes[..end])?;
+                storage.sync(&name)?;
+            }
             live.push_back(Segment {
                 number,
                 end: end as u64,

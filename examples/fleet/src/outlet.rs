@@ -10,8 +10,8 @@ use telemetry_core::{
     StreamName, stream_of,
 };
 use telemetry_transport::{
-    AppendError, CommitError, Directory, Limits, OpenError, Opening, Origin, Receipt, Sender,
-    SenderError, SenderInput, SenderLimits, SenderOutput, Spool, SpooledBatch, StreamNo,
+    AppendError, CommitError, Directory, Limits, OpenError, Opening, Origin, Receipt, SendError,
+    Sender, SenderError, SenderInput, SenderLimits, SenderOutput, Spool, SpooledBatch, StreamNo,
 };
 
 use crate::clock::Now;
@@ -30,8 +30,8 @@ pub struct Outlet {
     sender: Sender,
     /// Batches offered to the sender, until they are done.
     in_flight: BTreeMap<u64, SpooledBatch>,
-    /// Batches handed to the link since the last confirmation.
-    published: Vec<u64>,
+    /// Batches handed to the link since the last confirmation, each with its attempt.
+    published: Vec<(u64, u32)>,
 }
 
 /// What a publisher cannot go on from.
@@ -87,7 +87,7 @@ impl Outlet {
             schemas: Schemas::open(&dir.join("schemas"))?,
             announced: BTreeSet::new(),
             streams: BTreeMap::new(),
-            sender: Sender::new(SenderLimits::default()),
+            sender: Sender::new(SenderLimits::default(), random),
             in_flight: BTreeMap::new(),
             published: Vec::new(),
         })
@@ -164,7 +164,7 @@ impl Outlet {
         let input = if up {
             SenderInput::LinkUp
         } else {
-            SenderInput::LinkDown
+            SenderInput::Failed(SendError::LinkLost)
         };
         Ok(self.sender.handle_input(instant, input)?)
     }
@@ -186,7 +186,7 @@ impl Outlet {
                 .handle_input(instant, SenderInput::Offer { id, bytes })?;
         }
         while let Some(output) = self.sender.poll_output() {
-            let SenderOutput::Publish { id } = output else {
+            let SenderOutput::Publish { id, attempt } = output else {
                 continue;
             };
             let Some(spooled) = self.in_flight.get(&id) else {
@@ -196,7 +196,7 @@ impl Outlet {
                 OutletError::Schema(format!("{} is in the spool and unknown", spooled.schema))
             })?;
             out.extend(spooled.to_batch(array, now.wall()));
-            self.published.push(id);
+            self.published.push((id, attempt));
         }
         Ok(())
     }
@@ -207,9 +207,9 @@ impl Outlet {
         instant: Instant,
         mut done: impl FnMut(&SpooledBatch),
     ) -> Result<(), OutletError> {
-        for id in std::mem::take(&mut self.published) {
+        for (id, attempt) in std::mem::take(&mut self.published) {
             self.sender
-                .handle_input(instant, SenderInput::Confirmed { id })?;
+                .handle_input(instant, SenderInput::Confirmed { id, attempt })?;
         }
         while let Some(output) = self.sender.poll_output() {
             if let SenderOutput::Done { id } = output

@@ -64,6 +64,7 @@ const LAYERS: &[Layer] = &[
             transport::CommitError::CODES,
             transport::ConsumeError::CODES,
             transport::SenderError::CODES,
+            transport::SendError::CODES,
         ],
     },
     Layer {

@@ -6,6 +6,7 @@ mod embedded;
 mod embedded_loss;
 #[cfg(unix)]
 mod kill;
+mod simulation;
 mod spool;
 mod spool_damage;
 mod spool_faults;

@@ -182,3 +182,32 @@ fn damage_is_kept_aside_and_counted() {
     }
     assert_eq!(seqs, [(1, 1), (3, 1)]);
 }
+
+/// A commit that wrote and did not sync: the next process reads its records, and a source need
+/// not send them again, so they have to survive from then on.
+#[test]
+fn what_an_opening_counts_survives_a_power_cut() {
+    let disk = SimulatedDisk::default();
+    let mut spool = Spool::open(disk.clone(), opening(1)).unwrap().0;
+    let stream = spool.stream(&StreamName::new("a.A").unwrap()).unwrap();
+    let source = spool.source("app").unwrap();
+    spool.commit().unwrap();
+    let serial = 5;
+    let origin = Some(Origin { source, serial });
+    spool.append(stream, &record(1, 1), origin).unwrap();
+    disk.fail_sync(0);
+    spool.commit().unwrap_err();
+    drop(spool);
+
+    let (mut spool, recovery) = Spool::open(disk.clone(), opening(2)).unwrap();
+    let source = spool.source("app").unwrap();
+    assert_eq!((spool.resume(source), recovery.corrupt_bytes), (serial, 0));
+    drop(spool);
+    disk.crash(|| false);
+
+    let (mut spool, recovery) = Spool::open(disk, opening(3)).unwrap();
+    let source = spool.source("app").unwrap();
+    assert_eq!((spool.resume(source), recovery.corrupt_bytes), (serial, 0));
+    let batch = spool.next_batch(1000, 9).unwrap().unwrap();
+    assert_eq!((batch.count(), batch.first_seq.get()), (1, 1));
+}

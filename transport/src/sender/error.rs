@@ -1,0 +1,134 @@
+//! What goes wrong on the way to the receiver, and what follows from it.
+
+use core::time::Duration;
+
+/// What to do about a failure. A [`Sender`](crate::Sender) does it by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Publish again at once.
+    Retry,
+    /// Publish again after a delay that grows.
+    BackOff,
+    /// Drop the link and connect again, after a delay that grows.
+    Reconnect,
+    /// Declare queues and bindings again, then publish again.
+    RepairTopology,
+    /// Nothing helps but another configuration.
+    Fatal,
+}
+
+/// Why a batch is not confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The batch never left.
+    #[error("attempt {attempt} of batch {id} was not sent")]
+    NotSent {
+        /// Its name.
+        id: u64,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The receiver refused the batch, e.g. because its queue is full.
+    #[error("the receiver refused attempt {attempt} of batch {id}")]
+    Nacked {
+        /// Its name.
+        id: u64,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// No queue takes the batch. A confirmation that AMQP sends after it means nothing.
+    #[error("no queue takes batch {id} (attempt {attempt})")]
+    Returned {
+        /// Its name.
+        id: u64,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Neither bytes nor confirmations came in time.
+    #[error("{in_flight} batches in flight and no progress for {limit:?}")]
+    ConfirmTimeout {
+        /// Batches in flight.
+        in_flight: usize,
+        /// The longest time allowed.
+        limit: Duration,
+    },
+    /// Connecting took too long.
+    #[error("not connected after {limit:?}")]
+    ConnectTimeout {
+        /// The longest time allowed.
+        limit: Duration,
+    },
+    /// The link broke.
+    #[error("the link broke")]
+    LinkLost,
+    /// The receiver's certificate or the own credentials are not accepted.
+    #[error("the certificate or the credentials are not accepted; change the configuration")]
+    Unauthorized,
+    /// A queue or an exchange exists with other properties.
+    #[error("a queue or an exchange exists with other properties; change it or the configuration")]
+    TopologyMismatch,
+}
+
+impl SendError {
+    /// What follows from it.
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::NotSent { .. } => Action::Retry,
+            Self::Nacked { .. } => Action::BackOff,
+            Self::Returned { .. } => Action::RepairTopology,
+            Self::ConfirmTimeout { .. } | Self::ConnectTimeout { .. } | Self::LinkLost => {
+                Action::Reconnect
+            }
+            Self::Unauthorized | Self::TopologyMismatch => Action::Fatal,
+        }
+    }
+}
+
+telemetry_core::error_codes!(SendError {
+    NotSent { .. } => 3050,
+    Nacked { .. } => 3051,
+    Returned { .. } => 3052,
+    ConfirmTimeout { .. } => 3053,
+    ConnectTimeout { .. } => 3054,
+    LinkLost => 3055,
+    Unauthorized => 3056,
+    TopologyMismatch => 3057,
+});
+
+/// An input that a sender refuses; it changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SenderError {
+    /// Offer again after a confirmation.
+    #[error("{batches} batches with {bytes} bytes wait for confirmation")]
+    WindowFull {
+        /// Batches in the window.
+        batches: usize,
+        /// Their bytes.
+        bytes: usize,
+    },
+    /// An answer to an attempt that is not in flight: it is late, or was answered already. Go on.
+    #[error("attempt {attempt} of batch {id} is not in flight")]
+    NotInFlight {
+        /// Name of the batch.
+        id: u64,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Names have to grow.
+    #[error("batch {id} is offered after batch {last}; names have to grow")]
+    Name {
+        /// Name of the batch.
+        id: u64,
+        /// Name of the batch before.
+        last: u64,
+    },
+}
+
+telemetry_core::error_codes!(SenderError {
+    WindowFull { .. } => 3040,
+    NotInFlight { .. } => 3041,
+    Name { .. } => 3042,
+});

@@ -1,0 +1,450 @@
+//! The sender: which batch to publish when, without a connection.
+
+mod backoff;
+mod error;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use alloc::collections::{BTreeSet, VecDeque};
+use core::time::Duration;
+
+use telemetry_core::Instant;
+
+use backoff::{Backoff, Random};
+pub use error::{Action, SendError, SenderError};
+use window::Window;
+
+/// Bounds of what is published and not confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderLimits {
+    /// Batches at the beginning; default 256.
+    pub window_batches: usize,
+    /// Batches that a fast and long link may get; default 4,096.
+    pub window_batches_max: usize,
+    /// Bytes; default 16 MiB. One batch may have more.
+    pub window_bytes: usize,
+    /// Longest time without progress before the link counts as dead; default 10 s.
+    pub confirm_timeout: Duration,
+    /// Longest time to connect; default 5 s.
+    pub connect_timeout: Duration,
+    /// Longest first delay after a failure; it doubles with every other one. Default 100 ms.
+    pub backoff_first: Duration,
+    /// Longest delay after any number of failures; default 30 s.
+    pub backoff_max: Duration,
+}
+
+impl Default for SenderLimits {
+    fn default() -> Self {
+        Self {
+            window_batches: 256,
+            window_batches_max: 4096,
+            window_bytes: 16 << 20,
+            confirm_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            backoff_first: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What happens to a sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderInput {
+    /// A batch to deliver, named by the caller.
+    Offer {
+        /// Its name, larger than the one before, e.g. the `id` of a spooled batch.
+        id: u64,
+        /// Its size.
+        bytes: usize,
+    },
+    /// The receiver has a batch for good.
+    Confirmed {
+        /// Its name.
+        id: u64,
+        /// Which [`SenderOutput::Publish`] the receiver answers.
+        attempt: u32,
+    },
+    /// A batch or the link failed; the sender does what [`SendError::action`] says.
+    Failed(SendError),
+    /// The link moved bytes: slow is not dead.
+    Progress,
+    /// The receiver takes nothing for now.
+    Blocked,
+    /// The receiver takes batches again.
+    Unblocked,
+    /// A new link works.
+    LinkUp,
+    /// The configuration is another: a halted sender connects again.
+    Resume,
+    /// Time has passed.
+    Tick,
+}
+
+/// What a sender wants done, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderOutput {
+    /// Open a link, then say [`LinkUp`](SenderInput::LinkUp) or [`Failed`](SenderInput::Failed).
+    Connect,
+    /// Drop the link, without another input about it: a [`Connect`](Self::Connect) follows.
+    Disconnect(SendError),
+    /// Drop the link and tell somebody: nothing is sent before
+    /// [`Resume`](SenderInput::Resume).
+    Halt(SendError),
+    /// Declare queues and bindings again, on this link and before what is published next.
+    RepairTopology,
+    /// Publish a batch, perhaps again.
+    Publish {
+        /// Its name.
+        id: u64,
+        /// Counts from 1; the answer names it.
+        attempt: u32,
+    },
+    /// The batch and all offered before it are confirmed.
+    Done {
+        /// Its name.
+        id: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// To be published.
+    Ready,
+    /// Published on this link, at this time.
+    InFlight(Instant),
+    /// Refused: waits for `retry_at`.
+    PutOff,
+    Confirmed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    id: u64,
+    bytes: usize,
+    attempt: u32,
+    /// Refused before.
+    refused: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Down { connect_at: Instant },
+    Connecting { give_up_at: Instant },
+    Up,
+    Halted,
+}
+
+/// Sends batches until each is confirmed, and reports the confirmed prefix.
+///
+/// Batches are published in the order of their names; one that was refused comes later.
+/// Every input and output costs at most O(window).
+#[derive(Debug)]
+pub struct Sender {
+    limits: SenderLimits,
+    random: Random,
+    now: Instant,
+    link: Link,
+    blocked: bool,
+    slots: VecDeque<Slot>,
+    bytes: usize,
+    /// Names of the slots that are ready.
+    ready: BTreeSet<u64>,
+    in_flight: usize,
+    last: Option<u64>,
+    done: Option<u64>,
+    /// Last time that anything moved.
+    progress: Instant,
+    window: Window,
+    connecting: Backoff,
+    refusing: Backoff,
+    retry_at: Option<Instant>,
+    /// All but [`SenderOutput::Publish`], which is made when it is taken.
+    outputs: VecDeque<SenderOutput>,
+}
+
+impl Sender {
+    /// A sender that wants to connect; `seed` spreads the delays of many senders.
+    pub fn new(limits: SenderLimits, seed: u64) -> Self {
+        Self {
+            window: Window::new(limits.window_batches, limits.window_batches_max),
+            limits,
+            random: Random::new(seed),
+            now: Instant::default(),
+            link: Link::Down {
+                connect_at: Instant::default(),
+            },
+            blocked: false,
+            slots: VecDeque::new(),
+            bytes: 0,
+            ready: BTreeSet::new(),
+            in_flight: 0,
+            last: None,
+            done: None,
+            progress: Instant::default(),
+            connecting: Backoff::default(),
+            refusing: Backoff::default(),
+            retry_at: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Whether a batch of `bytes` may be offered now.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.outputs.len() < self.limits.window_batches_max
+            && (self.slots.is_empty()
+                || (self.slots.len() < self.window.batches()
+                    && self.bytes.saturating_add(bytes) <= self.limits.window_bytes))
+    }
+
+    /// Name of the last batch that is confirmed together with all before it.
+    pub const fn watermark(&self) -> Option<u64> {
+        self.done
+    }
+
+    /// Batches that the window takes now.
+    pub const fn window(&self) -> usize {
+        self.window.batches()
+    }
+
+    /// Takes an input; a refused one changes nothing. A `now` that goes back stands still.
+    pub fn handle_input(&mut self, now: Instant, input: SenderInput) -> Result<(), SenderError> {
+        self.now = self.now.max(now);
+        match input {
+            SenderInput::Offer { id, bytes } => self.offer(id, bytes)?,
+            SenderInput::Confirmed { id, attempt } => self.confirm(id, attempt)?,
+            SenderInput::Failed(error) => self.fail(error)?,
+            SenderInput::Progress => self.progress = self.now,
+            SenderInput::Blocked => self.blocked = true,
+            SenderInput::Unblocked => {
+                self.blocked = false;
+                self.progress = self.now;
+            }
+            SenderInput::LinkUp => {
+                self.drop_link();
+                self.link = Link::Up;
+                self.progress = self.now;
+                self.window.new_link(self.now);
+            }
+            SenderInput::Resume => {
+                if self.link == Link::Halted {
+                    let connect_at = self.now;
+                    self.link = Link::Down { connect_at };
+                }
+            }
+            SenderInput::Tick => self.tick(),
+        }
+        Ok(())
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<SenderOutput> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        if self.link != Link::Up || self.blocked {
+            return None;
+        }
+        if self.in_flight >= self.window.batches() {
+            self.window.limit();
+            return None;
+        }
+        let id = self.ready.pop_first()?;
+        let at = self.find(id)?;
+        let slot = &mut self.slots[at];
+        slot.attempt = slot.attempt.wrapping_add(1);
+        slot.state = State::InFlight(self.now);
+        if self.in_flight == 0 {
+            self.progress = self.now;
+        }
+        self.in_flight += 1;
+        let attempt = slot.attempt;
+        Some(SenderOutput::Publish { id, attempt })
+    }
+
+    /// When to send [`SenderInput::Tick`] if nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.link {
+            Link::Down { connect_at } => Some(connect_at),
+            Link::Connecting { give_up_at } => Some(give_up_at),
+            Link::Up if self.blocked => self.retry_at,
+            Link::Up => {
+                let dead = self.progress + self.limits.confirm_timeout;
+                let dead = (self.in_flight > 0).then_some(dead);
+                dead.into_iter().chain(self.retry_at).min()
+            }
+            Link::Halted => None,
+        }
+    }
+
+    fn find(&self, id: u64) -> Option<usize> {
+        self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
+    }
+
+    /// The slot of an attempt that is in flight, and when it was published.
+    fn in_flight(&self, id: u64, attempt: u32) -> Result<(usize, Instant), SenderError> {
+        self.find(id)
+            .and_then(|at| match self.slots[at] {
+                Slot {
+                    state: State::InFlight(published),
+                    attempt: current,
+                    ..
+                } if current == attempt => Some((at, published)),
+                _ => None,
+            })
+            .ok_or(SenderError::NotInFlight { id, attempt })
+    }
+
+    fn offer(&mut self, id: u64, bytes: usize) -> Result<(), SenderError> {
+        if let Some(last) = self.last.filter(|&last| id <= last) {
+            return Err(SenderError::Name { id, last });
+        }
+        if !self.has_room(bytes) {
+            return Err(SenderError::WindowFull {
+                batches: self.slots.len(),
+                bytes: self.bytes,
+            });
+        }
+        self.last = Some(id);
+        self.slots.push_back(Slot {
+            id,
+            bytes,
+            attempt: 0,
+            refused: false,
+            state: State::Ready,
+        });
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.ready.insert(id);
+        if self.slots.len() >= self.window.batches() {
+            self.window.limit();
+        }
+        Ok(())
+    }
+
+    fn confirm(&mut self, id: u64, attempt: u32) -> Result<(), SenderError> {
+        let (at, published) = self.in_flight(id, attempt)?;
+        let slot = &mut self.slots[at];
+        slot.state = State::Confirmed;
+        self.in_flight -= 1;
+        self.progress = self.now;
+        // Only what worked counts: a broker that accepts links and batches no more is no success.
+        self.connecting.reset();
+        if slot.refused {
+            self.refusing.reset();
+        }
+        self.window.confirm(self.now, published);
+        while let Some(first) = self
+            .slots
+            .pop_front_if(|slot| slot.state == State::Confirmed)
+        {
+            self.bytes -= first.bytes;
+            self.done = Some(first.id);
+            self.outputs.push_back(SenderOutput::Done { id: first.id });
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: SendError) -> Result<(), SenderError> {
+        match error {
+            SendError::NotSent { id, attempt } => {
+                let (at, _) = self.in_flight(id, attempt)?;
+                self.in_flight -= 1;
+                self.slots[at].state = State::Ready;
+                self.ready.insert(id);
+            }
+            SendError::Nacked { id, attempt } | SendError::Returned { id, attempt } => {
+                let (at, _) = self.in_flight(id, attempt)?;
+                self.in_flight -= 1;
+                self.progress = self.now;
+                self.slots[at].state = State::PutOff;
+                self.slots[at].refused = true;
+                let repair = SenderOutput::RepairTopology;
+                if error.action() == Action::RepairTopology && !self.outputs.contains(&repair) {
+                    self.outputs.push_back(repair);
+                }
+                if self.retry_at.is_none() {
+                    let SenderLimits {
+                        backoff_first,
+                        backoff_max,
+                        ..
+                    } = self.limits;
+                    let random = &mut self.random;
+                    let delay = self.refusing.next(backoff_first, backoff_max, random);
+                    self.retry_at = Some(self.now + delay);
+                }
+            }
+            _ if error.action() == Action::Fatal => {
+                self.drop_link();
+                self.link = Link::Halted;
+                self.outputs.push_back(SenderOutput::Halt(error));
+            }
+            // A link that is gone already cannot break: the delay in force stays.
+            _ if matches!(self.link, Link::Up | Link::Connecting { .. }) => self.reconnect(error),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) {
+        if let Some(due) = self.retry_at
+            && due <= self.now
+        {
+            self.retry_at = None;
+            self.make_ready(|state| state == State::PutOff);
+        }
+        if self.poll_timeout().is_none_or(|due| due > self.now) {
+            return;
+        }
+        match self.link {
+            Link::Down { .. } => {
+                let limit = self.limits.connect_timeout;
+                self.link = Link::Connecting {
+                    give_up_at: self.now + limit,
+                };
+                self.outputs.push_back(SenderOutput::Connect);
+            }
+            Link::Connecting { .. } => {
+                let limit = self.limits.connect_timeout;
+                self.reconnect(SendError::ConnectTimeout { limit });
+            }
+            Link::Up => {
+                self.window.shrink();
+                self.reconnect(SendError::ConfirmTimeout {
+                    in_flight: self.in_flight,
+                    limit: self.limits.confirm_timeout,
+                });
+            }
+            Link::Halted => {}
+        }
+    }
+
+    fn reconnect(&mut self, error: SendError) {
+        self.drop_link();
+        let limits = self.limits;
+        let (first, longest) = (limits.backoff_first, limits.backoff_max);
+        let delay = self.connecting.next(first, longest, &mut self.random);
+        self.link = Link::Down {
+            connect_at: self.now + delay,
+        };
+        self.outputs.push_back(SenderOutput::Disconnect(error));
+    }
+
+    /// Forgets the link: what is not confirmed is not known to have arrived, and comes again.
+    fn drop_link(&mut self) {
+        self.blocked = false;
+        self.in_flight = 0;
+        self.retry_at = None;
+        self.make_ready(|state| state != State::Confirmed);
+        // What was asked of an older link and nobody took.
+        self.outputs
+            .retain(|output| matches!(output, SenderOutput::Done { .. }));
+    }
+
+    fn make_ready(&mut self, which: impl Fn(State) -> bool) {
+        for slot in self.slots.iter_mut().filter(|slot| which(slot.state)) {
+            slot.state = State::Ready;
+            self.ready.insert(slot.id);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What a sender does, input by input.
+
+use alloc::{collections::VecDeque, vec, vec::Vec};
+use core::time::Duration;
+
+use proptest::prelude::*;
+use telemetry_core::Instant;
+
+use super::{SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
+use SenderInput::{Blocked, Failed, LinkUp, Progress, Resume, Tick, Unblocked};
+use SenderOutput::{Connect, Disconnect, Halt, RepairTopology};
+
+const MS: u64 = 1_000_000;
+
+struct Rig(Sender);
+
+impl Rig {
+    fn new(limits: SenderLimits) -> Self {
+        Self(Sender::new(limits, 7))
+    }
+
+    fn up() -> Self {
+        let mut rig = Self::new(SenderLimits::default());
+        assert_eq!(rig.feed(0, LinkUp), []);
+        rig
+    }
+
+    fn feed(&mut self, ms: u64, input: SenderInput) -> Vec<SenderOutput> {
+        let now = Instant::from_nanos(ms * MS);
+        self.0.handle_input(now, input).unwrap();
+        core::iter::from_fn(|| self.0.poll_output()).collect()
+    }
+
+    fn refused(&mut self, ms: u64, input: SenderInput) -> SenderError {
+        let now = Instant::from_nanos(ms * MS);
+        self.0.handle_input(now, input).unwrap_err()
+    }
+
+    /// Milliseconds, rounded up, so that a tick then is not early.
+    fn due(&self) -> Option<u64> {
+        let due = self.0.poll_timeout()?;
+        Some(due.as_nanos().div_ceil(MS))
+    }
+}
+
+fn offer(id: u64) -> SenderInput {
+    SenderInput::Offer { id, bytes: 10 }
+}
+
+fn confirmed(id: u64, attempt: u32) -> SenderInput {
+    SenderInput::Confirmed { id, attempt }
+}
+
+fn publish(id: u64, attempt: u32) -> SenderOutput {
+    SenderOutput::Publish { id, attempt }
+}
+
+fn done(id: u64) -> SenderOutput {
+    SenderOutput::Done { id }
+}
+
+fn nacked(id: u64, attempt: u32) -> SenderInput {
+    Failed(SendError::Nacked { id, attempt })
+}
+
+#[test]
+fn resends_what_is_open_and_reports_the_prefix() {
+    let mut rig = Rig::new(SenderLimits {
+        window_batches: 2,
+        window_batches_max: 2,
+        ..SenderLimits::default()
+    });
+    assert_eq!(rig.feed(0, offer(1)), []);
+    assert_eq!(rig.feed(0, LinkUp), [publish(1, 1)]);
+    assert_eq!(rig.feed(0, offer(2)), [publish(2, 1)]);
+    let full = SenderError::WindowFull {
+        batches: 2,
+        bytes: 20,
+    };
+    assert_eq!(rig.refused(0, offer(3)), full);
+    assert_eq!(rig.feed(1, confirmed(2, 1)), []);
+    assert_eq!(rig.0.watermark(), None);
+    assert_eq!(rig.feed(1, Failed(SendError::LinkLost)).len(), 1);
+    assert_eq!(rig.feed(2, LinkUp), [publish(1, 2)]);
+    let late = SenderError::NotInFlight { id: 1, attempt: 1 };
+    assert_eq!(rig.refused(2, confirmed(1, 1)), late);
+    assert_eq!(rig.feed(2, confirmed(1, 2)), [done(1), done(2)]);
+    assert_eq!(rig.0.watermark(), Some(2));
+    let name = SenderError::Name { id: 2, last: 2 };
+    assert_eq!(rig.refused(2, offer(2)), name);
+}
+
+#[test]
+fn connects_at_once_then_after_delays_that_grow() {
+    let mut rig = Rig::new(SenderLimits::default());
+    assert_eq!(rig.feed(0, Tick), [Connect]);
+    let limit = Duration::from_secs(5);
+    let gone = Disconnect(SendError::ConnectTimeout { limit });
+    assert_eq!(rig.feed(5_000, Tick), [gone]);
+    let (mut now, mut longest) = (5_000, 0);
+    for failures in 1..40 {
+        let at = rig.due().unwrap();
+        assert!(at - now <= (100 << failures.min(20)).min(30_000));
+        longest = longest.max(at - now);
+        now = at;
+        assert_eq!(rig.feed(now, Tick), [Connect]);
+        let lost = SendError::LinkLost;
+        assert_eq!(rig.feed(now, Failed(lost)), [Disconnect(lost)]);
+    }
+    assert!(longest > 10_000, "{longest} ms");
+}
+
+#[test]
+fn slow_is_not_dead_and_blocked_is_not_late() {
+    let mut rig = Rig::up();
+    assert_eq!(rig.due(), None);
+    assert_eq!(rig.feed(1_000, offer(1)), [publish(1, 1)]);
+    assert_eq!(rig.due(), Some(11_000));
+    assert_eq!(rig.feed(9_000, Progress), []);
+    assert_eq!(rig.feed(18_000, Blocked), []);
+    assert_eq!(rig.due(), None);
+    assert_eq!(rig.feed(90_000, Tick), []);
+    assert_eq!(rig.feed(90_000, offer(2)), []);
+    assert_eq!(rig.feed(100_000, Unblocked), [publish(2, 1)]);
+    assert_eq!(rig.due(), Some(110_000));
+    let dead = SendError::ConfirmTimeout {
+        in_flight: 2,
+        limit: Duration::from_secs(10),
+    };
+    assert_eq!(rig.feed(110_000, Tick), [Disconnect(dead)]);
+    assert_eq!(rig.0.window(), 128);
+}
+
+#[test]
+fn what_is_refused_comes_again_later() {
+    let mut rig = Rig::up();
+    rig.feed(0, offer(1));
+    rig.feed(0, offer(2));
+    let returned = Failed(SendError::Returned { id: 1, attempt: 1 });
+    assert_eq!(rig.feed(1, returned), [RepairTopology]);
+    // AMQP confirms a returned batch, too.
+    let late = SenderError::NotInFlight { id: 1, attempt: 1 };
+    assert_eq!(rig.refused(1, confirmed(1, 1)), late);
+    assert_eq!(rig.feed(1, nacked(2, 1)), []);
+    let again = rig.due().unwrap();
+    assert!(again <= 101);
+    let both = [publish(1, 2), publish(2, 2)];
+    assert_eq!(rig.feed(again, Tick), both);
+    assert_eq!(rig.feed(again, confirmed(2, 2)), []);
+    assert_eq!(rig.feed(again, confirmed(1, 2)), [done(1), done(2)]);
+    rig.feed(again, offer(3));
+    let not_sent = Failed(SendError::NotSent { id: 3, attempt: 1 });
+    assert_eq!(rig.feed(again, not_sent), [publish(3, 2)]);
+}
+
+#[test]
+fn a_wrong_configuration_stops_until_it_is_another() {
+    let mut rig = Rig::up();
+    rig.feed(0, offer(1));
+    let error = SendError::Unauthorized;
+    assert_eq!(rig.feed(1, Failed(error)), [Halt(error)]);
+    assert_eq!(rig.due(), None);
+    assert_eq!(rig.feed(90_000, Tick), []);
+    assert_eq!(rig.feed(90_000, Resume), []);
+    assert_eq!(rig.due(), Some(90_000));
+    assert_eq!(rig.feed(90_000, Tick), [Connect]);
+    assert_eq!(rig.feed(90_000, LinkUp), [publish(1, 2)]);
+}
+
+#[test]
+fn a_clock_that_goes_back_stands_still() {
+    let mut rig = Rig::new(SenderLimits::default());
+    rig.feed(50, LinkUp);
+    rig.feed(1, offer(1));
+    assert_eq!(rig.due(), Some(10_050));
+}
+
+/// A link of `rate` batches a second and 100 ms there and back; the window after ten seconds.
+fn window_after(rate: u64, limits: SenderLimits) -> usize {
+    let mut sender = Sender::new(limits, 1);
+    sender.handle_input(Instant::default(), LinkUp).unwrap();
+    let (mut id, mut free_at) = (0, 0);
+    let mut answers = VecDeque::<(u64, u64, u32)>::new();
+    for now in (0..10_000 * MS).step_by(MS as usize) {
+        let at = Instant::from_nanos(now);
+        while let Some((_, id, attempt)) = answers.pop_front_if(|(due, ..)| *due <= now) {
+            sender.handle_input(at, confirmed(id, attempt)).unwrap();
+        }
+        while sender.has_room(10) {
+            id += 1;
+            sender.handle_input(at, offer(id)).unwrap();
+        }
+        while let Some(output) = sender.poll_output() {
+            if let SenderOutput::Publish { id, attempt } = output {
+                free_at = now.max(free_at) + 1_000_000_000 / rate;
+                answers.push_back((free_at + 100 * MS, id, attempt));
+            }
+        }
+    }
+    sender.window()
+}
+
+#[test]
+fn the_window_holds_rate_times_round_trip() {
+    let limits = SenderLimits {
+        window_batches: 4,
+        ..SenderLimits::default()
+    };
+    // 100 batches are on the way at 1,000 a second: twice that, not the limit.
+    let window = window_after(1_000, limits);
+    assert!((150..300).contains(&window), "{window}");
+    assert_eq!(window_after(1_000_000, limits), 4_096);
+    assert!(window_after(10, limits) <= 8);
+}
+
+proptest! {
+    /// Whatever is answered in whatever order, the watermark is the confirmed prefix, nothing is
+    /// reported twice, and what is open is published again on a new link.
+    #[test]
+    fn the_watermark_is_the_confirmed_prefix(
+        steps in proptest::collection::vec((0_u8..9, 0_u64..12, 1_u32..4, 0_u64..3_000), 1..200)
+    ) {
+        let mut sender = Sender::new(SenderLimits { window_batches: 6, ..SenderLimits::default() }, 3);
+        let (mut offered, mut now, mut watermark) = (0, 0, 0);
+        let mut current: Vec<(u32, bool)> = vec![(0, true)];
+        for (kind, back, attempt, ms) in steps {
+            now += ms * MS;
+            let id = offered_id(offered, back);
+            let input = match kind {
+                0..3 => offer(offered + 1),
+                3..5 => confirmed(id, attempt),
+                5 => nacked(id, attempt),
+                6 => LinkUp,
+                7 => Failed(SendError::LinkLost),
+                _ => Tick,
+            };
+            let took = sender.handle_input(Instant::from_nanos(now), input).is_ok();
+            match input {
+                SenderInput::Offer { .. } if took => {
+                    offered += 1;
+                    current.push((0, false));
+                }
+                SenderInput::Confirmed { id, attempt } if took => {
+                    let slot = &mut current[id as usize];
+                    prop_assert_eq!(*slot, (attempt, false));
+                    slot.1 = true;
+                }
+                _ => {}
+            }
+            while let Some(output) = sender.poll_output() {
+                match output {
+                    SenderOutput::Publish { id, attempt } => {
+                        prop_assert_eq!(current[id as usize], (attempt - 1, false));
+                        current[id as usize].0 = attempt;
+                    }
+                    SenderOutput::Done { id } => {
+                        prop_assert_eq!(id, watermark + 1);
+                        watermark = id;
+                    }
+                    _ => {}
+                }
+            }
+            let prefix = current.iter().take_while(|slot| slot.1).count() as u64 - 1;
+            prop_assert_eq!(watermark, prefix);
+            prop_assert_eq!(sender.watermark().unwrap_or(0), prefix);
+        }
+        sender.handle_input(Instant::from_nanos(now), LinkUp).unwrap();
+        let open = current.iter().filter(|slot| !slot.1).count();
+        let mut published = 0;
+        while let Some(output) = sender.poll_output() {
+            published += usize::from(matches!(output, SenderOutput::Publish { .. }));
+        }
+        prop_assert_eq!(published, open.min(sender.window()));
+    }
+}
+
+/// One of the last batches.
+fn offered_id(offered: u64, back: u64) -> u64 {
+    offered.saturating_sub(back).max(1)
+}

@@ -1,0 +1,60 @@
+//! The faults, by name.
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A fault; numbers of section 6 of the design follow from the names.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Fault { $($(#[$doc])* $name,)* }
+
+        impl Fault {
+            pub(super) const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+faults! {
+    /// The broker loses what it did not sync, and comes back.
+    BrokerKill,
+    /// The broker ends well, and comes back.
+    BrokerRestart,
+    /// The link breaks; half of what is on the way arrives.
+    Reset,
+    /// Nothing arrives anywhere, and nobody says so.
+    BlackHole,
+    /// The broker is reached and has no majority: it takes and never confirms.
+    Partition,
+    Latency,
+    Bandwidth,
+    /// Memory or disk alarm.
+    Blocked,
+    /// The queue is full.
+    Nack,
+    /// The queue is gone.
+    Return,
+    /// The confirmation that follows a return.
+    ConfirmAfterReturn,
+    ConfirmLost,
+    ConfirmOutOfOrder,
+    /// A batch is published again after it arrived.
+    PublishedTwice,
+    /// The consumer's acknowledgement is lost: the batch is delivered again.
+    DeliveredTwice,
+    ConsumerKill,
+    ConsumerStall,
+    ConnectRefused,
+    ConnectHangs,
+    Unauthorized,
+    KillAfterAppend,
+    KillAfterCommit,
+    KillAfterPublish,
+    KillAfterConfirm,
+    KillAfterCursor,
+    PowerCut,
+    /// A power cut that leaves some sectors of a commit and not others.
+    TornWrite,
+    DiskFull,
+    WriteError,
+    SyncError,
+    ClockForward,
+    ClockBack,
+}

@@ -1,0 +1,766 @@
+//! One virtual clock, one link, and what goes over it.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use telemetry_core::Instant;
+use telemetry_transport::storage::SimulatedDisk;
+use telemetry_transport::{SendError, SenderError, SenderInput, SenderOutput, SpooledBatch};
+
+use super::broker::{Broker, Consumer};
+use super::device::{Device, Disk, Name};
+use super::fault::Fault;
+use super::{Bug, INPUTS};
+use crate::Rng;
+
+const MS: u64 = 1_000_000;
+
+/// Events that a healthy world may need to deliver everything.
+const PATIENCE: u32 = 20_000;
+
+enum Event {
+    /// A batch reaches the broker.
+    Arrive {
+        connection: u64,
+        id: u64,
+        attempt: u32,
+        batch: Rc<SpooledBatch>,
+    },
+    /// The broker has a batch on its disk.
+    Stored {
+        start: u64,
+        connection: u64,
+        id: u64,
+        attempt: u32,
+        batch: Rc<SpooledBatch>,
+    },
+    /// Something reaches the device.
+    Answer {
+        connection: u64,
+        input: SenderInput,
+    },
+    /// The broker hands a batch to the consumer.
+    Deliver {
+        number: u64,
+    },
+    BrokerUp,
+    /// Somebody put the password right.
+    Operator,
+}
+
+pub(super) struct Report {
+    pub(super) inputs: u64,
+    pub(super) receipts: u64,
+    pub(super) injected: [u64; Fault::ALL.len()],
+}
+
+pub(super) struct World {
+    rng: Rng,
+    bug: Bug,
+    now: u64,
+    /// What the device's clock is ahead of `now`.
+    ahead: i64,
+    events: BTreeMap<(u64, u64), Event>,
+    last_event: u64,
+    disk: Disk,
+    device: Option<Device>,
+    /// Counts links; what comes from an older one is not heard.
+    connection: u64,
+    dark_until: u64,
+    /// When the last word of the link itself arrives.
+    told: u64,
+    latency: u64,
+    /// Time on the wire for a batch.
+    transfer: u64,
+    /// When the wire is free again.
+    wire: u64,
+    broker: Broker,
+    consumer: Consumer,
+    /// A point in the process at which it is killed.
+    kill_at: Option<Fault>,
+    /// What every name stands for.
+    given: HashMap<Name, u64>,
+    /// Every durable receipt.
+    owed: HashSet<Name>,
+    number: u64,
+    stored: u64,
+    report: Report,
+    failure: Option<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, bug: Bug) -> Self {
+        let disk = Disk {
+            disk: SimulatedDisk::default(),
+            bug,
+            failed_syncs: Rc::new(Cell::new(0)),
+        };
+        Self {
+            rng: Rng(seed),
+            bug,
+            now: 0,
+            ahead: 0,
+            events: BTreeMap::new(),
+            last_event: 0,
+            device: None,
+            disk,
+            connection: 0,
+            dark_until: 0,
+            told: 0,
+            latency: MS,
+            transfer: 0,
+            wire: 0,
+            broker: Broker::default(),
+            consumer: Consumer::default(),
+            kill_at: None,
+            given: HashMap::new(),
+            owed: HashSet::new(),
+            number: 0,
+            stored: 0,
+            report: Report {
+                inputs: 0,
+                receipts: 0,
+                injected: [0; Fault::ALL.len()],
+            },
+            failure: None,
+        }
+    }
+
+    /// Runs the faults, heals the world, and looks at what arrived.
+    pub(super) fn run(mut self) -> Result<Report, String> {
+        while self.report.inputs < INPUTS {
+            match self.rng.below(16) {
+                0..7 => self.append(),
+                7..9 => self.commit(),
+                9..13 => {
+                    let within = [MS, 20 * MS, 200 * MS, 3_000 * MS][self.rng.below(4) as usize];
+                    let for_ = self.rng.below(within);
+                    self.pass(for_);
+                }
+                13 => self.save_cursor(),
+                _ => self.inject(),
+            }
+            self.pump();
+            self.failure.take().map_or(Ok(()), Err)?;
+        }
+        self.heal();
+        self.pump();
+        let mut patience = PATIENCE;
+        while !self.is_quiet() {
+            patience -= 1;
+            self.start();
+            if patience == 0 || !self.next_event(u64::MAX) {
+                let batches = self.device.as_ref().map(|device| &device.sent);
+                return Err(format!(
+                    "batches with attempts {batches:?} never arrive, {} are in the queue",
+                    self.broker.queue.len()
+                ));
+            }
+            self.pump();
+            self.failure.take().map_or(Ok(()), Err)?;
+        }
+        for name in &self.owed {
+            match self.consumer.effects.get(name) {
+                Some(1) => {}
+                Some(times) => return Err(format!("{name:?} had its effect {times} times")),
+                None => return Err(format!("{name:?} is lost")),
+            }
+        }
+        if let Some((name, times)) = self.consumer.effects.iter().find(|(_, n)| **n > 1) {
+            return Err(format!("{name:?} had its effect {times} times"));
+        }
+        self.report.injected[Fault::SyncError as usize] = self.disk.failed_syncs.get();
+        self.report.receipts = self.owed.len() as u64;
+        Ok(self.report)
+    }
+
+    fn is_quiet(&self) -> bool {
+        let delivered = |d: &Device| d.pending.is_empty() && d.batches.is_empty();
+        self.broker.queue.is_empty() && self.device.as_ref().is_some_and(delivered)
+    }
+
+    fn heal(&mut self) {
+        self.disk.disk.set_capacity(u64::MAX);
+        self.disk.disk.fail_after(u64::MAX);
+        self.disk.disk.fail_sync(u64::MAX);
+        self.kill_at = None;
+        self.dark_until = 0;
+        self.latency = MS;
+        self.transfer = 0;
+        self.unblock();
+        let broker = &mut self.broker;
+        broker.refuse = 0;
+        broker.lose_confirms = 0;
+        broker.no_majority = false;
+        broker.wrong_password = false;
+        self.consumer.stalled = false;
+        self.consumer.dies = false;
+        self.consumer.lose_acks = 0;
+        self.start();
+        self.commit();
+        self.start();
+    }
+
+    // The device.
+
+    fn start(&mut self) {
+        if self.device.is_none() {
+            self.device = Device::start(self.disk.clone(), self.rng.next());
+        }
+    }
+
+    /// Takes the process at `point` down, if that is planned.
+    fn dies_at(&mut self, point: Fault) -> bool {
+        let dies = self.kill_at == Some(point);
+        if dies {
+            self.kill_at = None;
+            self.count(point);
+        }
+        dies
+    }
+
+    fn kill(&mut self) {
+        self.device = None;
+        self.cut_link();
+    }
+
+    /// Does something in the process, which ends where it returns `None`.
+    fn with(&mut self, action: impl FnOnce(&mut Self, &mut Device) -> Option<()>) {
+        self.start();
+        let Some(mut device) = self.device.take() else {
+            // Somebody makes room, or changes the disk.
+            self.disk.disk.set_capacity(u64::MAX);
+            self.disk.disk.fail_after(u64::MAX);
+            return;
+        };
+        self.report.inputs += 1;
+        match action(self, &mut device) {
+            Some(()) => self.device = Some(device),
+            None => self.cut_link(),
+        }
+    }
+
+    fn append(&mut self) {
+        self.with(|world, device| {
+            world.number += 1;
+            let stream = world.rng.below(3) as usize;
+            // A spool that takes nothing may be poisoned: it is opened again.
+            device.append(stream, world.number)?;
+            let (name, number) = *device.pending.last()?;
+            if world.given.insert(name, number).is_some() {
+                world.failure = Some(format!("{name:?} is given twice"));
+            }
+            (!world.dies_at(Fault::KillAfterAppend)).then_some(())
+        });
+    }
+
+    fn commit(&mut self) {
+        self.with(|world, device| {
+            device.spool.commit().ok()?;
+            let durable = device.pending.drain(..);
+            world.owed.extend(durable.map(|(name, _)| name));
+            (!world.dies_at(Fault::KillAfterCommit)).then_some(())
+        });
+    }
+
+    fn save_cursor(&mut self) {
+        self.with(|world, device| {
+            device.spool.save_cursor().ok()?;
+            (!world.dies_at(Fault::KillAfterCursor)).then_some(())
+        });
+    }
+
+    fn clock(&self) -> Instant {
+        Instant::from_nanos(self.now.saturating_add_signed(self.ahead))
+    }
+
+    fn feed(&mut self, device: &mut Device, input: SenderInput) {
+        self.report.inputs += 1;
+        match device.sender.handle_input(self.clock(), input) {
+            Ok(()) | Err(SenderError::NotInFlight { .. }) => {}
+            Err(other) => self.failure = Some(other.to_string()),
+        }
+    }
+
+    /// Moves batches from the spool to the link, as a publisher does.
+    fn pump(&mut self) {
+        if let Some(mut device) = self.device.take() {
+            match self.pump_device(&mut device) {
+                Some(()) => self.device = Some(device),
+                None => self.cut_link(),
+            }
+        }
+    }
+
+    fn pump_device(&mut self, device: &mut Device) -> Option<()> {
+        loop {
+            while device.sender.has_room(40) {
+                let Some(batch) = device.spool.next_batch(40, 5).ok()? else {
+                    break;
+                };
+                let (id, bytes) = (batch.id, batch.bytes());
+                device.batches.insert(id, Rc::new(batch));
+                self.feed(device, SenderInput::Offer { id, bytes });
+            }
+            let Some(output) = device.sender.poll_output() else {
+                return Some(());
+            };
+            match output {
+                SenderOutput::Connect => self.connect(),
+                SenderOutput::Disconnect(_) => self.cut_link(),
+                SenderOutput::Halt(_) => {
+                    self.cut_link();
+                    let later = self.rng.below(10_000 * MS);
+                    self.after(later, Event::Operator);
+                }
+                SenderOutput::RepairTopology => self.broker.no_queue = false,
+                SenderOutput::Publish { id, attempt } => {
+                    self.publish(device, id, attempt)?;
+                }
+                SenderOutput::Done { id } => {
+                    let batch = device.batches.remove(&id)?;
+                    device.sent.remove(&id);
+                    if self.dies_at(Fault::KillAfterConfirm) {
+                        return None;
+                    }
+                    device.spool.confirm(&batch).ok()?;
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, device: &mut Device, id: u64, attempt: u32) -> Option<()> {
+        let batch = device.batches.get(&id)?.clone();
+        device.sent.insert(id, attempt);
+        if self.bug == Bug::EarlyFree {
+            device.spool.confirm(&batch).ok()?;
+        }
+        if self.bug == Bug::ResendForgotten && attempt > 1 {
+            return Some(());
+        }
+        if self.now < self.dark_until {
+            self.count(Fault::BlackHole);
+        } else {
+            self.wire = self.wire.max(self.now) + self.transfer;
+            let at = self.wire + self.latency;
+            let connection = self.connection;
+            self.at(
+                at,
+                Event::Arrive {
+                    connection,
+                    id,
+                    attempt,
+                    batch,
+                },
+            );
+            if self.transfer > 0 {
+                self.count(Fault::Bandwidth);
+                let (at, input) = (self.wire, SenderInput::Progress);
+                self.at(at, Event::Answer { connection, input });
+            }
+        }
+        (!self.dies_at(Fault::KillAfterPublish)).then_some(())
+    }
+
+    /// Something from the link, as the adapter tells it; bugs of an adapter are here.
+    fn hear(&mut self, device: &mut Device, input: SenderInput) {
+        use SenderInput::{Confirmed, Failed};
+        let input = match (self.bug, input) {
+            (Bug::LostReturn, Failed(SendError::Returned { id, attempt }))
+            | (Bug::LostNack, Failed(SendError::Nacked { id, attempt })) => {
+                Confirmed { id, attempt }
+            }
+            (Bug::LateConfirm, Confirmed { id, attempt }) => Confirmed {
+                id,
+                attempt: device.sent.get(&id).copied().unwrap_or(attempt),
+            },
+            (Bug::ConfirmOfAnother, Confirmed { id, attempt }) => {
+                let other = device.sent.iter().find(|(other, _)| **other != id);
+                let (&id, &attempt) = other.unwrap_or((&id, &attempt));
+                Confirmed { id, attempt }
+            }
+            (Bug::WrongWatermark, Confirmed { id, .. }) => {
+                let before: Vec<_> = device.sent.range(..id).map(|(a, b)| (*a, *b)).collect();
+                for (id, attempt) in before {
+                    self.feed(device, Confirmed { id, attempt });
+                }
+                input
+            }
+            _ => input,
+        };
+        self.feed(device, input);
+    }
+
+    // The link.
+
+    fn connect(&mut self) {
+        self.connection += 1;
+        self.wire = self.now;
+        let answer = if self.now < self.dark_until {
+            self.count(Fault::ConnectHangs);
+            return;
+        } else if self.broker.down {
+            self.count(Fault::ConnectRefused);
+            SenderInput::Failed(SendError::LinkLost)
+        } else if self.broker.wrong_password {
+            self.count(Fault::Unauthorized);
+            SenderInput::Failed(SendError::Unauthorized)
+        } else {
+            SenderInput::LinkUp
+        };
+        self.tell(answer);
+        if self.broker.blocked && answer == SenderInput::LinkUp {
+            self.tell(SenderInput::Blocked);
+        }
+    }
+
+    fn answer(&mut self, connection: u64, input: SenderInput, later: u64) {
+        if self.now < self.dark_until {
+            return self.count(Fault::BlackHole);
+        }
+        let at = self.now + self.latency + later;
+        self.at(at, Event::Answer { connection, input });
+    }
+
+    /// What the link itself says comes in order, after the dark: a heartbeat finds it in the end.
+    fn tell(&mut self, input: SenderInput) {
+        let at = self.now.max(self.dark_until) + self.latency;
+        self.told = self.told.max(at);
+        let connection = self.connection;
+        self.at(self.told, Event::Answer { connection, input });
+    }
+
+    /// Ends the link: half of what is on the way to the broker arrives.
+    fn cut_link(&mut self) {
+        self.connection += 1;
+        let rng = &mut self.rng;
+        self.events.retain(|_, event| match event {
+            Event::Arrive { .. } => rng.below(2) == 0,
+            Event::Answer { .. } => false,
+            _ => true,
+        });
+    }
+
+    fn reset(&mut self) {
+        self.cut_link();
+        self.tell(SenderInput::Failed(SendError::LinkLost));
+    }
+
+    // The broker and the consumer.
+
+    fn arrive(&mut self, connection: u64, id: u64, attempt: u32, batch: Rc<SpooledBatch>) {
+        if self.broker.down {
+            return;
+        }
+        if self.broker.no_majority {
+            return self.count(Fault::Partition);
+        }
+        let confirm = SenderInput::Confirmed { id, attempt };
+        if self.broker.no_queue {
+            self.count(Fault::Return);
+            let error = SendError::Returned { id, attempt };
+            self.answer(connection, SenderInput::Failed(error), 0);
+            self.count(Fault::ConfirmAfterReturn);
+            let later = self.rng.below(300 * MS);
+            return self.answer(connection, confirm, later);
+        }
+        if self.broker.refuse > 0 {
+            self.broker.refuse -= 1;
+            self.count(Fault::Nack);
+            let error = SendError::Nacked { id, attempt };
+            return self.answer(connection, SenderInput::Failed(error), 0);
+        }
+        if self.bug == Bug::ConfirmBeforeSync {
+            self.answer(connection, confirm, 0);
+        }
+        let start = self.broker.start;
+        let sync = self.rng.below(30 * MS);
+        self.after(
+            sync,
+            Event::Stored {
+                start,
+                connection,
+                id,
+                attempt,
+                batch,
+            },
+        );
+    }
+
+    fn store(&mut self, connection: u64, id: u64, attempt: u32, batch: Rc<SpooledBatch>) {
+        let stream = batch.stream.as_str().as_bytes()[2];
+        let name = (batch.epoch.get(), stream, batch.first_seq.get());
+        if !self.broker.known.insert(name) {
+            self.count(Fault::PublishedTwice);
+        }
+        self.stored += 1;
+        self.broker.queue.insert(self.stored, batch);
+        let number = self.stored;
+        self.after(0, Event::Deliver { number });
+        if self.broker.lose_confirms > 0 {
+            self.broker.lose_confirms -= 1;
+            self.count(Fault::ConfirmLost);
+        } else if self.bug != Bug::ConfirmBeforeSync {
+            let later = match self.rng.below(4) {
+                0 => {
+                    self.count(Fault::ConfirmOutOfOrder);
+                    self.rng.below(100 * MS)
+                }
+                _ => 0,
+            };
+            self.answer(connection, SenderInput::Confirmed { id, attempt }, later);
+        }
+    }
+
+    fn deliver(&mut self, number: u64) {
+        let Some(batch) = self.broker.queue.get(&number).cloned() else {
+            return;
+        };
+        if self.broker.down {
+            return;
+        }
+        let later = self.rng.below(500 * MS) + MS;
+        if self.consumer.stalled {
+            self.count(Fault::ConsumerStall);
+            return self.after(later, Event::Deliver { number });
+        }
+        if self.bug == Bug::AckBeforeEffect {
+            self.broker.queue.remove(&number);
+        }
+        if self.consumer.dies {
+            self.consumer.dies = false;
+            self.consumer.restart(self.bug);
+            self.count(Fault::ConsumerKill);
+            return self.after(later, Event::Deliver { number });
+        }
+        if let Err(failure) = self.consumer.take(&batch, &self.given, self.bug) {
+            self.failure = Some(failure);
+        }
+        if self.consumer.lose_acks > 0 {
+            self.consumer.lose_acks -= 1;
+            self.count(Fault::DeliveredTwice);
+            return self.after(later, Event::Deliver { number });
+        }
+        self.broker.queue.remove(&number);
+    }
+
+    fn stop_broker(&mut self) {
+        self.broker.start += 1;
+        self.broker.down = true;
+        self.broker.blocked = false;
+        self.reset();
+        let down = self.rng.below(20_000 * MS);
+        self.after(down, Event::BrokerUp);
+    }
+
+    fn unblock(&mut self) {
+        if std::mem::take(&mut self.broker.blocked) {
+            self.tell(SenderInput::Unblocked);
+        }
+    }
+
+    // Time.
+
+    fn at(&mut self, at: u64, event: Event) {
+        self.last_event += 1;
+        self.events.insert((at, self.last_event), event);
+    }
+
+    fn after(&mut self, later: u64, event: Event) {
+        self.at(self.now + later, event);
+    }
+
+    fn pass(&mut self, for_: u64) {
+        let until = self.now + for_;
+        while self.failure.is_none() && self.next_event(until) {
+            self.pump();
+        }
+        self.now = until;
+    }
+
+    /// When the sender wants to be woken.
+    fn due(&self) -> Option<u64> {
+        let due = self.device.as_ref()?.sender.poll_timeout()?;
+        let due = due
+            .as_nanos()
+            .saturating_add_signed(self.ahead.saturating_neg());
+        Some(due.max(self.now))
+    }
+
+    /// The next thing that happens until then.
+    fn next_event(&mut self, until: u64) -> bool {
+        let event = self.events.first_key_value().map(|(at, _)| at.0);
+        let due = self.due();
+        let Some(at) = event.into_iter().chain(due).min().filter(|at| *at <= until) else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        if event.is_none_or(|event| due.is_some_and(|due| due < event)) {
+            if let Some(mut device) = self.device.take() {
+                self.feed(&mut device, SenderInput::Tick);
+                self.device = Some(device);
+            }
+            return true;
+        }
+        match self.events.pop_first() {
+            Some((_, event)) => self.happen(event),
+            None => return false,
+        }
+        true
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrive {
+                connection,
+                id,
+                attempt,
+                batch,
+            } => self.arrive(connection, id, attempt, batch),
+            Event::Stored {
+                start,
+                connection,
+                id,
+                attempt,
+                batch,
+            } => {
+                if start == self.broker.start {
+                    self.store(connection, id, attempt, batch);
+                }
+            }
+            Event::Answer { connection, input } => {
+                if connection == self.connection
+                    && let Some(mut device) = self.device.take()
+                {
+                    self.hear(&mut device, input);
+                    self.device = Some(device);
+                }
+            }
+            Event::Deliver { number } => self.deliver(number),
+            Event::BrokerUp => {
+                self.broker.down = false;
+                let numbers: Vec<_> = self.broker.queue.keys().copied().collect();
+                for number in numbers {
+                    self.after(0, Event::Deliver { number });
+                }
+            }
+            Event::Operator => {
+                self.broker.wrong_password = false;
+                if let Some(mut device) = self.device.take() {
+                    self.feed(&mut device, SenderInput::Resume);
+                    self.device = Some(device);
+                }
+            }
+        }
+    }
+
+    // Faults.
+
+    fn count(&mut self, fault: Fault) {
+        self.report.injected[fault as usize] += 1;
+    }
+
+    fn inject(&mut self) {
+        let fault = Fault::ALL[self.rng.below(Fault::ALL.len() as u64) as usize];
+        match fault {
+            Fault::BrokerKill => {
+                self.count(fault);
+                self.stop_broker();
+            }
+            Fault::BrokerRestart => {
+                self.count(fault);
+                // It ends well: what it took is on its disk first.
+                let taken: Vec<_> = self
+                    .events
+                    .extract_if(.., |_, event| matches!(event, Event::Stored { .. }))
+                    .collect();
+                taken.into_iter().for_each(|(_, event)| self.happen(event));
+                self.stop_broker();
+            }
+            Fault::Reset => {
+                self.count(fault);
+                self.reset();
+            }
+            Fault::BlackHole | Fault::ConnectHangs => {
+                self.dark_until = self.now + self.rng.below(15_000 * MS);
+            }
+            Fault::Partition => self.broker.no_majority = !self.broker.no_majority,
+            Fault::Latency => {
+                self.count(fault);
+                self.latency = self.rng.below(800 * MS);
+            }
+            Fault::Bandwidth => self.transfer = self.rng.below(2) * self.rng.below(3_000 * MS),
+            Fault::Blocked if self.broker.blocked => self.unblock(),
+            Fault::Blocked => {
+                self.count(fault);
+                self.broker.blocked = true;
+                self.tell(SenderInput::Blocked);
+            }
+            Fault::Nack => self.broker.refuse = 1 + self.rng.below(4),
+            Fault::Return | Fault::ConfirmAfterReturn => self.broker.no_queue = true,
+            Fault::ConfirmLost | Fault::PublishedTwice => {
+                self.broker.lose_confirms = 1 + self.rng.below(3);
+            }
+            // Part of every run.
+            Fault::ConfirmOutOfOrder => {}
+            Fault::DeliveredTwice => self.consumer.lose_acks = 1 + self.rng.below(3),
+            Fault::ConsumerKill => self.consumer.dies = true,
+            Fault::ConsumerStall => self.consumer.stalled = !self.consumer.stalled,
+            Fault::ConnectRefused => self.stop_broker(),
+            Fault::Unauthorized => {
+                self.broker.wrong_password = true;
+                self.reset();
+            }
+            Fault::KillAfterAppend
+            | Fault::KillAfterCommit
+            | Fault::KillAfterPublish
+            | Fault::KillAfterConfirm
+            | Fault::KillAfterCursor => self.kill_at = Some(fault),
+            Fault::PowerCut => self.power_cut(),
+            Fault::TornWrite => {
+                // Between the write and the sync of a commit of several sectors.
+                for _ in 0..12 {
+                    self.append();
+                }
+                self.disk.disk.fail_after(1);
+                self.commit();
+                self.power_cut();
+            }
+            Fault::DiskFull => {
+                self.count(fault);
+                let used = self.disk.disk.used();
+                self.disk.disk.set_capacity(used + self.rng.below(2) * 1024);
+            }
+            Fault::WriteError => {
+                self.count(fault);
+                self.disk.disk.fail_after(self.rng.below(6));
+            }
+            Fault::SyncError => self.disk.disk.fail_sync(self.rng.below(3)),
+            Fault::ClockForward => {
+                self.count(fault);
+                self.ahead += (self.rng.below(3_600_000) * MS).cast_signed();
+            }
+            Fault::ClockBack => {
+                self.count(fault);
+                self.ahead -= (self.rng.below(5_000) * MS).cast_signed();
+            }
+        }
+    }
+
+    fn power_cut(&mut self) {
+        self.count(Fault::PowerCut);
+        self.kill();
+        let odds = self.rng.below(4);
+        let (mut kept, mut lost) = (false, false);
+        self.disk.disk.crash(|| {
+            let survives = self.rng.below(4) < odds;
+            kept |= survives;
+            lost |= !survives;
+            survives
+        });
+        if kept && lost {
+            self.count(Fault::TornWrite);
+        }
+    }
+}
