@@ -13,7 +13,7 @@ use telemetry_core::Instant;
 
 use backoff::{Backoff, Random};
 pub use error::{Action, SendError, SenderError};
-use window::Window;
+use window::{Flight, Window};
 
 /// Bounds of what is published and not confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +111,8 @@ pub enum SenderOutput {
 enum State {
     /// To be published.
     Ready,
-    /// Published on this link, at this time.
-    InFlight(Instant),
+    /// Published on this link.
+    InFlight(Flight),
     /// Refused: waits for `retry_at`.
     PutOff,
     Confirmed,
@@ -225,7 +225,7 @@ impl Sender {
                 self.drop_link();
                 self.link = Link::Up;
                 self.progress = self.now;
-                self.window.new_link(self.now);
+                self.window.new_link();
             }
             SenderInput::Resume => {
                 if self.link == Link::Halted {
@@ -254,7 +254,7 @@ impl Sender {
         let at = self.find(id)?;
         let slot = &mut self.slots[at];
         slot.attempt = slot.attempt.wrapping_add(1);
-        slot.state = State::InFlight(self.now);
+        slot.state = State::InFlight(self.window.publish(self.now));
         if self.in_flight == 0 {
             self.progress = self.now;
         }
@@ -282,15 +282,15 @@ impl Sender {
         self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
     }
 
-    /// The slot of an attempt that is in flight, and when it was published.
-    fn in_flight(&self, id: u64, attempt: u32) -> Result<(usize, Instant), SenderError> {
+    /// The slot of an attempt that is in flight, and what was known then.
+    fn in_flight(&self, id: u64, attempt: u32) -> Result<(usize, Flight), SenderError> {
         self.find(id)
             .and_then(|at| match self.slots[at] {
                 Slot {
-                    state: State::InFlight(published),
+                    state: State::InFlight(flight),
                     attempt: current,
                     ..
-                } if current == attempt => Some((at, published)),
+                } if current == attempt => Some((at, flight)),
                 _ => None,
             })
             .ok_or(SenderError::NotInFlight { id, attempt })
@@ -323,7 +323,7 @@ impl Sender {
     }
 
     fn confirm(&mut self, id: u64, attempt: u32) -> Result<(), SenderError> {
-        let (at, published) = self.in_flight(id, attempt)?;
+        let (at, flight) = self.in_flight(id, attempt)?;
         let slot = &mut self.slots[at];
         slot.state = State::Confirmed;
         self.in_flight -= 1;
@@ -333,7 +333,7 @@ impl Sender {
         if slot.refused {
             self.refusing.reset();
         }
-        self.window.confirm(self.now, published);
+        self.window.confirm(self.now, flight);
         while let Some(first) = self
             .slots
             .pop_front_if(|slot| slot.state == State::Confirmed)

@@ -213,6 +213,23 @@ fn the_window_holds_rate_times_round_trip() {
     assert!(window_after(10, limits) <= 8);
 }
 
+#[test]
+fn confirmations_that_come_at_once_count_together() {
+    let mut rig = Rig::up();
+    for round in 0..4 {
+        let batches = rig.0.window() as u64;
+        let first = rig.0.watermark().unwrap_or(0) + 1;
+        for id in first..first + batches {
+            rig.feed(round * 50 + 1, offer(id));
+        }
+        for id in first..first + batches {
+            rig.feed(round * 50 + 50, confirmed(id, 1));
+        }
+        assert!(rig.0.window() as u64 >= batches, "{}", rig.0.window());
+    }
+    assert!(rig.0.window() > 256);
+}
+
 proptest! {
     /// Whatever is answered in whatever order, the watermark is the confirmed prefix, nothing is
     /// reported twice, and what is open is published again on a new link.

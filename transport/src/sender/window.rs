@@ -4,32 +4,44 @@ use core::time::Duration;
 
 use telemetry_core::Instant;
 
+/// What was known when a batch was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flight {
+    published: Instant,
+    /// Confirmations until then.
+    confirmed: u64,
+}
+
 /// A window of rate times round trip, measured round by round.
 ///
-/// A round ends when a batch that was published in it is confirmed. The gain of two lets a window
-/// that is the bottleneck double per round; where the link is the bottleneck, confirmations come
-/// no faster and the window stays at two round trips' worth.
+/// What is confirmed while one batch is on its way, scaled to the shortest round trip, is what the
+/// link holds. A gain of two lets a window that is the bottleneck double per round; where the
+/// link is the bottleneck, confirmations come no faster and the window stays.
 #[derive(Debug)]
 pub(super) struct Window {
     batches: usize,
     most: usize,
     /// Shortest round trip on this link: longer ones waited in queues that the window filled.
     round_trip: Option<Duration>,
-    /// Begin of the round.
-    since: Instant,
-    confirmed: u32,
+    confirmed: u64,
+    /// Begin of the round, first with a confirmation; it ends with that of a batch published later.
+    since: Option<Instant>,
+    /// Most batches that the link held in the round.
+    held: u128,
     /// Whether the window held something back in the round.
     limited: bool,
 }
 
 impl Window {
     pub(super) fn new(first: usize, most: usize) -> Self {
+        let most = most.max(1);
         Self {
-            batches: first.min(most).max(1),
-            most: most.max(1),
+            batches: first.clamp(1, most),
+            most,
             round_trip: None,
-            since: Instant::default(),
             confirmed: 0,
+            since: None,
+            held: 0,
             limited: false,
         }
     }
@@ -44,23 +56,34 @@ impl Window {
         self.limited = true;
     }
 
-    /// A batch published at `published` was confirmed.
-    pub(super) fn confirm(&mut self, now: Instant, published: Instant) {
-        let sample = now.saturating_since(published);
-        let round_trip = self.round_trip.map_or(sample, |r| r.min(sample));
-        self.round_trip = Some(round_trip);
+    /// A batch is published.
+    pub(super) const fn publish(&self, now: Instant) -> Flight {
+        Flight {
+            published: now,
+            confirmed: self.confirmed,
+        }
+    }
+
+    /// A batch was confirmed.
+    pub(super) fn confirm(&mut self, now: Instant, flight: Flight) {
+        let trip = now.saturating_since(flight.published);
+        let shortest = self.round_trip.map_or(trip, |r| r.min(trip));
+        self.round_trip = Some(shortest);
         self.confirmed += 1;
-        if published < self.since {
+        let meanwhile = u128::from(self.confirmed - flight.confirmed);
+        if !trip.is_zero() {
+            let held = meanwhile * shortest.as_nanos() / trip.as_nanos();
+            self.held = self.held.max(held);
+        }
+        if flight.published <= *self.since.get_or_insert(now) {
             return;
         }
-        let elapsed = now.saturating_since(self.since).as_nanos();
         // A round that the window did not limit says what was offered, not what the link takes.
-        if self.limited && elapsed > 0 {
-            let held = u128::from(self.confirmed) * round_trip.as_nanos() / elapsed;
-            let target = usize::try_from(held.saturating_mul(2)).unwrap_or(usize::MAX);
-            self.batches = target.clamp(1, self.most);
+        if self.limited && self.held > 0 {
+            let target = usize::try_from(self.held * 2).unwrap_or(usize::MAX);
+            self.batches = target.min(self.most);
         }
-        self.begin(now);
+        self.begin(Some(now));
     }
 
     /// Nothing came in time.
@@ -69,14 +92,14 @@ impl Window {
     }
 
     /// A new link measures anew.
-    pub(super) fn new_link(&mut self, now: Instant) {
+    pub(super) const fn new_link(&mut self) {
         self.round_trip = None;
-        self.begin(now);
+        self.begin(None);
     }
 
-    fn begin(&mut self, now: Instant) {
-        self.since = now;
-        self.confirmed = 0;
+    const fn begin(&mut self, since: Option<Instant>) {
+        self.since = since;
+        self.held = 0;
         self.limited = false;
     }
 }
