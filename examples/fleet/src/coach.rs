@@ -66,6 +66,8 @@ pub struct CueLine {
     pub sounds: Vec<PathBuf>,
     /// Whether it was spoken.
     pub spoken: bool,
+    /// How it feels where the wearer has something that vibrates.
+    pub haptic: Haptic,
     urgency: Urgency,
 }
 
@@ -183,6 +185,7 @@ impl Coach {
                 ending: None,
                 sounds: Vec::new(),
                 spoken: false,
+                haptic,
                 urgency,
             });
             wearer.router.handle_input(

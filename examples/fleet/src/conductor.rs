@@ -27,7 +27,7 @@ use crate::firmware::Firmware;
 use crate::latency::Histogram;
 use crate::outlet::{Outlet, OutletError};
 use crate::progress::{Phase, Progress, Stages};
-use crate::report::{DeviceLine, Report};
+use crate::report::{Curves, DeviceLine, Pulse, Report};
 use crate::run_file::{RunFile, RunFileError};
 use crate::speech::Voice;
 use crate::tracker::{Answer, Handle, Plan, Remains, State, Step, TrackerError};
@@ -221,6 +221,7 @@ struct Conductor<'a> {
     gateway: Outlet,
     controller: Controller,
     published: Histogram,
+    pulse: Pulse,
     /// When the newest stored batch was published.
     newest: Duration,
     /// Where the clock goes on.
@@ -290,6 +291,7 @@ impl<'a> Conductor<'a> {
             file,
             options,
             published: Histogram::default(),
+            pulse: Pulse::default(),
             newest: newest.unwrap_or(now.since_start),
             reached: now,
             outage: down..down + options.outage,
@@ -348,6 +350,7 @@ impl<'a> Conductor<'a> {
             let lag = if running { lag } else { Duration::ZERO };
             self.controller.turn(now, lag)?;
             let stages = stages(&states, &self.etl);
+            self.pulse.beat(now.since_start, stages, lag);
             progress.show(stages, self.phase(now.since_start), now.since_start);
             if last {
                 break;
@@ -464,6 +467,7 @@ impl<'a> Conductor<'a> {
         let mut durable = Histogram::default();
         let mut samples_appended = 0;
         let mut devices = Vec::new();
+        let run = self.file.start()..now.after(STEP).wall();
         for ((plan, scanned), remains) in plans.iter().zip(remains) {
             let Some(remains) = remains else { continue };
             let Some(device) = remains.state.device else {
@@ -497,6 +501,7 @@ impl<'a> Conductor<'a> {
                 frames: remains.state.counts.frames,
                 ring_drops: remains.state.counts.ring_drops,
                 picture,
+                curves: Curves::read(&self.store, device, run.clone())?,
             });
         }
         let gateway = self.gateway.spool();
@@ -504,11 +509,7 @@ impl<'a> Conductor<'a> {
             (gateway.device(), gateway.epoch().get()),
             self.gateway.next_seqs(),
         );
-        let streams = ledger::reckon(
-            &self.store,
-            &now_seqs,
-            self.file.start()..now.after(STEP).wall(),
-        )?;
+        let streams = ledger::reckon(&self.store, &now_seqs, run)?;
         let stored = ledger::samples_stored(&self.store)?;
         Ok(Report {
             data: self.options.data.clone(),
@@ -532,6 +533,7 @@ impl<'a> Conductor<'a> {
             durable,
             published: self.published,
             stored_latency: self.etl.latency().clone(),
+            pulse: self.pulse,
             outage: self.outage,
             faults: faults.iter().map(ToString::to_string).collect(),
         })

@@ -27,7 +27,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    run: Run,
+    run: Arguments,
 }
 
 #[derive(Subcommand)]
@@ -38,7 +38,7 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
-        run: Run,
+        run: Arguments,
     },
     /// Measure each stage from the agent's append to the stored row, and the screen apart.
     Bench {
@@ -50,7 +50,7 @@ enum Command {
 
 #[derive(Args)]
 #[group(skip)]
-struct Run {
+struct Arguments {
     /// Trackers; files are looped with new device ids [default: 6, or one a file].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     devices: Option<u16>,
@@ -139,6 +139,12 @@ fn main() -> ExitCode {
         eprintln!("error: report.txt: {error}");
         return ExitCode::FAILURE;
     }
+    let page = options.data.join("report.html");
+    if let Err(error) = fleet::report::html::write(&report, &page) {
+        eprintln!("error: report.html: {error}");
+        return ExitCode::FAILURE;
+    }
+    println!("Look at it: {}", page.display());
     if !report.is_whole() {
         ExitCode::FAILURE
     } else if report.faults.is_empty() {

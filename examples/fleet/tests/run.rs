@@ -58,6 +58,8 @@ fn a_short_run_is_whole_and_its_outage_is_an_incident() {
         assert!(head.metadata().unwrap().len() > 1_000);
     }
 
+    page_is_self_contained(&dir.path().join("report.html"));
+
     // A run that is over has nothing left to do, and says the same.
     let again = fleet(dir.path(), &run);
     assert_eq!(again.status.code(), Some(0), "{}", err(&again));
@@ -71,6 +73,57 @@ fn a_short_run_is_whole_and_its_outage_is_an_incident() {
         "{}",
         err(&other)
     );
+}
+
+/// Balanced, with every section, and nothing in it asks anyone for anything.
+fn page_is_self_contained(path: &Path) {
+    let page = std::io::read_to_string(std::fs::File::open(path).unwrap()).unwrap();
+    let mut open = Vec::new();
+    let mut rest = page.strip_prefix("<!doctype html>").unwrap();
+    while let Some(at) = rest.find('<') {
+        let end = at + rest[at..].find('>').unwrap();
+        let tag = &rest[at + 1..end];
+        rest = &rest[end + 1..];
+        let name = tag.split_whitespace().next().unwrap();
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "{tag}");
+        } else if !tag.ends_with('/') {
+            open.push(name);
+        }
+        for raw in ["script", "style"].iter().filter(|raw| **raw == name) {
+            rest = &rest[rest.find(&format!("</{raw}")).unwrap()..];
+        }
+        let links = tag.split("src=\"").chain(tag.split("href=\"")).skip(1);
+        for link in links.filter(|_| tag.contains("src=") || tag.contains("href=")) {
+            let own = link.starts_with("data:") || link.starts_with('#') || link.starts_with(name);
+            assert!(own, "{tag}");
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+    for word in ["http:", "https:", "url(", "@import", "fetch("] {
+        assert!(!page.contains(word), "{word}");
+    }
+    for id in [
+        "trackers",
+        "pipeline",
+        "schemas",
+        "incidents",
+        "cues",
+        "ledger",
+        "files",
+    ] {
+        assert!(page.contains(&format!("<section id=\"{id}\"")), "{id}");
+    }
+    for word in [
+        "Nothing is lost, and nothing is stored twice.",
+        "class=\"outage\"",
+        "Last screen of tracker 2",
+        "Tracker 1: Heart rate, ",
+        "INC0000001",
+        "time to resolve",
+    ] {
+        assert!(page.contains(word), "{word}");
+    }
 }
 
 #[test]

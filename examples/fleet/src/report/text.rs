@@ -1,114 +1,10 @@
-//! What happened, for people: printed at the end and kept in the run's folder.
+//! The report as text: what is printed at the end of a run.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display};
-use std::ops::Range;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use telemetry_core::{DeviceId, Timestamp};
-use telemetry_itil::{Actor, Incident};
-use telemetry_storage::Migration;
-
+use super::{Report, who};
 use crate::clock::hms;
 use crate::coach::{CueLine, Ending, routes};
-use crate::controller::Told;
-use crate::latency::Histogram;
-use crate::ledger::{StreamLine, VersionLine};
-
-/// One tracker.
-#[derive(Clone, Debug)]
-pub struct DeviceLine {
-    /// Position in the fleet, from 0.
-    pub index: usize,
-    /// Its identity.
-    pub device: DeviceId,
-    /// What it replayed.
-    pub source: String,
-    /// Its firmware.
-    pub firmware: u32,
-    /// Samples in the file.
-    pub read: u64,
-    /// Samples that reached the agent and are durable there.
-    pub agent: u64,
-    /// Frames shown in this run.
-    pub frames: u64,
-    /// Hook events lost in the ring in this run.
-    pub ring_drops: u64,
-    /// Its screen at the end.
-    pub picture: PathBuf,
-}
-
-/// A run from its start to its end.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The run's folder.
-    pub data: PathBuf,
-    /// Wall time of the start.
-    pub start: Timestamp,
-    /// Virtual length.
-    pub length: Duration,
-    /// Real time that this process took.
-    pub took: Duration,
-    /// Trackers.
-    pub devices: Vec<DeviceLine>,
-    /// Samples stored of each device.
-    pub stored: BTreeMap<DeviceId, u64>,
-    /// The loss ledger.
-    pub streams: Vec<StreamLine>,
-    /// Rows that came again and changed nothing.
-    pub duplicates: u64,
-    /// Rows stored by this process.
-    pub rows: u64,
-    /// Batches set aside, the first ones.
-    pub rejected: Vec<String>,
-    /// Batches set aside besides.
-    pub rejected_more: u64,
-    /// Schemas in use.
-    pub versions: Vec<VersionLine>,
-    /// Changes of tables.
-    pub migrations: Vec<Migration>,
-    /// Incidents.
-    pub incidents: Vec<Incident>,
-    /// What the controller told people in this process.
-    pub told: Vec<Told>,
-    /// Cues.
-    pub cues: Vec<CueLine>,
-    /// Alerts beyond what is kept.
-    pub more_cues: u64,
-    /// Samples appended by this process.
-    pub samples_appended: u64,
-    /// From append to durable.
-    pub durable: Histogram,
-    /// From handing over to the log's commit.
-    pub published: Histogram,
-    /// From the log to the store's commit.
-    pub stored_latency: Histogram,
-    /// When the link was down.
-    pub outage: Range<Duration>,
-    /// Files that could not be read to their end.
-    pub faults: Vec<String>,
-}
-
-impl Report {
-    /// Whether every sample of every file is stored, and every record that was numbered.
-    pub fn is_whole(&self) -> bool {
-        let devices = self
-            .devices
-            .iter()
-            .all(|d| d.read == d.agent && d.agent == self.stored_of(d));
-        let streams = self.streams.iter().all(|s| s.numbered == s.stored);
-        devices && streams && self.rejected.is_empty()
-    }
-
-    fn stored_of(&self, line: &DeviceLine) -> u64 {
-        self.stored.get(&line.device).copied().unwrap_or(0)
-    }
-
-    fn since_start(&self, at: Timestamp) -> String {
-        hms(at.saturating_since(self.start))
-    }
-}
 
 /// A table of text, columns as wide as their widest cell, numbers to the right.
 struct Table(Vec<Vec<String>>);
@@ -158,12 +54,7 @@ impl Display for Report {
             writeln!(f, "\nfile: {fault}")?;
         }
         writeln!(f, "\nEverything of this run is in {}", self.data.display())?;
-        let verdict = if self.is_whole() {
-            "Nothing is lost, and nothing is stored twice."
-        } else {
-            "RECORDS ARE MISSING: see the lines that are not equal."
-        };
-        writeln!(f, "{verdict}")
+        writeln!(f, "{}", self.verdict())
     }
 }
 
@@ -199,9 +90,8 @@ impl Report {
         writeln!(f, "\nLedger: records numbered by the devices, and stored")?;
         let mut table = vec![row!["device", "stream", "numbered", "stored", "missing"]];
         for s in &self.streams {
-            let tracker = self.devices.iter().find(|d| d.device == s.device);
             table.push(row![
-                tracker.map_or("gateway".to_owned(), |d| format!("tracker {}", d.index + 1)),
+                who(&self.devices, s.device),
                 s.stream.as_str().trim_start_matches("xp.telemetry."),
                 s.numbered,
                 s.stored,
@@ -249,18 +139,8 @@ impl Report {
                 "  {} {:?} {}: {}, {:?}",
                 i.id, i.priority, i.service, i.signature, i.state
             )?;
-            let line = |f: &mut fmt::Formatter<'_>, at, what: String| {
-                writeln!(f, "    {}  {what}", self.since_start(at))
-            };
-            line(f, i.occurred_at, "it began".to_owned())?;
-            line(f, i.detected_at, "noticed".to_owned())?;
-            for step in &i.history {
-                let by = match &step.by {
-                    Actor::Person(name) => name.clone(),
-                    Actor::Rule(rule) => format!("rule {} version {}", rule.id, rule.version),
-                    Actor::Machine => "its own timer".to_owned(),
-                };
-                line(f, step.at, format!("{:?}, by {by}", step.to))?;
+            for (at, what) in self.story(i) {
+                writeln!(f, "    {at}  {what}")?;
             }
             let now = self.start + self.length;
             for (name, clock) in [("own", &i.own), ("resolve", &i.resolve)] {
@@ -292,10 +172,8 @@ impl Report {
                 Some(Ending::Given(route)) => format!("{} (not spoken)", routes(route)),
                 Some(Ending::NotGiven(reason)) => format!("not given: {reason:?}"),
             };
-            let tracker = self.devices.iter().find(|d| d.device == cue.device);
-            let tracker = tracker.map_or(0, |d| d.index + 1);
-            let at = self.since_start(cue.at);
-            writeln!(f, "  {at}  tracker {tracker}  \"{}\"  {how}", cue.text)?;
+            let (at, who) = (self.since_start(cue.at), who(&self.devices, cue.device));
+            writeln!(f, "  {at}  {who}  \"{}\"  {how}", cue.text)?;
         }
         if self.more_cues > 0 {
             writeln!(f, "  and {} alerts more", self.more_cues)?;
@@ -306,18 +184,12 @@ impl Report {
     fn stages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nThe way of a record, on the real clock")?;
         let mut table = vec![row!["stage", "p50", "p99", "records/s while busy"]];
-        let stages = [
-            ("append to durable", &self.durable, self.samples_appended),
-            ("handed over to logged", &self.published, self.rows),
-            ("logged to stored", &self.stored_latency, self.rows),
-        ];
-        for (name, times, records) in stages {
-            let busy = times.sum().as_secs_f64().max(1e-9);
+        for stage in self.way() {
             table.push(row![
-                name,
-                format!("{:.1?}", times.quantile(0.5)),
-                format!("{:.1?}", times.quantile(0.99)),
-                format!("{:.0}", records as f64 / busy),
+                stage.name,
+                format!("{:.1?}", stage.times.quantile(0.5)),
+                format!("{:.1?}", stage.times.quantile(0.99)),
+                format!("{:.0}", stage.rate()),
             ]);
         }
         write!(f, "{}", Table(table))?;

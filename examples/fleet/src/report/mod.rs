@@ -1,0 +1,186 @@
+//! What happened, for people: as text that is printed and kept, and as a page to look at.
+
+mod curves;
+pub mod html;
+mod markup;
+mod plot;
+mod series;
+mod text;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use telemetry_core::{DeviceId, Timestamp};
+use telemetry_itil::{Actor, Incident};
+use telemetry_storage::Migration;
+
+use crate::clock::hms;
+use crate::coach::CueLine;
+use crate::controller::Told;
+use crate::latency::Histogram;
+use crate::ledger::{StreamLine, VersionLine};
+
+pub use curves::{Curves, Pulse};
+pub use series::Series;
+
+/// One tracker.
+#[derive(Clone, Debug)]
+pub struct DeviceLine {
+    /// Position in the fleet, from 0.
+    pub index: usize,
+    /// Its identity.
+    pub device: DeviceId,
+    /// What it replayed.
+    pub source: String,
+    /// Its firmware.
+    pub firmware: u32,
+    /// Samples in the file.
+    pub read: u64,
+    /// Samples that reached the agent and are durable there.
+    pub agent: u64,
+    /// Frames shown in this run.
+    pub frames: u64,
+    /// Hook events lost in the ring in this run.
+    pub ring_drops: u64,
+    /// Its screen at the end.
+    pub picture: PathBuf,
+    /// What it measured.
+    pub curves: Curves,
+}
+
+/// A run from its start to its end.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The run's folder.
+    pub data: PathBuf,
+    /// Wall time of the start.
+    pub start: Timestamp,
+    /// Virtual length.
+    pub length: Duration,
+    /// Real time that this process took.
+    pub took: Duration,
+    /// Trackers.
+    pub devices: Vec<DeviceLine>,
+    /// Samples stored of each device.
+    pub stored: BTreeMap<DeviceId, u64>,
+    /// The loss ledger.
+    pub streams: Vec<StreamLine>,
+    /// Rows that came again and changed nothing.
+    pub duplicates: u64,
+    /// Rows stored by this process.
+    pub rows: u64,
+    /// Batches set aside.
+    pub rejected: Vec<String>,
+    /// Batches set aside besides.
+    pub rejected_more: u64,
+    /// Schemas in use.
+    pub versions: Vec<VersionLine>,
+    /// Changes of tables.
+    pub migrations: Vec<Migration>,
+    /// Incidents.
+    pub incidents: Vec<Incident>,
+    /// What the controller told people in this process.
+    pub told: Vec<Told>,
+    /// Cues.
+    pub cues: Vec<CueLine>,
+    /// Alerts beyond what is kept.
+    pub more_cues: u64,
+    /// Samples appended by this process.
+    pub samples_appended: u64,
+    /// From append to durable.
+    pub durable: Histogram,
+    /// From handing over to the log's commit.
+    pub published: Histogram,
+    /// From the log to the store's commit.
+    pub stored_latency: Histogram,
+    /// The pipeline over virtual time.
+    pub pulse: Pulse,
+    /// When the link was down.
+    pub outage: Range<Duration>,
+    /// Files that could not be read to their end.
+    pub faults: Vec<String>,
+}
+
+impl Report {
+    /// Whether every sample of every file is stored, and every record that was numbered.
+    pub fn is_whole(&self) -> bool {
+        let devices = self
+            .devices
+            .iter()
+            .all(|d| d.read == d.agent && d.agent == self.stored_of(d));
+        let streams = self.streams.iter().all(|s| s.numbered == s.stored);
+        devices && streams && self.rejected.is_empty()
+    }
+
+    /// Whether anything is lost, in a sentence.
+    pub fn verdict(&self) -> &'static str {
+        if self.is_whole() {
+            "Nothing is lost, and nothing is stored twice."
+        } else {
+            "RECORDS ARE MISSING: see the lines that are not equal."
+        }
+    }
+
+    fn stored_of(&self, line: &DeviceLine) -> u64 {
+        self.stored.get(&line.device).copied().unwrap_or(0)
+    }
+
+    fn since_start(&self, at: Timestamp) -> String {
+        hms(at.saturating_since(self.start))
+    }
+
+    /// What happened to an incident, and when.
+    fn story(&self, incident: &Incident) -> Vec<(String, String)> {
+        let mut story = vec![
+            (
+                self.since_start(incident.occurred_at),
+                "it began".to_owned(),
+            ),
+            (self.since_start(incident.detected_at), "noticed".to_owned()),
+        ];
+        for step in &incident.history {
+            let by = match &step.by {
+                Actor::Person(name) => name.clone(),
+                Actor::Rule(rule) => format!("rule {} version {}", rule.id, rule.version),
+                Actor::Machine => "its own timer".to_owned(),
+            };
+            story.push((self.since_start(step.at), format!("{:?}, by {by}", step.to)));
+        }
+        story
+    }
+
+    fn way(&self) -> impl Iterator<Item = StageLine<'_>> {
+        let stages = [
+            ("append to durable", &self.durable, self.samples_appended),
+            ("handed over to logged", &self.published, self.rows),
+            ("logged to stored", &self.stored_latency, self.rows),
+        ];
+        stages.into_iter().map(|(name, times, records)| StageLine {
+            name,
+            times,
+            records,
+        })
+    }
+}
+
+/// A stage on the way of a record.
+struct StageLine<'a> {
+    name: &'static str,
+    times: &'a Histogram,
+    records: u64,
+}
+
+impl StageLine<'_> {
+    /// Records a second while it was busy.
+    fn rate(&self) -> f64 {
+        self.records as f64 / self.times.sum().as_secs_f64().max(1e-9)
+    }
+}
+
+/// A device as people know it.
+fn who(devices: &[DeviceLine], device: DeviceId) -> String {
+    let tracker = devices.iter().find(|d| d.device == device);
+    tracker.map_or("gateway".to_owned(), |d| format!("tracker {}", d.index + 1))
+}
