@@ -79,6 +79,18 @@ impl FileLog {
         Ok(log)
     }
 
+    /// Reads the log at `path` group by group and checks its chain, without owning it: nothing is
+    /// locked, cut or written, and a process that writes it is not disturbed.
+    ///
+    /// Returns whether the file ends within a group, whose append never ended or goes on just now.
+    ///
+    /// # Errors
+    /// The file is of another format, changed, or cannot be read.
+    pub fn inspect(path: &Path, mut visit: impl FnMut(LogGroup)) -> Result<bool, FileLogError> {
+        let file = File::open(path).map_err(|e| FileLogError::io(path, e))?;
+        walk(path, &file, |group, _| visit(group))
+    }
+
     /// What was cut off at opening.
     pub const fn torn_tail(&self) -> Option<TornTail> {
         self.torn
@@ -162,33 +174,17 @@ impl FileLog {
     fn recover(&mut self) -> Result<(), FileLogError> {
         let io = |e| FileLogError::io(&self.path, e);
         let len = self.file.metadata().map_err(io)?.len();
-        let mut reader = BufReader::new(&self.file);
-        let mut header = Vec::new();
-        (&mut reader)
-            .take(HEADER.len() as u64)
-            .read_to_end(&mut header)
-            .map_err(io)?;
-        if header.len() < HEADER.len() && HEADER.as_bytes().starts_with(&header) {
+        if len < HEADER.len() as u64 && self.is_begun().map_err(io)? {
             // New, or cut while it was made.
             return self.start();
         }
-        if header != HEADER.as_bytes() {
-            return Err(FileLogError::Format {
-                path: self.path.clone(),
-            });
-        }
-        loop {
-            match parse(&mut reader).map_err(io)? {
-                Parsed::Group(group, bytes) => {
-                    chain::verify(self.head, &group)
-                        .map_err(|e| self.corrupt(self.end, &e.to_string()))?;
-                    self.head = Some(LogHead::from(&group));
-                    self.end += bytes;
-                }
-                Parsed::End => return Ok(()),
-                Parsed::Torn => break,
-                Parsed::Bad(what) => return Err(self.corrupt(self.end, what)),
-            }
+        let (mut head, mut end) = (None, HEADER.len() as u64);
+        let torn = walk(&self.path, &self.file, |group, after| {
+            (head, end) = (Some(LogHead::from(&group)), after);
+        })?;
+        (self.head, self.end) = (head, end);
+        if !torn {
+            return Ok(());
         }
         self.torn = Some(TornTail {
             offset: self.end,
@@ -196,6 +192,15 @@ impl FileLog {
         });
         self.file.set_len(self.end).map_err(io)?;
         self.file.sync_all().map_err(io)
+    }
+
+    /// Whether the file holds a part of the header, or nothing.
+    fn is_begun(&self) -> io::Result<bool> {
+        let mut file = &self.file;
+        let mut header = Vec::new();
+        file.take(HEADER.len() as u64).read_to_end(&mut header)?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(HEADER.as_bytes().starts_with(&header))
     }
 
     fn start(&mut self) -> Result<(), FileLogError> {
@@ -208,11 +213,7 @@ impl FileLog {
     }
 
     fn corrupt(&self, offset: u64, what: &str) -> FileLogError {
-        FileLogError::Corrupt {
-            path: self.path.clone(),
-            offset,
-            what: what.into(),
-        }
+        corrupt(&self.path, offset, what)
     }
 }
 
@@ -229,6 +230,48 @@ impl LogStore for FileLog {
 
     async fn head(&mut self) -> Result<Option<LogHead>, FileLogError> {
         Ok(self.head)
+    }
+}
+
+fn corrupt(path: &Path, offset: u64, what: &str) -> FileLogError {
+    FileLogError::Corrupt {
+        path: path.to_owned(),
+        offset,
+        what: what.into(),
+    }
+}
+
+/// Hands out each group and where the next one begins; returns whether the last one is cut.
+fn walk(
+    path: &Path,
+    file: &File,
+    mut visit: impl FnMut(LogGroup, u64),
+) -> Result<bool, FileLogError> {
+    let io = |e| FileLogError::io(path, e);
+    let mut reader = BufReader::new(file);
+    let mut header = Vec::new();
+    (&mut reader)
+        .take(HEADER.len() as u64)
+        .read_to_end(&mut header)
+        .map_err(io)?;
+    if header != HEADER.as_bytes() {
+        return Err(FileLogError::Format {
+            path: path.to_owned(),
+        });
+    }
+    let (mut head, mut end) = (None, HEADER.len() as u64);
+    loop {
+        match parse(&mut reader).map_err(io)? {
+            Parsed::Group(group, bytes) => {
+                chain::verify(head, &group).map_err(|e| corrupt(path, end, &e.to_string()))?;
+                head = Some(LogHead::from(&group));
+                end += bytes;
+                visit(group, end);
+            }
+            Parsed::End => return Ok(false),
+            Parsed::Torn => return Ok(true),
+            Parsed::Bad(what) => return Err(corrupt(path, end, what)),
+        }
     }
 }
 

@@ -55,7 +55,7 @@ mod sqlite;
 pub use limits::Limits;
 pub use row::{Cell, bucket_of};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Migration, Presence, SqliteOptions, SqliteStore};
+pub use sqlite::{Gap, Migration, Presence, SqliteOptions, SqliteStore};
 pub use store::{
     Delivery, Outcome, ReadError, Refusal, Selection, Store, StoreError, StoredRecord,
 };

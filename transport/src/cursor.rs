@@ -37,20 +37,36 @@ impl Cursor {
         }
         let mut bytes = Vec::new();
         storage.read(&cursor.name, 0, 2 * SLOT, &mut bytes)?;
+        cursor.take(&bytes);
+        Ok(cursor)
+    }
+
+    /// The position that a cursor file holds.
+    pub(crate) fn position_in(bytes: &[u8]) -> Position {
+        let mut cursor = Self {
+            name: String::new(),
+            writes: 0,
+            position: Position::default(),
+        };
+        cursor.take(bytes);
+        cursor.position
+    }
+
+    /// Takes the newer one of the slots that are whole.
+    fn take(&mut self, bytes: &[u8]) {
         for slot in bytes.chunks(SLOT) {
             if let Some(frame) = Scanner::first(slot)
-                && frame.head.seq >= cursor.writes
+                && frame.head.seq >= self.writes
                 && let Some((segment, offset)) = frame.payload.split_first_chunk::<4>()
                 && let Ok(offset) = offset.try_into()
             {
-                cursor.writes = frame.head.seq;
-                cursor.position = Position {
+                self.writes = frame.head.seq;
+                self.position = Position {
                     segment: u32::from_le_bytes(*segment),
                     offset: u64::from_le_bytes(offset),
                 };
             }
         }
-        Ok(cursor)
     }
 
     /// The durable position.

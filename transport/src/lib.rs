@@ -61,7 +61,8 @@
 //! Damage inside the last commit before a crash cannot be told from a cut write.
 //!
 //! # Start with
-//! [`Spool`], [`EmbeddedLog`], [`Directory`]; [`Sender`] where a link may break.
+//! [`Spool`], [`EmbeddedLog`], [`Directory`]; [`Sender`] where a link may break;
+//! `inspect` to look at a directory that another process owns.
 //!
 //! # Not here
 //! Connections to brokers. What a schema means (`telemetry-core`).
@@ -83,6 +84,8 @@ mod cursor;
 mod embedded;
 #[cfg(feature = "std")]
 mod error;
+#[cfg(feature = "embedded")]
+pub mod inspect;
 #[cfg(feature = "std")]
 mod segments;
 mod sender;

@@ -462,7 +462,7 @@ impl<S: Storage> Segments<S> {
 }
 
 /// Whether a later commit exists, so that everything before it was durable.
-fn commit_follows(bytes: &[u8], generation: u32, mut from: usize) -> bool {
+pub(crate) fn commit_follows(bytes: &[u8], generation: u32, mut from: usize) -> bool {
     loop {
         let mut scan = Scanner::from_offset(bytes, generation, from);
         if scan.any(|f| f.head.flags & COMMIT != 0) {

@@ -100,71 +100,75 @@ pub(super) fn load(connection: &mut Connection, version: i64) -> Result<Catalogu
              schema_fp INTEGER NOT NULL, statement TEXT NOT NULL) STRICT;",
     )?;
     tx.pragma_update(None, "user_version", version)?;
+    let catalogue = read(&tx)?;
+    tx.commit()?;
+    Ok(catalogue)
+}
+
+/// Reads the catalogue of a store that is there.
+pub(super) fn read(connection: &Connection) -> Result<Catalogue, StoreError> {
     let mut catalogue = Catalogue::default();
-    {
-        let mut rows = tx.prepare("SELECT stream, table_name FROM xpt_stream")?;
-        let mut rows = rows.query([])?;
-        while let Some(row) = rows.next()? {
-            let stream = stream_name(&row.get::<_, String>(0)?)?;
-            let table = StreamTable {
-                name: row.get(1)?,
-                ..catalogue.table(&stream)
-            };
-            catalogue.tables.insert(stream, table);
-        }
-        let mut rows = tx.prepare(
-            "SELECT stream, meta, field, kind, column_name FROM xpt_column_map
+    let mut rows = connection.prepare("SELECT stream, table_name FROM xpt_stream")?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let stream = stream_name(&row.get::<_, String>(0)?)?;
+        let table = StreamTable {
+            name: row.get(1)?,
+            ..catalogue.table(&stream)
+        };
+        catalogue.tables.insert(stream, table);
+    }
+    let mut rows = connection.prepare(
+        "SELECT stream, meta, field, kind, column_name FROM xpt_column_map
              ORDER BY stream, ordinal",
-        )?;
-        let mut rows = rows.query([])?;
-        while let Some(row) = rows.next()? {
-            let stream = stream_name(&row.get::<_, String>(0)?)?;
-            let kind: String = row.get(3)?;
-            let mapping = Mapping {
-                field: row.get(2)?,
-                column: Column {
-                    name: row.get(4)?,
-                    kind: ColumnType::from_word(&kind)
-                        .ok_or_else(|| damaged(format!("unknown column type `{kind}`")))?,
-                },
-            };
-            let table = catalogue
-                .tables
-                .get_mut(&stream)
-                .ok_or_else(|| damaged(format!("columns of {stream}, which has no table")))?;
-            if row.get(1)? {
-                table.meta.restore(&mapping);
-            } else {
-                table.fields.restore(&mapping);
-            }
-        }
-        let mut rows = tx.prepare(
-            "SELECT subject, version, json, quarantined FROM xpt_schema ORDER BY subject, version",
-        )?;
-        let mut rows = rows.query([])?;
-        while let Some(row) = rows.next()? {
-            let subject = stream_name(&row.get::<_, String>(0)?)?;
-            let schema = Schema::parse(&row.get::<_, String>(2)?)?;
-            let quarantine = if row.get(3)? {
-                // The reason follows from the schemas, so it is not stored.
-                match telemetry_core::decide(catalogue.entries(&subject), &schema) {
-                    telemetry_core::Registered::Quarantined(reason) => Some(reason),
-                    _ => Some(Quarantine::Unsupported {
-                        reason: "refused by an earlier release".to_owned(),
-                    }),
-                }
-            } else {
-                None
-            };
-            let entry = Entry {
-                schema: Arc::new(schema),
-                version: row.get(1)?,
-                quarantine,
-            };
-            catalogue.put(&subject, entry);
+    )?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let stream = stream_name(&row.get::<_, String>(0)?)?;
+        let kind: String = row.get(3)?;
+        let mapping = Mapping {
+            field: row.get(2)?,
+            column: Column {
+                name: row.get(4)?,
+                kind: ColumnType::from_word(&kind)
+                    .ok_or_else(|| damaged(format!("unknown column type `{kind}`")))?,
+            },
+        };
+        let table = catalogue
+            .tables
+            .get_mut(&stream)
+            .ok_or_else(|| damaged(format!("columns of {stream}, which has no table")))?;
+        if row.get(1)? {
+            table.meta.restore(&mapping);
+        } else {
+            table.fields.restore(&mapping);
         }
     }
-    tx.commit()?;
+    let mut rows = connection.prepare(
+        "SELECT subject, version, json, quarantined FROM xpt_schema ORDER BY subject, version",
+    )?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let subject = stream_name(&row.get::<_, String>(0)?)?;
+        let schema = Schema::parse(&row.get::<_, String>(2)?)?;
+        let quarantine = if row.get(3)? {
+            // The reason follows from the schemas, so it is not stored.
+            match telemetry_core::decide(catalogue.entries(&subject), &schema) {
+                telemetry_core::Registered::Quarantined(reason) => Some(reason),
+                _ => Some(Quarantine::Unsupported {
+                    reason: "refused by an earlier release".to_owned(),
+                }),
+            }
+        } else {
+            None
+        };
+        let entry = Entry {
+            schema: Arc::new(schema),
+            version: row.get(1)?,
+            quarantine,
+        };
+        catalogue.put(&subject, entry);
+    }
     Ok(catalogue)
 }
 

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use telemetry_core::{
-    DeviceId, Entry, Epoch, Fingerprint, Quarantine, Registered, Registry, Schema, StreamName,
+    DeviceId, Entry, Epoch, Fingerprint, Quarantine, Registered, Registry, Schema, Seq, StreamName,
     Timestamp, decide,
 };
 
@@ -74,10 +74,47 @@ pub struct Presence {
     pub last_seq: u64,
 }
 
+/// Numbers that a device gave and that are not there, before one that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Device.
+    pub device: DeviceId,
+    /// Stream.
+    pub stream: StreamName,
+    /// Opening of the device's spool.
+    pub epoch: Epoch,
+    /// The first number missing.
+    pub first: Seq,
+    /// The last number missing.
+    pub last: Seq,
+}
+
 impl SqliteStore {
     /// Opens or creates the store in a file.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
         Self::with(Connection::open(path)?, options)
+    }
+
+    /// Opens a store that is there, to look at it: nothing is written, not even a new format, and
+    /// a process that writes to it is not disturbed.
+    pub fn open_read_only(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.execute_batch(
+            "PRAGMA cache_size=-16384; PRAGMA busy_timeout=5000; PRAGMA trusted_schema=OFF;",
+        )?;
+        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        match found {
+            0 => Err(damaged("there is no store in this file")),
+            found if found > VERSION => Err(StoreError::Version {
+                found,
+                known: VERSION,
+            }),
+            _ => {
+                let catalogue = catalogue::read(&connection)?;
+                Self::of(connection, catalogue, options)
+            }
+        }
     }
 
     /// A store that lives as long as the value: for tests and examples.
@@ -100,6 +137,14 @@ impl SqliteStore {
         )?;
         connection.set_prepared_statement_cache_capacity(256);
         let catalogue = catalogue::load(&mut connection, VERSION)?;
+        Self::of(connection, catalogue, options)
+    }
+
+    fn of(
+        connection: Connection,
+        catalogue: Catalogue,
+        options: SqliteOptions,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             inner: Mutex::new(Inner {
                 connection,
@@ -141,6 +186,14 @@ impl SqliteStore {
     pub fn presence(&self) -> Result<Vec<Presence>, StoreError> {
         let inner = self.lock();
         read::presence(&inner.connection, &inner.catalogue)
+    }
+
+    /// Every gap in the numbers stored: a look at all keys, for when [`presence`](Self::presence)
+    /// counts fewer records than the highest number.
+    ///
+    /// What is missing after the highest number stored is not known here.
+    pub fn gaps(&self) -> Result<Vec<Gap>, ReadError> {
+        read::gaps(&self.lock())
     }
 }
 

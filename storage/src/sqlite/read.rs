@@ -10,7 +10,7 @@ use telemetry_core::{
 };
 
 use super::catalogue::{Catalogue, StreamTable};
-use super::{Inner, Presence, damaged};
+use super::{Gap, Inner, Presence, damaged};
 use crate::evolve::{Column, ColumnType};
 use crate::{Cell, ReadError, Selection, StoreError, StoredRecord};
 
@@ -211,6 +211,42 @@ pub(super) fn presence(
                 epoch: Epoch::new(id(row.get(1)?)).map_err(|e| damaged(e.to_string()))?,
                 stored: id(row.get(2)?),
                 last_seq: id(row.get(3)?),
+            });
+        }
+    }
+    Ok(out)
+}
+
+pub(super) fn gaps(inner: &Inner) -> Result<Vec<Gap>, ReadError> {
+    let max = inner.limits.rows_read_max;
+    let mut streams: Vec<_> = inner.catalogue.tables.iter().collect();
+    streams.sort_by_key(|(stream, _)| *stream);
+    let mut out = Vec::new();
+    for (stream, table) in streams {
+        let sql = format!(
+            "SELECT device, epoch, before + 1, seq - 1 FROM (
+                 SELECT device, epoch, seq,
+                     LAG(seq, 1, 0) OVER (PARTITION BY device, epoch ORDER BY seq) AS before
+                 FROM {}) WHERE seq > before + 1 ORDER BY 1, 2, 3",
+            table.name
+        );
+        let mut statement = inner.connection.prepare(&sql).map_err(StoreError::from)?;
+        let mut rows = statement.query([]).map_err(StoreError::from)?;
+        while let Some(row) = rows.next().map_err(StoreError::from)? {
+            if out.len() == max {
+                return Err(ReadError::TooMany { max });
+            }
+            let number = |i: usize| {
+                let number: i64 = row.get(i).map_err(StoreError::from)?;
+                u64::try_from(number).map_err(|e| damaged(e.to_string()))
+            };
+            let seq = |i| Seq::new(number(i)?).map_err(|e| damaged(e.to_string()));
+            out.push(Gap {
+                device: DeviceId::from_bytes(row.get(0).map_err(StoreError::from)?),
+                stream: stream.clone(),
+                epoch: Epoch::new(number(1)?).map_err(|e| damaged(e.to_string()))?,
+                first: seq(2)?,
+                last: seq(3)?,
             });
         }
     }

@@ -194,27 +194,32 @@ impl<S: Storage> Consumer<S> {
         let mut bytes = Vec::new();
         let all = usize::try_from(len).unwrap_or(usize::MAX);
         state.log.storage.read(&file, 0, all, &mut bytes)?;
-        let mut letters = Vec::new();
-        let mut from = 0;
-        loop {
-            let mut scan = Scanner::from_offset(&bytes, 1, from);
-            for mut frame in scan.by_ref() {
-                let mut input = Reader::new(frame.payload);
-                if let Ok(reason) = input.bytes() {
-                    frame.payload = input.rest();
-                    letters.extend(decode(&frame).map(|batch| DeadLetter {
-                        reason: String::from_utf8_lossy(reason).into_owned(),
-                        batch,
-                    }));
-                }
+        Ok(letters_in(&bytes))
+    }
+}
+
+/// The letters of a file, and where they end.
+pub(crate) fn letters_in(bytes: &[u8]) -> (Vec<DeadLetter>, u64) {
+    let mut letters = Vec::new();
+    let mut from = 0;
+    loop {
+        let mut scan = Scanner::from_offset(bytes, 1, from);
+        for mut frame in scan.by_ref() {
+            let mut input = Reader::new(frame.payload);
+            if let Ok(reason) = input.bytes() {
+                frame.payload = input.rest();
+                letters.extend(decode(&frame).map(|batch| DeadLetter {
+                    reason: String::from_utf8_lossy(reason).into_owned(),
+                    batch,
+                }));
             }
-            match scan.verdict() {
-                Verdict::Clean { end } | Verdict::Torn { at: end } => {
-                    return Ok((letters, end as u64));
-                }
-                // Damage to one letter leaves the others readable.
-                Verdict::Corrupt { resume, .. } => from = resume,
+        }
+        match scan.verdict() {
+            Verdict::Clean { end } | Verdict::Torn { at: end } => {
+                return (letters, end as u64);
             }
+            // Damage to one letter leaves the others readable.
+            Verdict::Corrupt { resume, .. } => from = resume,
         }
     }
 }

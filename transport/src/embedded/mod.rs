@@ -16,6 +16,7 @@ use crate::Storage;
 use crate::cursor::Cursor;
 use crate::error::{AppendError, CommitError, ConsumeError, OpenError};
 use crate::segments::{Limits, Position, Recovery, Segments};
+pub(crate) use consumer::letters_in;
 pub use consumer::{Consumer, DeadLetter, Delivery};
 
 /// A log of batches, shared by any number of publishers and consumers in one process.
@@ -63,10 +64,10 @@ impl<S> Shared<S> {
 }
 
 /// Prefix of the cursor files of consumers.
-const CURSOR: &str = "consumer-";
+pub(crate) const CURSOR: &str = "consumer-";
 
 /// The batch of a frame: length-delimited envelope, then the body.
-fn decode(frame: &Frame<'_>) -> Option<Batch> {
+pub(crate) fn decode(frame: &Frame<'_>) -> Option<Batch> {
     let mut input = Reader::new(frame.payload);
     let envelope = Envelope::from_avro(input.bytes().ok()?).ok()?;
     Some(Batch {

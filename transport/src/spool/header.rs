@@ -6,13 +6,13 @@ use telemetry_core::{
 };
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct StreamState {
-    pub(super) name: StreamName,
+pub(crate) struct StreamState {
+    pub(crate) name: StreamName,
     pub(super) next_seq: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct SourceState {
+pub(crate) struct SourceState {
     pub(super) name: String,
     /// Serial of the last appended record, 0 for none.
     pub(super) serial: u64,
@@ -20,12 +20,12 @@ pub(super) struct SourceState {
 
 /// State of a spool at one frame of its log. Numbers are places in the tables.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Header {
-    pub(super) device: DeviceId,
+pub(crate) struct Header {
+    pub(crate) device: DeviceId,
     pub(super) hardware_token: Option<[u8; 16]>,
-    pub(super) epoch: Epoch,
+    pub(crate) epoch: Epoch,
     pub(super) clock: ClockMark,
-    pub(super) streams: Vec<StreamState>,
+    pub(crate) streams: Vec<StreamState>,
     pub(super) sources: Vec<SourceState>,
 }
 
@@ -75,7 +75,7 @@ impl Header {
     }
 
     /// `None` for what no release wrote.
-    pub(super) fn decode(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
         let mut input = Reader::new(payload);
         let mut header = Self {
             device: DeviceId::from_bytes(array(&mut input).ok()?),

@@ -1,6 +1,6 @@
 //! The spool: records on disk until someone downstream has them for good.
 
-mod header;
+pub(crate) mod header;
 mod reader;
 
 use std::collections::HashMap;
@@ -124,13 +124,13 @@ pub struct Spool<S> {
 }
 
 /// What a record frame holds.
-struct Payload<'a> {
+pub(crate) struct Payload<'a> {
     /// Source and serial.
     origin: Option<(u16, u64)>,
-    record: &'a [u8],
+    pub(crate) record: &'a [u8],
 }
 
-fn payload_of<'a>(frame: &Frame<'a>) -> Option<Payload<'a>> {
+pub(crate) fn payload_of<'a>(frame: &Frame<'a>) -> Option<Payload<'a>> {
     if frame.head.flags & ORIGIN == 0 {
         return Some(Payload {
             origin: None,

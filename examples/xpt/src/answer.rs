@@ -1,0 +1,116 @@
+//! What a command answers: a table for people, the same as JSON for programs.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+/// Bytes of a file given on the command line.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// What a command cannot do, and what to do next.
+pub(crate) type Failure = String;
+
+/// What was found, and what is wrong with it.
+pub(crate) struct Answer {
+    /// What was found.
+    pub table: Table,
+    /// What is wrong with it, if anything.
+    pub fault: Option<String>,
+}
+
+/// Rows under names.
+pub(crate) struct Table {
+    head: Vec<String>,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Table {
+    /// A table without rows.
+    pub(crate) fn new<S: Into<String>>(head: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            head: head.into_iter().map(Into::into).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub(crate) fn row(&mut self, row: impl IntoIterator<Item = Value>) {
+        self.rows.push(row.into_iter().collect());
+    }
+
+    /// Whether it has no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// An answer without a fault.
+    pub(crate) fn fine(self) -> Answer {
+        self.with(None)
+    }
+
+    /// An answer.
+    pub(crate) fn with(self, fault: Option<String>) -> Answer {
+        Answer { table: self, fault }
+    }
+
+    /// A JSON array with an object a row.
+    pub(crate) fn json(&self) -> String {
+        let rows = self.rows.iter().map(|row| {
+            let pairs = self.head.iter().cloned().zip(row.iter().cloned());
+            Value::Object(pairs.collect::<Map<_, _>>())
+        });
+        format!("{:#}", Value::Array(rows.collect()))
+    }
+
+    /// Columns as wide as their widest cell.
+    pub(crate) fn text(&self) -> String {
+        if self.rows.is_empty() {
+            return "nothing".to_owned();
+        }
+        let cells: Vec<Vec<String>> = std::iter::once(self.head.clone())
+            .chain(self.rows.iter().map(|row| row.iter().map(plain).collect()))
+            .collect();
+        let width = |column: usize| {
+            let cells = cells.iter().filter_map(|row| row.get(column));
+            cells.map(|c| c.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
+        let mut out = String::new();
+        for row in &cells {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                // Writing to a string cannot fail.
+                let _ = write!(line, "{cell:width$}  ");
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        out.truncate(out.trim_end().len());
+        out
+    }
+}
+
+/// Foreign text must not steer a terminal.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text
+            .chars()
+            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+            .collect(),
+        other => other.to_string(),
+    }
+}
+
+/// A file given on the command line.
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+    let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+    let mut text = String::new();
+    let file = File::open(path).map_err(failed)?;
+    let mut file = file.take(FILE_BYTES_MAX);
+    file.read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}

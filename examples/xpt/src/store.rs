@@ -1,0 +1,148 @@
+//! `xpt store`: what rows there are, what is missing, and the rows themselves.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use telemetry_core::{DeviceId, Registry as _, StreamName, Timestamp};
+use telemetry_storage::{Cell, Limits, Selection, SqliteOptions, SqliteStore, Store as _};
+
+use crate::answer::{Answer, Failure, Table};
+
+/// What to do with a store.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Records of each device, stream and epoch.
+    Stats {
+        /// The store's file, e.g. fleet-data/run-1/store.sqlite.
+        store: PathBuf,
+    },
+    /// Numbers that devices gave and that are not stored.
+    Missing {
+        /// The store's file.
+        store: PathBuf,
+    },
+    /// Rows of a stream, as its newest schema reads them.
+    Read(Read),
+}
+
+#[derive(Args)]
+pub(crate) struct Read {
+    /// The store's file.
+    store: PathBuf,
+    /// The stream, e.g. xp.telemetry.ActivitySample.
+    stream: StreamName,
+    /// Of this device only.
+    #[arg(long)]
+    device: Option<DeviceId>,
+    /// From this event time on, in microseconds since 1970.
+    #[arg(long, value_name = "US")]
+    from: Option<i64>,
+    /// Up to, not including, this event time.
+    #[arg(long, value_name = "US")]
+    until: Option<i64>,
+    /// Rows at most.
+    #[arg(long, default_value_t = 100_000)]
+    limit: usize,
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self) -> Result<Answer, Failure> {
+        match self {
+            Self::Stats { store } => stats(&open(&store, Limits::default())?),
+            Self::Missing { store } => missing(&open(&store, Limits::default())?),
+            Self::Read(read) => read.run(),
+        }
+    }
+}
+
+/// Opens a store to look at it.
+pub(crate) fn open(path: &Path, limits: Limits) -> Result<SqliteStore, Failure> {
+    let store = SqliteStore::open_read_only(path, SqliteOptions { limits });
+    store.map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn stats(store: &SqliteStore) -> Result<Answer, Failure> {
+    let mut table = Table::new(["stream", "device", "epoch", "stored", "last", "missing"]);
+    let mut missing = 0;
+    for p in store.presence().map_err(|e| e.to_string())? {
+        let gap = p.last_seq.saturating_sub(p.stored);
+        missing += gap;
+        table.row([
+            json!(p.stream.as_str()),
+            json!(p.device.to_string()),
+            json!(p.epoch.get()),
+            json!(p.stored),
+            json!(p.last_seq),
+            json!(gap),
+        ]);
+    }
+    let fault = format!("{missing} records are missing: `xpt store missing` names them");
+    Ok(table.with((missing > 0).then_some(fault)))
+}
+
+fn missing(store: &SqliteStore) -> Result<Answer, Failure> {
+    let mut table = Table::new(["stream", "device", "epoch", "first", "last"]);
+    for gap in store.gaps().map_err(|e| e.to_string())? {
+        table.row([
+            json!(gap.stream.as_str()),
+            json!(gap.device.to_string()),
+            json!(gap.epoch.get()),
+            json!(gap.first.get()),
+            json!(gap.last.get()),
+        ]);
+    }
+    let fault = "records are missing: `xpt why DEVICE:EPOCH:STREAM:SEQ --data DIR` says where \
+                 one is";
+    let found = !table.is_empty();
+    Ok(table.with(found.then(|| fault.to_owned())))
+}
+
+impl Read {
+    fn run(self) -> Result<Answer, Failure> {
+        let limits = Limits {
+            rows_read_max: self.limit,
+            ..Limits::default()
+        };
+        let store = open(&self.store, limits)?;
+        let versions = pollster::block_on(store.versions(&self.stream));
+        let versions = versions.map_err(|e| e.to_string())?;
+        let newest = versions.iter().rev().find(|e| e.quarantine.is_none());
+        let reader = newest.ok_or_else(|| {
+            let stream = &self.stream;
+            format!("no rows of {stream}: `xpt store stats` lists the streams that are there")
+        })?;
+        let selection = Selection {
+            device: self.device,
+            from: self.from.map(Timestamp::from_micros),
+            until: self.until.map(Timestamp::from_micros),
+        };
+        let rows = pollster::block_on(store.read(&self.stream, &selection, &reader.schema));
+        let rows = rows.map_err(|e| format!("{e}, or raise --limit"))?;
+        let fields = reader.schema.record().map_or(&[][..], |r| &r.fields);
+        let key = ["device", "epoch", "seq"].map(str::to_owned);
+        let names = fields.iter().map(|f| f.name.clone());
+        let mut table = Table::new(key.into_iter().chain(names));
+        for row in rows {
+            let key = [
+                json!(row.device.to_string()),
+                json!(row.epoch.get()),
+                json!(row.seq.get()),
+            ];
+            table.row(key.into_iter().chain(row.values.into_iter().map(value)));
+        }
+        Ok(table.fine())
+    }
+}
+
+fn value(cell: Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Boolean(v) => json!(v),
+        Cell::Integer(v) => json!(v),
+        Cell::Real(v) => json!(v),
+        Cell::Text(v) => json!(v),
+        Cell::Blob(v) => json!(v.iter().map(|b| format!("{b:02x}")).collect::<String>()),
+    }
+}

@@ -1,0 +1,124 @@
+//! `xpt why`: where one record of a run is, and where it was seen.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use telemetry_core::{Envelope, RecordId};
+use telemetry_storage::Limits;
+use telemetry_transport::inspect::Content;
+
+use crate::answer::{Answer, Failure, Table};
+use crate::{queue, store};
+
+/// Which record, and where to look.
+#[derive(Args)]
+pub(crate) struct Why {
+    /// The record's name: DEVICE:EPOCH:STREAM:SEQ.
+    record: RecordId,
+    /// The folder of the run.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+impl Why {
+    /// Does it.
+    pub(crate) fn run(self) -> Result<Answer, Failure> {
+        let mut table = Table::new(["stage", "found", "where"]);
+        let mut row = |stage: &str, at: Option<String>| {
+            table.row([json!(stage), json!(at.is_some()), json!(at)]);
+        };
+        row("spool", self.in_spools()?);
+        let (logged, dead) = self.in_log(&self.data.join("log"))?;
+        row("log", logged.clone());
+        row("dead letter", dead.clone());
+        let (stored, gap) = self.in_store()?;
+        let lost = gap && logged.is_none() && dead.is_none();
+        row("store", stored.clone());
+        let fault = match (&stored, dead, logged) {
+            (Some(_), ..) => None,
+            (None, Some(_), _) => {
+                Some("it was refused and set aside: remove the reason, then replay it".to_owned())
+            }
+            (None, None, Some(_)) => {
+                Some("it is in the log and on its way: the consumer has not stored it".to_owned())
+            }
+            _ if lost => Some("it is missing: later ones are stored, it is not".to_owned()),
+            _ => Some(
+                "it is not stored: it waits in its spool, or no such number was given".to_owned(),
+            ),
+        };
+        Ok(table.with(fault))
+    }
+
+    /// What is confirmed stays in a spool until its segment is freed.
+    fn in_spools(&self) -> Result<Option<String>, Failure> {
+        let failed = |e: std::io::Error| format!("{}: {e}", self.data.display());
+        for entry in fs::read_dir(&self.data).map_err(failed)? {
+            let dir = entry.map_err(failed)?.path().join("spool");
+            if !dir.is_dir() {
+                continue;
+            }
+            let mut found = None;
+            queue::look(&dir, |position, content| {
+                if matches!(&content, Content::Record { id, .. } if *id == self.record) {
+                    found = Some(position);
+                }
+            })?;
+            if let Some(position) = found {
+                let at = queue::at(position);
+                return Ok(Some(format!("{} {at}", dir.display()).replace('"', "")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn in_log(&self, dir: &Path) -> Result<(Option<String>, Option<String>), Failure> {
+        let mut logged = None;
+        let found = queue::look(dir, |position, content| {
+            if let Content::Batch(batch) = content
+                && self.is_in(&batch.envelope)
+            {
+                let name = batch.envelope.message_id();
+                let at = queue::at(position);
+                logged = Some(format!("{at} in {name}").replace('"', ""));
+            }
+        })?;
+        let mut letters = found.dead_letters.iter();
+        let dead = letters.find(|(_, letter)| self.is_in(&letter.batch.envelope));
+        let dead = dead.map(|(consumer, letter)| format!("{consumer}: {}", letter.reason));
+        Ok((logged, dead))
+    }
+
+    fn is_in(&self, envelope: &Envelope) -> bool {
+        let first = envelope.first_seq.get();
+        let end = first.saturating_add(u64::from(envelope.count));
+        envelope.device == self.record.device
+            && envelope.epoch == self.record.epoch
+            && envelope.subject == self.record.stream
+            && (first..end).contains(&self.record.seq.get())
+    }
+
+    /// Where it is stored, and whether later ones are.
+    fn in_store(&self) -> Result<(Option<String>, bool), Failure> {
+        let path = self.data.join("store.sqlite");
+        let store = store::open(&path, Limits::default())?;
+        let record = &self.record;
+        let presence = store.presence().map_err(|e| e.to_string())?;
+        let later = presence.iter().any(|p| {
+            p.device == record.device
+                && p.epoch == record.epoch
+                && p.stream == record.stream
+                && p.last_seq >= record.seq.get()
+        });
+        let missing = store.gaps().map_err(|e| e.to_string())?.iter().any(|g| {
+            g.device == record.device
+                && g.epoch == record.epoch
+                && g.stream == record.stream
+                && (g.first..=g.last).contains(&record.seq)
+        });
+        let stored = later && !missing;
+        Ok((stored.then(|| path.display().to_string()), missing))
+    }
+}

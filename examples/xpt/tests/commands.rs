@@ -1,0 +1,213 @@
+//! The program as its users start it, on files that the libraries wrote.
+
+#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use telemetry_core::records::Enrichment;
+use telemetry_core::single_object;
+use telemetry_core::{ClockMark, DeviceId, Registry as _, Schema, StreamName, Timestamp};
+use telemetry_itil::{Config, FileLog, Input, Itil, Output as ItilOutput};
+use telemetry_storage::{Delivery, SqliteOptions, SqliteStore, Store as _};
+use telemetry_transport::{Directory, EmbeddedLog, Limits, Opening, Spool};
+
+const SCHEMA: &str = r#"{"type":"record","name":"Beat","namespace":"vendor","fields":[{"name":"bpm","type":"int"}]}"#;
+
+fn xpt(arguments: &[&str]) -> (Option<i32>, String) {
+    let output: Output = Command::new(env!("CARGO_BIN_EXE_xpt"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+/// A run's folder: ten records in five batches, of which the third one is not stored.
+fn run(data: &Path) -> String {
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let stream = StreamName::new("vendor.Beat").unwrap();
+    let opening = Opening {
+        new_device: DeviceId::from_u128(7),
+        hardware_token: None,
+        clock: ClockMark::default(),
+        random: 42,
+        limits: Limits::default(),
+    };
+    let spool = Directory::open(data.join("tracker-0/spool")).unwrap();
+    let (mut spool, _) = Spool::open(spool, opening).unwrap();
+    let number = spool.stream(&stream).unwrap();
+    let mut record = single_object::header(schema.fingerprint()).to_vec();
+    record.extend([0x82, 0x01]);
+    for _ in 0..10 {
+        spool.append(number, &record, None).unwrap();
+    }
+    spool.commit().unwrap();
+
+    let log = Directory::open(data.join("log")).unwrap();
+    let (log, _) = EmbeddedLog::open(log, Limits::default()).unwrap();
+    let mut etl = log.subscribe("etl").unwrap();
+    let store = data.join("store.sqlite");
+    let store = SqliteStore::open(&store, SqliteOptions::default()).unwrap();
+    pollster::block_on(store.register(&stream, &schema)).unwrap();
+    while let Some(batch) = spool.next_batch(64 << 10, 2).unwrap() {
+        let published = Timestamp::from_micros(0);
+        let batch = batch.to_batch(schema.array_fingerprint(), published);
+        log.append(&batch.unwrap()).unwrap();
+    }
+    log.commit().unwrap();
+    let mut third = 0;
+    while let Some(delivery) = etl.next().unwrap() {
+        third += 1;
+        if third == 3 {
+            etl.reject(&delivery, "poison").unwrap();
+            continue;
+        }
+        let write = Delivery {
+            batch: &delivery.batch,
+            enrichment: &Enrichment::default(),
+        };
+        pollster::block_on(store.write(&[write])).unwrap();
+        etl.ack(delivery.next).unwrap();
+    }
+    format!("{}:{}:{stream}", spool.device(), spool.epoch())
+}
+
+#[test]
+fn stores_and_queues_and_a_records_story() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let name = run(dir.path());
+    let (store, log, spool) = (path("store.sqlite"), path("log"), path("tracker-0/spool"));
+
+    let (code, text) = xpt(&["store", "stats", &store]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("2 records are missing"), "{text}");
+    let (code, text) = xpt(&["store", "missing", &store, "--json"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("\"first\": 5") && text.contains("\"last\": 6"),
+        "{text}"
+    );
+    let (code, text) = xpt(&["store", "read", &store, "vendor.Beat"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(text.matches(" 65").count(), 8, "{text}");
+    let (code, text) = xpt(&["store", "read", &store, "vendor.Beat", "--limit", "3"]);
+    assert_eq!(code, Some(3));
+    assert!(text.contains("--limit"), "{text}");
+
+    let (code, text) = xpt(&["queue", "verify", &log]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = xpt(&["queue", "stats", &log]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("dead letters        1"), "{text}");
+    let (code, text) = xpt(&["queue", "tail", &spool, "-n", "1"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&format!("{name}:10 ")), "{text}");
+    let (code, text) = xpt(&["queue", "tail", &path(".")]);
+    assert_eq!(code, Some(3), "{text}");
+
+    let data = path("");
+    let (code, text) = xpt(&["why", &format!("{name}:4"), "--data", &data]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = xpt(&["why", &format!("{name}:5"), "--data", &data]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("etl: poison"), "{text}");
+    let (code, text) = xpt(&["why", &format!("{name}:11"), "--data", &data]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("no such number"), "{text}");
+}
+
+#[test]
+fn a_queue_is_looked_at_while_its_owner_has_it_and_damage_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path());
+    let log = dir.path().join("log");
+    let owner = Directory::open(&log).unwrap();
+    let log = log.display().to_string();
+    assert_eq!(xpt(&["queue", "verify", &log]).0, Some(0));
+    drop(owner);
+    let segments = std::fs::read_dir(&log).unwrap().map(|e| e.unwrap().path());
+    let mut segments: Vec<_> = segments
+        .filter(|p| p.extension().is_some_and(|e| e == "segment"))
+        .collect();
+    segments.sort();
+    let file = std::fs::File::options().write(true).open(&segments[0]);
+    std::os::unix::fs::FileExt::write_all_at(&file.unwrap(), &[0xff; 8], 40).unwrap();
+    // Another opening shows that everything before it was durable.
+    drop(EmbeddedLog::open(
+        Directory::open(dir.path().join("other")).unwrap(),
+        Limits::default(),
+    ));
+    std::fs::copy(
+        dir.path().join("other/00000001.segment"),
+        dir.path().join("log/00000009.segment"),
+    )
+    .unwrap();
+    let (code, text) = xpt(&["queue", "verify", &log]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("damaged"), "{text}");
+}
+
+#[test]
+fn an_incident_log_is_checked_and_played_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("incidents.log");
+    let mut log = FileLog::open(&path).unwrap();
+    let mut itil = Itil::new(Config::default()).unwrap();
+    let now = Timestamp::from_micros(1);
+    itil.take_over(now, 9);
+    while let Some(output) = itil.poll_output() {
+        if let ItilOutput::Append(group) = output {
+            let _ = log.append_now(&group).unwrap();
+            let won = Input::LogWon { seq: group.seq };
+            itil.handle_input(now, won).unwrap();
+        }
+    }
+    let text = path.display().to_string();
+    // Its owner has it locked.
+    let (code, out) = xpt(&["itil", "verify", &text]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_eq!(xpt(&["itil", "replay", &text]).0, Some(0));
+    drop(log);
+    let mut content = std::io::read_to_string(std::fs::File::open(&path).unwrap()).unwrap();
+    let at = content.rfind("\"v\"").unwrap();
+    content.replace_range(at..at + 3, "\"w\"");
+    std::fs::write(&path, content).unwrap();
+    let (code, out) = xpt(&["itil", "verify", &text]);
+    assert_eq!(code, Some(1), "{out}");
+}
+
+#[test]
+fn schemas_and_pods() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (dir.path().join("old.avsc"), dir.path().join("new.avsc"));
+    std::fs::write(&old, SCHEMA).unwrap();
+    std::fs::write(&new, SCHEMA.replace("\"int\"", "\"string\"")).unwrap();
+    let (old, new) = (old.display().to_string(), new.display().to_string());
+    let (code, text) = xpt(&["avro", "fingerprint", &old]);
+    assert_eq!(code, Some(0), "{text}");
+    let fingerprint = Schema::parse(SCHEMA).unwrap().fingerprint().to_string();
+    assert!(text.contains(&fingerprint), "{text}");
+    assert_eq!(xpt(&["avro", "check", &old, &old]).0, Some(0));
+    let (code, text) = xpt(&["avro", "check", &old, &new]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("cannot follow"), "{text}");
+
+    // A captured frame, see testdata/airpods.
+    let frame = "07190127202b998f110009095a5cff4652e7000000761cb2372224";
+    let (code, text) = xpt(&["pods", "decode", frame]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("left in ear"), "{text}");
+    assert_eq!(xpt(&["pods", "decode", "07xx"]).0, Some(3));
+}
+
+#[test]
+fn words_and_completions() {
+    assert_eq!(xpt(&["stor"]).0, Some(2));
+    let (code, text) = xpt(&["completions", "bash"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("_xpt"), "{text}");
+    let (_, help) = xpt(&["--help"]);
+    assert!(help.contains("Exit status"), "{help}");
+}
