@@ -101,9 +101,10 @@ impl Controller {
                 watch = Watch::raised(rule.clone(), CI, incident.occurred_at);
             }
         }
-        // A lag is never a new normal, however long it lasts.
+        // A lag is never a new normal, however long it lasts, and none is never unusual.
         let detector = RangeBreakConfig {
             learn: 0.0,
+            forget: 0.0,
             ..RangeBreakConfig::default()
         };
         let mut lag = RangeBreak::new(detector);

@@ -224,7 +224,7 @@ impl Outlet {
 
     /// Whether everything that was appended is confirmed.
     pub fn is_empty(&self) -> bool {
-        self.in_flight.is_empty()
+        self.in_flight.is_empty() && self.spool.stats().depth_records == 0
     }
 
     /// Ends well: what is confirmed is not sent again by the next run.

@@ -98,8 +98,6 @@ pub struct Remains {
     pub screen: Vec<u32>,
     /// Real time from append to durable.
     pub durable_latency: Histogram,
-    /// What stopped the file early.
-    pub fault: Option<ActivityError>,
 }
 
 /// What stops a tracker.
@@ -184,7 +182,6 @@ impl Handle {
 struct Tracker {
     plan: Plan,
     on: Option<On>,
-    fault: Option<ActivityError>,
 }
 
 /// A tracker that is switched on.
@@ -199,11 +196,7 @@ struct On {
 
 impl Tracker {
     const fn new(plan: Plan) -> Self {
-        Self {
-            plan,
-            on: None,
-            fault: None,
-        }
+        Self { plan, on: None }
     }
 
     fn serve(
@@ -218,7 +211,6 @@ impl Tracker {
                 return None;
             }
         }
-        let fault = self.fault;
         self.on.map(|mut on| {
             // What cannot be saved is sent again by the next run.
             let _ = on.agent.close();
@@ -226,7 +218,6 @@ impl Tracker {
                 screen: on.agent.screen(),
                 durable_latency: on.agent.durable_latency().clone(),
                 state: on.state,
-                fault,
             }
         })
     }
@@ -240,13 +231,12 @@ impl Tracker {
             off => off.insert(switch_on(&self.plan, step.now)?),
         };
         let index = self.plan.index;
-        on.step(&self.plan, step, &mut self.fault)
-            .map_err(|error| match error {
-                Stop::Agent(error) => TrackerError::Agent { index, error },
-                Stop::Screen(error) => TrackerError::Screen { index, error },
-                Stop::Silent => TrackerError::Silent { index },
-                Stop::Io(error) => TrackerError::Io { index, error },
-            })
+        on.step(&self.plan, step).map_err(|error| match error {
+            Stop::Agent(error) => TrackerError::Agent { index, error },
+            Stop::Screen(error) => TrackerError::Screen { index, error },
+            Stop::Silent => TrackerError::Silent { index },
+            Stop::Io(error) => TrackerError::Io { index, error },
+        })
     }
 }
 
@@ -318,12 +308,7 @@ impl From<io::Error> for Stop {
 }
 
 impl On {
-    fn step(
-        &mut self,
-        plan: &Plan,
-        step: Step,
-        fault: &mut Option<ActivityError>,
-    ) -> Result<Answer, Stop> {
+    fn step(&mut self, plan: &Plan, step: Step) -> Result<Answer, Stop> {
         let watch = Stopwatch::start();
         // Virtual time stands during a step; real time is added, so that latencies are real.
         let instant = || step.now.instant() + watch.elapsed().min(Duration::from_millis(900));
@@ -334,7 +319,7 @@ impl On {
         if self.client.is_some() && second.is_multiple_of(TAP_EVERY) {
             self.agent.tap(instant())?;
         }
-        self.release(plan, step.now, fault)?;
+        self.release(plan, step.now);
         self.collect(step.now, &instant, &watch)?;
         if self.client.is_some() {
             self.agent.sample_state(step.now)?;
@@ -359,12 +344,9 @@ impl On {
     }
 
     /// Hands every sample whose time has come to the workout program.
-    fn release(
-        &mut self,
-        plan: &Plan,
-        now: Now,
-        fault: &mut Option<ActivityError>,
-    ) -> Result<(), Stop> {
+    ///
+    /// A fault in the file ends it here; it was reported when the file was read before the run.
+    fn release(&mut self, plan: &Plan, now: Now) {
         let mut queue = lock(&self.feed);
         loop {
             match self.samples.peek() {
@@ -379,25 +361,15 @@ impl On {
                     self.state.read = sample.serial;
                     self.samples.next();
                 }
-                Some(Err(_)) => {
-                    *fault = self.samples.next().and_then(Result::err);
-                    queue.ended = true;
-                    break;
-                }
-                None => {
+                Some(Err(_)) | None => {
                     queue.ended = true;
                     break;
                 }
             }
         }
         drop(queue);
-        match (&self.wake).write(&[1]) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                // The program has ended, which collecting notices.
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+        // A full pipe wakes as well, and a program that has ended is noticed when it is served.
+        let _ = (&self.wake).write(&[1]);
     }
 
     /// Serves the workout program until it has delivered what was released.

@@ -127,6 +127,19 @@ fn page_is_self_contained(path: &Path) {
 }
 
 #[test]
+fn an_outage_that_outlasts_the_activity_is_over_when_its_records_are_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let bike = path("examples/data/garmin-fenix-5-bike.fit");
+    let output = fleet(dir.path(), &["run", &bike, "--outage", "10m"]);
+    let text = out(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", err(&output));
+    let resolved = text.lines().find(|l| l.contains("Resolved, by")).unwrap();
+    let (minutes, _) = resolved.trim().split_once(':').unwrap();
+    assert!(minutes.parse::<u32>().unwrap() >= 10, "{text}");
+    assert!(text.contains("closed as SelfHealed"), "{text}");
+}
+
+#[test]
 fn a_bad_file_is_named_and_what_could_be_read_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let strava = path("testdata/fit-bad/strava-android-app-201.10-b1218918.fit");
