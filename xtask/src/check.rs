@@ -1,7 +1,7 @@
 //! What is true of the code without running it.
 
 use crate::run::{cargo, run};
-use crate::{Failure, floors, no_std};
+use crate::{Failure, floors, no_std, xp};
 
 /// Features left out one package at a time, so that a core is linted as it is shipped.
 const CORES: &[&str] = &[
@@ -88,5 +88,6 @@ pub(crate) fn steps() -> Vec<(&'static str, Step)> {
             )
         }),
         ("no_std proof", no_std::check),
+        ("cores for Windows XP", xp::check),
     ]
 }

@@ -9,6 +9,7 @@
 mod bench;
 mod check;
 mod conform;
+mod debian;
 mod doctor;
 mod floors;
 mod r#gen;
@@ -16,6 +17,7 @@ mod no_std;
 mod run;
 mod setup;
 mod test;
+mod xp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,6 +60,12 @@ enum Verb {
         #[command(subcommand)]
         suite: conform::Suite,
     },
+    /// Windows XP: what can be said of it on this machine.
+    Xp {
+        /// Build the bare cores for its oldest processor and hold them against the gate.
+        #[arg(long, required = true)]
+        check: bool,
+    },
     /// Look at this machine: what is there, what is missing, what to do.
     Doctor,
 }
@@ -81,6 +89,7 @@ fn main() -> ExitCode {
         Verb::Bench { what } => bench::bench(what),
         Verb::Gen => setup::setup().and_then(|()| r#gen::generate()),
         Verb::Conform { suite } => conform::conform(&suite),
+        Verb::Xp { check: _ } => xp::check(),
         Verb::Doctor => doctor::doctor(),
     };
     match result {

@@ -9,8 +9,10 @@ use std::path::Path;
 use crate::Failure;
 use crate::run::{cargo, run, target_dir};
 
+type Core = (&'static str, &'static str, &'static [&'static str]);
+
 /// Package, its folder, and the features of its core.
-const CORES: &[(&str, &str, &[&str])] = &[
+pub(crate) const CORES: &[Core] = &[
     ("telemetry-core", "telemetry-core", &["derive"]),
     ("xp-wayland-shim", "xp-wayland-shim", &["telemetry"]),
     ("telemetry-transport", "transport", &[]),
@@ -20,8 +22,7 @@ const CORES: &[(&str, &str, &[&str])] = &[
 const LIB: &str = r#"//! Links a core without the standard library.
 #![no_std]
 
-extern crate CORE as _;
-
+CORES
 use core::alloc::{GlobalAlloc, Layout};
 
 struct NoMemory;
@@ -45,9 +46,14 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 pub(crate) fn check() -> Result<(), Failure> {
     let base = target_dir().join("no-std");
-    for (package, folder, features) in CORES {
+    for core in CORES {
+        let package = core.0;
         let dir = base.join(package);
-        write_crate(&dir, package, folder, features)?;
+        write_crate(
+            &dir,
+            &format!("no-std-{package}"),
+            std::slice::from_ref(core),
+        )?;
         run(
             &format!("linking {package} without std"),
             cargo(&["build", "--quiet", "--manifest-path"])
@@ -58,22 +64,27 @@ pub(crate) fn check() -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_crate(dir: &Path, package: &str, folder: &str, features: &[&str]) -> Result<(), Failure> {
+/// Writes a static library of these cores that brings its own panic handler and allocator.
+pub(crate) fn write_crate(dir: &Path, name: &str, cores: &[Core]) -> Result<(), Failure> {
     let root = crate::root();
-    let manifest = format!(
-        "[package]\nname = \"no-std-{package}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+    let mut manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
          [lib]\ncrate-type = [\"staticlib\"]\n\
-         [dependencies]\n{package} = {{ path = {:?}, default-features = false, features = {features:?} }}\n\
-         [profile.dev]\npanic = \"abort\"\n[workspace]\n",
-        root.join(folder)
+         [profile.dev]\npanic = \"abort\"\n[profile.release]\npanic = \"abort\"\n\
+         [workspace]\n[dependencies]\n"
     );
+    let mut uses = String::new();
+    for (package, folder, features) in cores {
+        let path = root.join(folder);
+        manifest += &format!(
+            "{package} = {{ path = {path:?}, default-features = false, features = {features:?} }}\n"
+        );
+        uses += &format!("extern crate {} as _;\n", package.replace('-', "_"));
+    }
     let write = || {
         fs::create_dir_all(dir.join("src"))?;
         fs::write(dir.join("Cargo.toml"), manifest)?;
-        fs::write(
-            dir.join("src/lib.rs"),
-            LIB.replace("CORE", &package.replace('-', "_")),
-        )?;
+        fs::write(dir.join("src/lib.rs"), LIB.replace("CORES\n", &uses))?;
         // The same versions as the house.
         fs::copy(root.join("Cargo.lock"), dir.join("Cargo.lock")).map(drop)
     };
