@@ -100,8 +100,8 @@ pub use plan::{
 pub use record::{AvroField, AvroRecord, stream_of};
 pub use registry::{Entry, Quarantine, Registered, Registry, decide};
 pub use schema::{
-    EnumType, Field, FixedType, FlatType, Kind, Node, NodeId, Primitive, RecordType, Schema,
-    SchemaError, SchemaLimits,
+    Decimal, EnumType, Field, FixedType, FlatType, Kind, Node, NodeId, Primitive, RecordType,
+    Schema, SchemaError, SchemaLimits,
 };
 #[cfg(feature = "derive")]
 pub use telemetry_core_derive::AvroRecord;

@@ -28,14 +28,14 @@ struct Form<'a> {
 impl<'a> Form<'a> {
     fn node(&mut self, id: NodeId) {
         let node = &self.nodes[id.0 as usize];
-        let logical = node.logical.as_deref().filter(|_| self.meaning);
+        let logical = Some(node).filter(|n| self.meaning && n.logical.is_some());
         match &node.kind {
             Kind::Primitive(p) => match logical {
                 None => self.text(p.as_str()),
-                Some(logical) => {
+                Some(_) => {
                     self.out.push_str("{\"type\":");
                     self.text(p.as_str());
-                    self.logical(Some(logical));
+                    self.logical(logical);
                     self.out.push('}');
                 }
             },
@@ -119,11 +119,20 @@ impl<'a> Form<'a> {
         }
     }
 
-    fn logical(&mut self, logical: Option<&str>) {
-        if let Some(logical) = logical {
-            self.out.push_str(",\"logicalType\":");
-            self.out
-                .push_str(&serde_json::Value::from(logical).to_string());
+    fn logical(&mut self, node: Option<&Node>) {
+        let Some(logical) = node.and_then(|n| n.logical.as_deref()) else {
+            return;
+        };
+        self.out.push_str(",\"logicalType\":");
+        self.out
+            .push_str(&serde_json::Value::from(logical).to_string());
+        if let Some(decimal) = node.and_then(|n| n.decimal) {
+            // Writing to a String cannot fail.
+            let _ = write!(
+                self.out,
+                ",\"precision\":{},\"scale\":{}",
+                decimal.precision, decimal.scale
+            );
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod canonical;
 mod parse;
+mod references;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -46,6 +47,17 @@ pub struct Node {
     pub kind: Kind,
     /// The `logicalType` property, e.g. `timestamp-micros`.
     pub logical: Option<String>,
+    /// How a `decimal` is scaled; `None` for any other type.
+    pub decimal: Option<Decimal>,
+}
+
+/// The scale of a logical type `decimal`: a value is its unscaled integer × 10⁻ˢᶜᵃˡᵉ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decimal {
+    /// Most digits, at least 1.
+    pub precision: u32,
+    /// Digits behind the point, at most `precision`.
+    pub scale: u32,
 }
 
 /// What a type puts on the wire.
@@ -177,6 +189,8 @@ pub struct SchemaLimits {
     pub json_bytes_max: usize,
     /// Types in the arena. 4,096: a record of 400 nullable fields has 1,201.
     pub nodes_max: usize,
+    /// Bytes of a name, with its namespace, and of a symbol. 1,024: far beyond what is in use.
+    pub name_bytes_max: usize,
     /// Types inside types. 64: keeps recursion within any thread's stack.
     pub depth_max: usize,
 }
@@ -186,6 +200,7 @@ impl Default for SchemaLimits {
         Self {
             json_bytes_max: 64 * 1024,
             nodes_max: 4_096,
+            name_bytes_max: 1_024,
             depth_max: 64,
         }
     }
@@ -200,6 +215,27 @@ impl Schema {
     /// Parses and checks a schema within `limits`.
     pub fn parse_with(json: &str, limits: SchemaLimits) -> Result<Self, SchemaError> {
         parse::parse(json, limits)
+    }
+
+    /// Parses a schema that refers to types which `others` define, within the default limits.
+    ///
+    /// Its [`json`](Self::json) holds everything it needs: it can be announced, registered and
+    /// parsed alone.
+    ///
+    /// ```
+    /// use telemetry_core::Schema;
+    ///
+    /// let place = r#"{"type":"record","name":"geo.Place","fields":[
+    ///     {"name":"lat","type":"double"},{"name":"lon","type":"double"}]}"#;
+    /// let ride = r#"{"type":"record","name":"Ride","fields":[
+    ///     {"name":"from","type":"geo.Place"},{"name":"to","type":"geo.Place"}]}"#;
+    /// let schema = Schema::parse_with_references(ride, &[place])?;
+    /// assert_eq!(Schema::parse(schema.json())?, schema);
+    /// # Ok::<(), telemetry_core::SchemaError>(())
+    /// ```
+    pub fn parse_with_references(json: &str, others: &[&str]) -> Result<Self, SchemaError> {
+        let limits = SchemaLimits::default();
+        parse::parse(&references::bundle(json, others, limits)?, limits)
     }
 
     /// The text it was parsed from.
@@ -223,6 +259,20 @@ impl Schema {
     /// CRC-64-AVRO of the canonical form.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.canonical)
+    }
+
+    /// MD5 of the canonical form, which some registries name a schema by.
+    #[cfg(feature = "std")]
+    pub fn md5(&self) -> [u8; 16] {
+        use md5::Digest as _;
+        md5::Md5::digest(&self.canonical).into()
+    }
+
+    /// SHA-256 of the canonical form.
+    #[cfg(feature = "std")]
+    pub fn sha256(&self) -> [u8; 32] {
+        use sha2::Digest as _;
+        sha2::Sha256::digest(&self.canonical).into()
     }
 
     /// Fingerprint of the array of this schema: the schema of a batch.

@@ -10,24 +10,12 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value};
 
 use super::{
-    EnumType, Field, FixedType, Kind, Node, NodeId, Primitive, RecordType, Schema, SchemaError,
-    SchemaLimits, canonical,
+    Decimal, EnumType, Field, FixedType, Kind, Node, NodeId, Primitive, RecordType, Schema,
+    SchemaError, SchemaLimits, canonical,
 };
 
 pub(super) fn parse(json: &str, limits: SchemaLimits) -> Result<Schema, SchemaError> {
-    if json.len() > limits.json_bytes_max {
-        return Err(SchemaError::Limit {
-            path: "$".to_owned(),
-            what: "size of the JSON text",
-            found: json.len(),
-            max: limits.json_bytes_max,
-        });
-    }
-    let value: Value = serde_json::from_str(json).map_err(|e| SchemaError::Json {
-        line: e.line(),
-        column: e.column(),
-        reason: e.to_string(),
-    })?;
+    let value = read(json, limits)?;
     let mut parser = Parser {
         limits,
         nodes: Vec::new(),
@@ -42,6 +30,23 @@ pub(super) fn parse(json: &str, limits: SchemaLimits) -> Result<Schema, SchemaEr
         nodes,
         root,
         json: json.to_owned(),
+    })
+}
+
+/// The text as JSON, if it is no longer than the limit.
+pub(super) fn read(json: &str, limits: SchemaLimits) -> Result<Value, SchemaError> {
+    if json.len() > limits.json_bytes_max {
+        return Err(SchemaError::Limit {
+            path: "$".to_owned(),
+            what: "size of the JSON text",
+            found: json.len(),
+            max: limits.json_bytes_max,
+        });
+    }
+    serde_json::from_str(json).map_err(|e| SchemaError::Json {
+        line: e.line(),
+        column: e.column(),
+        reason: e.to_string(),
     })
 }
 
@@ -89,6 +94,7 @@ impl Parser {
         self.nodes.push(Node {
             kind,
             logical: None,
+            decimal: None,
         });
         Ok(id)
     }
@@ -212,9 +218,24 @@ impl Parser {
             }
         };
         if let Some(Value::String(logical)) = object.get("logicalType") {
-            self.nodes[id.0 as usize].logical = Some(logical.clone());
+            let node = &mut self.nodes[id.0 as usize];
+            node.decimal = decimal(logical, &node.kind, object);
+            node.logical = Some(logical.clone());
         }
         Ok(id)
+    }
+
+    /// A name or a symbol within its bound.
+    fn named(&self, name: &str, path: &Path<'_>) -> Result<(), SchemaError> {
+        if name.len() <= self.limits.name_bytes_max {
+            return Ok(());
+        }
+        Err(SchemaError::Limit {
+            path: path.render(),
+            what: "length of a name",
+            found: name.len(),
+            max: self.limits.name_bytes_max,
+        })
     }
 
     fn part(
@@ -232,6 +253,7 @@ impl Parser {
     }
 
     fn define(&mut self, name: String, kind: Kind, path: &Path<'_>) -> Result<NodeId, SchemaError> {
+        self.named(&name, path)?;
         if self.names.contains_key(&name) {
             return Err(path.rule(format!("`{name}` is defined twice")));
         }
@@ -254,6 +276,7 @@ impl Parser {
         let mut symbols: Vec<String> = Vec::with_capacity(list.len().min(64));
         for (i, symbol) in list.iter().enumerate() {
             let at = Path::Index(&at, i);
+            self.named(symbol.as_str().unwrap_or_default(), &at)?;
             match symbol {
                 Value::String(s) if is_name(s) && !symbols.contains(s) => symbols.push(s.clone()),
                 Value::String(s) if is_name(s) => {
@@ -311,6 +334,7 @@ impl Parser {
                     );
                 }
             };
+            self.named(&name, &at)?;
             if fields.iter().any(|f| f.name == name) {
                 return Err(at.rule(format!("field `{name}` is there twice")));
             }
@@ -393,6 +417,23 @@ impl Parser {
     }
 }
 
+/// The scale of a decimal. One that breaks the specification's rules is none: the type is read as
+/// what it is built on.
+fn decimal(logical: &str, kind: &Kind, object: &Map<String, Value>) -> Option<Decimal> {
+    let number = |key: &str| {
+        object
+            .get(key)
+            .map(|v| v.as_u64().and_then(|n| n.try_into().ok()))
+    };
+    let bytes = matches!(kind, Kind::Primitive(Primitive::Bytes) | Kind::Fixed(_));
+    if logical != "decimal" || !bytes {
+        return None;
+    }
+    let precision: u32 = number("precision")??;
+    let scale = number("scale").unwrap_or(Some(0))?;
+    (1 <= precision && scale <= precision).then_some(Decimal { precision, scale })
+}
+
 /// Bytes in JSON are text whose code points 0 to 255 are the bytes.
 fn is_latin1(s: &str) -> bool {
     s.chars().all(|c| c <= '\u{ff}')
@@ -406,7 +447,7 @@ fn is_name(s: &str) -> bool {
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-fn qualify(name: &str, namespace: &str) -> String {
+pub(super) fn qualify(name: &str, namespace: &str) -> String {
     if name.contains('.') || namespace.is_empty() {
         name.strip_prefix('.').unwrap_or(name).to_owned()
     } else {

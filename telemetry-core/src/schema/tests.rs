@@ -125,6 +125,80 @@ fn meaning_keeps_what_the_canonical_form_hides() {
 }
 
 #[test]
+fn a_decimal_of_another_scale_means_something_else() {
+    let schema = |scale: &str| {
+        Schema::parse(&alloc::format!(
+            r#"{{"type":"bytes","logicalType":"decimal","precision":9{scale}}}"#
+        ))
+        .unwrap()
+    };
+    let cents = schema(r#","scale":2"#);
+    let (precision, scale) = (9, 2);
+    assert_eq!(cents.root().decimal, Some(Decimal { precision, scale }));
+    assert_ne!(cents.meaning(), schema(r#","scale":3"#).meaning());
+    assert_eq!(schema("").root().decimal.unwrap().scale, 0);
+    assert_eq!(schema(r#","scale":10"#).root().decimal, None);
+}
+
+#[test]
+fn references_bring_their_own_references() {
+    let a = r#"{"type":"record","name":"A","namespace":"x","fields":[
+        {"name":"b","type":"y.B"},{"name":"again","type":["null","A"]}]}"#;
+    let b = r#"{"type":"record","name":"y.B","fields":[
+        {"name":"inner","type":{"type":"enum","name":"E","symbols":["S"]}}]}"#;
+    let main = r#"{"type":"record","name":"M","fields":[
+        {"name":"e","type":"y.E"},{"name":"a","type":"x.A"},{"name":"b","type":"y.B"}]}"#;
+    let schema = Schema::parse_with_references(main, &[a, b]).unwrap();
+    assert_eq!(
+        schema.canonical(),
+        concat!(
+            r#"{"name":"M","type":"record","fields":[{"name":"e","type":"#,
+            r#"{"name":"y.E","type":"enum","symbols":["S"]}},{"name":"a","type":"#,
+            r#"{"name":"x.A","type":"record","fields":[{"name":"b","type":"#,
+            r#"{"name":"y.B","type":"record","fields":[{"name":"inner","type":"y.E"}]}},"#,
+            r#"{"name":"again","type":["null","x.A"]}]}},{"name":"b","type":"y.B"}]}"#
+        )
+    );
+    assert!(matches!(
+        Schema::parse_with_references(main, &[a]),
+        Err(SchemaError::Rule { .. })
+    ));
+}
+
+#[test]
+fn references_that_multiply_meet_a_limit() {
+    // Each is used once by name; definitions never repeat, so texts add up and no more.
+    let many: Vec<String> = (0..40)
+        .map(|i| {
+            alloc::format!(
+                r#"{{"type":"record","name":"R{i}","doc":"{}","fields":[{{"name":"next","type":"R{}"}}]}}"#,
+                "x".repeat(2_000),
+                i + 1
+            )
+        })
+        .collect();
+    let others: Vec<&str> = many[1..].iter().map(String::as_str).collect();
+    assert!(matches!(
+        Schema::parse_with_references(&many[0], &others),
+        Err(SchemaError::Limit { .. })
+    ));
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn other_fingerprints_are_of_the_canonical_form() {
+    let schema = Schema::parse(r#"{"type":"int","doc":"not in the form"}"#).unwrap();
+    let hex =
+        |bytes: &[u8]| -> String { bytes.iter().map(|b| alloc::format!("{b:02x}")).collect() };
+    // md5sum and sha256sum of the text "int" with its quotes.
+    assert_eq!(hex(&schema.md5()), "ef524ea1b91e73173d938ade36c1db32");
+    assert_eq!(
+        hex(&schema.sha256()),
+        "3f2b87a9fe7cc9b13835598c3981cd45e3e355309e5090aa0933d7becb6fba45"
+    );
+}
+
+#[test]
 fn recursive_types_are_plain_data() {
     let schema = Schema::parse(
         r#"{"type":"record","name":"List","fields":[{"name":"next","type":["null","List"]}]}"#,
