@@ -98,7 +98,12 @@ pub use plan::{
     Source, Value,
 };
 pub use record::{AvroField, AvroRecord, stream_of};
-pub use registry::{Entry, Quarantine, Registered, Registry, decide};
+pub use registry::{
+    Compatibility, CompatibilityError, Conflict, Direction, Entry, PlanCache, Quarantine,
+    Registered, Registry, decide,
+};
+#[cfg(feature = "std")]
+pub use registry::{FileRegistry, FileRegistryError, MemoryRegistry, RegistryFull, RegistryLimits};
 pub use schema::{
     Decimal, EnumType, Field, FixedType, FlatType, Kind, Node, NodeId, Primitive, RecordType,
     Schema, SchemaError, SchemaLimits,

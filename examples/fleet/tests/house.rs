@@ -39,6 +39,9 @@ const LAYERS: &[Layer] = &[
             core::BatchError::CODES,
             core::EnvelopeError::CODES,
             core::journal::FrameError::CODES,
+            core::CompatibilityError::CODES,
+            core::RegistryFull::CODES,
+            core::FileRegistryError::CODES,
         ],
     },
     Layer {

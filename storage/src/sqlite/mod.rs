@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 use telemetry_core::{
-    DeviceId, Entry, Epoch, Fingerprint, Quarantine, Registered, Registry, Schema, Seq, StreamName,
-    Timestamp, decide,
+    Compatibility, DeviceId, Entry, Epoch, Fingerprint, Plan, Quarantine, Registered, Registry,
+    Schema, Seq, StreamName, Timestamp,
 };
 
 use crate::{Delivery, Limits, Outcome, ReadError, Selection, Store, StoreError, StoredRecord};
@@ -210,6 +210,22 @@ impl Store for SqliteStore {
     ) -> Result<Vec<StoredRecord>, ReadError> {
         let inner = self.lock();
         read::read(&inner, stream, selection, reader)
+    }
+}
+
+/// What becomes of a schema: tables keep old records, so every version must be readable, and their
+/// columns hold flat records alone.
+fn decide(known: &[Entry], offered: &Schema) -> Registered {
+    let answer = telemetry_core::decide(known, offered, Compatibility::BackwardTransitive);
+    let flat = || Plan::compile(offered, offered).and_then(|plan| plan.flat());
+    match answer {
+        Registered::New { .. } => match flat() {
+            Ok(()) => answer,
+            Err(reason) => Registered::Quarantined(Quarantine::Unsupported {
+                reason: reason.to_string(),
+            }),
+        },
+        answer => answer,
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Schema {
     json: String,
     canonical: String,
     meaning: String,
+    fingerprint: Fingerprint,
+    text_fingerprint: Fingerprint,
 }
 
 /// Where a node is in its schema's arena.
@@ -257,8 +259,13 @@ impl Schema {
     }
 
     /// CRC-64-AVRO of the canonical form.
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.canonical)
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// CRC-64-AVRO of the text itself: unlike the others it tells aliases and defaults apart.
+    pub const fn text_fingerprint(&self) -> Fingerprint {
+        self.text_fingerprint
     }
 
     /// MD5 of the canonical form, which some registries name a schema by.

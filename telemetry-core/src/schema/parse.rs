@@ -9,6 +9,8 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
 
+use crate::Fingerprint;
+
 use super::{
     Decimal, EnumType, Field, FixedType, Kind, Node, NodeId, Primitive, RecordType, Schema,
     SchemaError, SchemaLimits, canonical,
@@ -24,8 +26,11 @@ pub(super) fn parse(json: &str, limits: SchemaLimits) -> Result<Schema, SchemaEr
     let root = parser.schema(&value, "", &Path::Root, 0)?;
     parser.check_defaults()?;
     let nodes = parser.nodes;
+    let canonical = canonical::write(&nodes, root, false);
     Ok(Schema {
-        canonical: canonical::write(&nodes, root, false),
+        fingerprint: Fingerprint::of(&canonical),
+        text_fingerprint: Fingerprint::of(json),
+        canonical,
         meaning: canonical::write(&nodes, root, true),
         nodes,
         root,
