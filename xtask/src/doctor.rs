@@ -1,7 +1,9 @@
 //! What this machine has.
 
+use testkit::setup::{RABBITMQ, cache};
+
+use crate::Failure;
 use crate::run::answers;
-use crate::{Failure, cache};
 
 pub(crate) fn doctor() -> Result<(), Failure> {
     let mut missing = 0;
@@ -37,6 +39,14 @@ pub(crate) fn doctor() -> Result<(), Failure> {
         answers("cargo-deny", "--version"),
         true,
         "run `cargo xtask setup`",
+    );
+    line(
+        "RabbitMQ",
+        RABBITMQ
+            .is_installed()
+            .then(|| RABBITMQ.dir().display().to_string()),
+        true,
+        "run `cargo xtask setup` as root on a Debian machine",
     );
     line(
         "espeak-ng",

@@ -9,7 +9,6 @@
 mod bench;
 mod check;
 mod conform;
-mod debian;
 mod doctor;
 mod floors;
 mod r#gen;
@@ -40,7 +39,7 @@ enum Verb {
     Check,
     /// Everything a change must not break, and a table of it at the end.
     Test {
-        /// Leave out what takes minutes: the main job and its kill test.
+        /// Leave out what takes minutes or needs servers.
         #[arg(long, conflicts_with = "all")]
         fast: bool,
         /// Add the long ones.
@@ -79,15 +78,19 @@ enum Failure {
     Io { what: String, error: std::io::Error },
     #[error("{0}")]
     Said(String),
+    #[error(transparent)]
+    Setup(#[from] testkit::Failure),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().verb {
-        Verb::Setup => setup::setup(),
-        Verb::Check => setup::setup().and_then(|()| check::check()),
-        Verb::Test { fast, all } => setup::setup().and_then(|()| test::test(fast, all)),
+        Verb::Setup => setup::tools().and_then(|()| setup::servers()),
+        Verb::Check => setup::tools().and_then(|()| check::check()),
+        Verb::Test { fast, all } => setup::tools()
+            .and_then(|()| if fast { Ok(()) } else { setup::servers() })
+            .and_then(|()| test::test(fast, all)),
         Verb::Bench { what } => bench::bench(what),
-        Verb::Gen => setup::setup().and_then(|()| r#gen::generate()),
+        Verb::Gen => setup::tools().and_then(|()| r#gen::generate()),
         Verb::Conform { suite } => conform::conform(&suite),
         Verb::Xp { check: _ } => xp::check(),
         Verb::Doctor => doctor::doctor(),
@@ -105,15 +108,4 @@ fn main() -> ExitCode {
 fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.parent().map_or(here.clone(), PathBuf::from)
-}
-
-/// Where tools and servers are kept between runs.
-fn cache() -> PathBuf {
-    let from = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    from("XP_TELEMETRY_CACHE").unwrap_or_else(|| {
-        from("XDG_CACHE_HOME")
-            .or_else(|| from("HOME").map(|home| home.join(".cache")))
-            .unwrap_or_else(std::env::temp_dir)
-            .join("xp-telemetry")
-    })
 }

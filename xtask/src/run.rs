@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::{Failure, cache, root};
+use testkit::setup::cache;
+
+use crate::{Failure, root};
 
 /// A command that runs in the checkout's root.
 pub(crate) fn command(program: &str) -> Command {

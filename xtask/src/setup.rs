@@ -1,14 +1,17 @@
-//! Tools in the cache folder, built once from the crates' registry.
+//! Tools and servers in the cache folder, installed once.
 
 use std::fs;
 
+use testkit::setup::{RABBITMQ, cache};
+
+use crate::Failure;
 use crate::run::{cargo, run};
-use crate::{Failure, cache};
 
 /// Name and version of each tool; a change of the version installs anew.
 const TOOLS: &[(&str, &str)] = &[("cargo-nextest", "0.9.151"), ("cargo-deny", "0.20.2")];
 
-pub(crate) fn setup() -> Result<(), Failure> {
+/// What `check` needs.
+pub(crate) fn tools() -> Result<(), Failure> {
     let tools = cache().join("tools");
     for (name, version) in TOOLS {
         let stamp = tools.join(format!("{name}-{version}.stamp"));
@@ -34,5 +37,11 @@ pub(crate) fn setup() -> Result<(), Failure> {
         // Only the finished tools are kept.
         let _ = fs::remove_dir_all(build);
     }
+    Ok(())
+}
+
+/// What the tests talk to.
+pub(crate) fn servers() -> Result<(), Failure> {
+    RABBITMQ.install(|what| println!("setup: {what}"))?;
     Ok(())
 }

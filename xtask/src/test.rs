@@ -15,6 +15,9 @@ use crate::{Failure, check};
 /// Tests that take minutes, by name: the main job and killing it.
 const SLOW: &str = "test(/^slow_/)";
 
+/// Tests that talk to real servers, by their binary.
+const SERVERS: &str = "binary(=rabbitmq)";
+
 struct Row {
     suite: String,
     passed: u64,
@@ -60,7 +63,7 @@ pub(crate) fn test(fast: bool, all: bool) -> Result<(), Failure> {
     };
     rows.push(suite(
         "tests",
-        &mut nextest(&format!("not {SLOW}"), false),
+        &mut nextest(&format!("not ({SLOW} or {SERVERS})"), false),
         "",
     )?);
     rows.push(suite(
@@ -68,16 +71,21 @@ pub(crate) fn test(fast: bool, all: bool) -> Result<(), Failure> {
         &mut cargo(&["test", "--locked", "--workspace", "--all-features", "--doc"]),
         "",
     )?);
-    if fast {
-        rows.push(Row {
-            suite: "main job and kills".to_owned(),
-            passed: 0,
-            failed: 0,
-            left_out: "--fast leaves out what takes minutes".to_owned(),
-            took: Duration::ZERO,
-        });
-    } else {
-        rows.push(suite("main job and kills", &mut nextest(SLOW, true), "")?);
+    for (name, filter, release) in [
+        ("real servers", SERVERS, false),
+        ("main job and kills", SLOW, true),
+    ] {
+        if fast {
+            rows.push(Row {
+                suite: name.to_owned(),
+                passed: 0,
+                failed: 0,
+                left_out: "--fast leaves out servers and what takes minutes".to_owned(),
+                took: Duration::ZERO,
+            });
+        } else {
+            rows.push(suite(name, &mut nextest(filter, release), "")?);
+        }
     }
     if all {
         println!("\n--all: no suite is longer than the plain run has time for");

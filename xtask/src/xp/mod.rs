@@ -10,8 +10,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use testkit::setup::host_packages;
+use testkit::unpack::Folder;
+
 use crate::run::{self, answers, output, run, target_dir};
-use crate::{Failure, debian, no_std};
+use crate::{Failure, no_std};
 
 /// Most bytes of the archive that is looked at.
 const ARCHIVE_BYTES_MAX: u64 = 256 << 20;
@@ -83,19 +86,18 @@ impl Compiler {
         }
         let says = answers("rustc", "--version").unwrap_or_default();
         let version = says.split(' ').nth(1).unwrap_or_default().to_owned();
-        let name = format!("rust-src-{version}");
-        let inside = format!("usr/src/rustc-{version}/library");
-        if let Some(folder) = debian::unpack(
-            &name,
-            "trixie-backports",
-            "rust-src",
-            &format!("{version}+"),
-            &inside,
-        )? {
+        let source = Folder {
+            name: format!("rust-src-{version}"),
+            suite: "trixie-backports",
+            package: "rust-src",
+            version: format!("{version}+"),
+            inside: format!("usr/src/rustc-{version}/library"),
+        };
+        if let Some(folder) = source.install(|what| println!("setup: {what}"))? {
             return Ok(Self::WithSource(folder));
         }
         println!("xp: Debian has no library source for rustc {version}; taking Debian's compiler");
-        debian::install(&["rustc-web", "cargo-web", "rust-web-src"])?;
+        host_packages(&["rustc-web", "cargo-web", "rust-web-src"])?;
         Ok(Self::Debian)
     }
 
