@@ -155,7 +155,7 @@ pub struct CompatibilityError {
     pub name: String,
 }
 
-crate::error_codes!(CompatibilityError => 1070);
+crate::error_codes!(CompatibilityError => 1100);
 
 #[cfg(test)]
 mod tests {

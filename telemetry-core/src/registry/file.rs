@@ -68,12 +68,12 @@ pub enum FileRegistryError {
 }
 
 crate::error_codes!(FileRegistryError {
-    Io(_) => 1072,
-    Locked => 1073,
-    Version { .. } => 1074,
-    Damaged { .. } => 1075,
-    Full(_) => 1076,
-    Poisoned => 1077,
+    Io(_) => 1102,
+    Locked => 1103,
+    Version { .. } => 1104,
+    Damaged { .. } => 1105,
+    Full(_) => 1106,
+    Poisoned => 1107,
 });
 
 impl FileRegistry {
