@@ -155,7 +155,7 @@ pub struct CompatibilityError {
     pub name: String,
 }
 
-crate::error_codes!(CompatibilityError => 1100);
+crate::error_codes!(CompatibilityError => 1120);
 
 #[cfg(test)]
 mod tests {

@@ -68,12 +68,12 @@ pub enum FileRegistryError {
 }
 
 crate::error_codes!(FileRegistryError {
-    Io(_) => 1102,
-    Locked => 1103,
-    Version { .. } => 1104,
-    Damaged { .. } => 1105,
-    Full(_) => 1106,
-    Poisoned => 1107,
+    Io(_) => 1122,
+    Locked => 1123,
+    Version { .. } => 1124,
+    Damaged { .. } => 1125,
+    Full(_) => 1126,
+    Poisoned => 1127,
 });
 
 impl FileRegistry {

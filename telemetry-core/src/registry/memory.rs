@@ -34,7 +34,7 @@ pub struct RegistryFull {
     pub max: usize,
 }
 
-crate::error_codes!(RegistryFull => 1101);
+crate::error_codes!(RegistryFull => 1121);
 
 /// Keeps schemas as long as it lives: for tests, and for a consumer that is told everything again.
 ///
