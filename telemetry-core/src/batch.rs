@@ -10,7 +10,9 @@ use bytes::Bytes;
 
 use crate::single_object::{HEADER_LEN, HeaderError};
 use crate::wire::{self, Reader, VARINT_LEN_MAX, WireError};
-use crate::{AvroRecord, DecodeError, Envelope, FieldSink, Fingerprint, Plan, single_object};
+use crate::{
+    AvroRecord, Decode, DecodeError, Envelope, FieldSink, Fingerprint, Plan, single_object,
+};
 
 /// A batch on its way: what is known about it, and its bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,7 +136,10 @@ impl<'a> BatchReader<'a> {
     }
 
     /// The next record as a struct; `None` if there is none. The plan's reader is `R`'s schema.
-    pub fn record<R: AvroRecord>(&mut self, plan: &'a Plan) -> Result<Option<R>, BatchError> {
+    pub fn record<R>(&mut self, plan: &'a Plan) -> Result<Option<R>, BatchError>
+    where
+        R: AvroRecord + Decode<'a>,
+    {
         if self.left == 0 {
             return Ok(None);
         }

@@ -58,8 +58,9 @@
 //!
 //! # Not here
 //! Files and networks (`telemetry-transport`), tables (`telemetry-storage`). Plans resolve every
-//! Avro schema, into a [`Value`] or into the reader's bytes ([`Plan::transcode`]); derived structs,
-//! field sinks and stores take flat records: fields that are primitives or nullable primitives.
+//! Avro schema: into a derived struct, which may borrow from the datum ([`AvroType`] says what it may
+//! hold), into a [`Value`], or into the reader's bytes ([`Plan::transcode`]). Field sinks and stores
+//! take flat records: fields that are primitives or nullable primitives.
 //!
 //! # Features
 //! `std` (default), `derive`: the derive macro and the built-in streams in `records`.
@@ -82,6 +83,7 @@ mod record;
 #[cfg(feature = "derive")]
 pub mod records;
 mod schema;
+pub mod typed;
 
 mod batch;
 mod envelope;
@@ -94,10 +96,10 @@ pub use fingerprint::{Fingerprint, FingerprintError};
 pub use id::{BootId, DeviceId, Epoch, IdError, RecordId, Seq, StreamName};
 pub use log_store::{Appended, LogGroup, LogHead, LogStore};
 pub use plan::{
-    DecodeError, DecodeLimits, FieldSink, Incompatibility, Plan, PlanError, PlanLimits, Scalar,
-    Source, Value,
+    Cursor, Datum, DecodeError, DecodeLimits, FieldSink, Incompatibility, OpId, Plan, PlanError,
+    PlanLimits, Scalar, Source, Value,
 };
-pub use record::{AvroField, AvroRecord, stream_of};
+pub use record::{AvroRecord, stream_of};
 pub use registry::{
     Compatibility, CompatibilityError, Conflict, Direction, Entry, PlanCache, Quarantine,
     Registered, Registry, decide,
@@ -109,11 +111,6 @@ pub use schema::{
     Schema, SchemaError, SchemaLimits,
 };
 #[cfg(feature = "derive")]
-pub use telemetry_core_derive::AvroRecord;
+pub use telemetry_core_derive::{AvroRecord, AvroType};
 pub use time::{ClockMark, ClockQuality, Instant, Timestamp};
-
-/// What the derive's output names, so that a user's crate needs no dependency of its own.
-#[doc(hidden)]
-pub mod derive_support {
-    pub use alloc::vec::Vec;
-}
+pub use typed::{AvroType, Decode, Encode, Entries, Items};

@@ -1,37 +1,56 @@
-//! `#[derive(AvroRecord)]`: a struct that knows its Avro schema.
+//! `#[derive(AvroRecord)]` and `#[derive(AvroType)]`: Rust types that know their Avro schema.
 //!
-//! The schema, its canonical form and the fingerprint are computed at compile time. See
-//! `telemetry_core::AvroRecord` for what the derive implements.
+//! A struct with fields is a record and derives `AvroRecord`. An enum whose variants are empty is an
+//! Avro enum, one whose variants hold a value (or nothing, for null) is a union, a newtype is what it
+//! holds, and `struct Md5([u8; 16])` is a fixed: these derive `AvroType`. Schema, canonical form and
+//! fingerprint are made at compile time. See `telemetry_core::AvroType` for the types that fields may
+//! have, and `telemetry_core::AvroRecord` for what a record can do.
 //!
-//! # On the struct
-//! - `#[avro(name = "ActivitySample")]`: name of the record, if it differs from the struct's
+//! # On a type
+//! - `#[avro(name = "ActivitySample")]`: its Avro name, if it differs from the type's
 //! - `#[avro(namespace = "xp.telemetry")]`
 //! - `#[avro(alias = "old.FullName")]`, repeatable
 //! - `#[avro(crate = "path")]`: where `telemetry-core` is, if it was renamed
-//! - a doc comment becomes the record's `doc`
+//! - `#[avro(logical = "duration")]`, on a fixed
+//! - a doc comment becomes the type's `doc`
 //!
 //! # On a field
 //! - `#[avro(rename = "heart_rate")]`
 //! - `#[avro(alias = "hr")]`, repeatable: names it had before
-//! - `#[avro(default = 7)]`: what a reader takes when the writer has no such field; an `Option` has
-//!   the default null
+//! - `#[avro(default = 7)]`: what a reader takes when the writer has no such field: a literal, `null`,
+//!   a list `[1, 2]`, a record or map `{"x": 1}`, a symbol `"RUN"`; an `Option` has the default null
+//! - `#[avro(logical = "timestamp-millis")]`: what an `i32`, `i64`, `String` or `Vec<u8>` means; a
+//!   `decimal` has `precision` and `scale` as well
 //! - `#[avro(event_time)]`: on one `Timestamp` at most
+//! - `#[avro(recursive)]`: its type is defined further out, where that does not show: A holds B, whose
+//!   field of type A says so
 //!
-//! # Types
-//! `bool`, `i32`, `i64`, `f32`, `f64`, `String`, `Vec<u8>`, `Timestamp` (`timestamp-micros`), and an
-//! `Option` of any of them.
+//! # On a variant
+//! - `#[avro(rename = "HEART_RATE")]`: the symbol
+//! - `#[avro(default)]`: what a reader takes for a symbol it does not know
 
+mod attributes;
+mod choice;
+mod default;
 mod record;
-mod schema;
 
 use proc_macro::TokenStream;
 
-/// Implements `AvroRecord`; see the crate's front page for the attributes.
+/// Implements `AvroRecord` for a struct; see the crate's front page for the attributes.
 #[proc_macro_derive(AvroRecord, attributes(avro))]
 pub fn avro_record(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
     record::Record::parse(&input)
-        .map(|record| record.expand())
+        .and_then(|record| record.expand())
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
+}
+
+/// Implements `AvroType`, `Encode` and `Decode` for an enum or a newtype; see the crate's front page.
+#[proc_macro_derive(AvroType, attributes(avro))]
+pub fn avro_type(input: TokenStream) -> TokenStream {
+    let input = syn::parse_macro_input!(input as syn::DeriveInput);
+    choice::expand(&input)
         .unwrap_or_else(|error| error.to_compile_error())
         .into()
 }

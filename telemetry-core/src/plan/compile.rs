@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use super::constant::{Constant, Constants};
 use super::flat::Flat;
 use super::op::{Op, OpId, RecordOp, Step};
-use super::{Incompatibility, Plan, PlanError, PlanLimits, rules};
+use super::{Incompatibility, Plan, PlanError, PlanLimits, rules, same};
 use crate::{EnumType, Kind, NodeId, Primitive, RecordType, Schema};
 
 pub(super) fn compile(
@@ -28,6 +28,7 @@ pub(super) fn compile(
         known: BTreeMap::new(),
         jobs: Vec::new(),
         ops: Vec::new(),
+        alike: Vec::new(),
         constants: Vec::new(),
         defaults: Constants::new(reader, limits.default_bytes_max),
         problems: Vec::new(),
@@ -37,16 +38,22 @@ pub(super) fn compile(
     while let Some(&job) = compiler.jobs.get(compiler.ops.len()) {
         let op = compiler.compile(compiler.ops.len(), job)?;
         compiler.ops.push(op);
+        compiler.alike.push(compiler.alike(job));
     }
     let Compiler {
-        ops,
+        mut ops,
+        alike,
         constants,
         problems,
         ..
     } = compiler;
     let flat = Flat::new(writer, reader, &ops, root, &constants);
+    let same = same::find(&ops, alike);
+    same::coalesce(&mut ops);
     Ok(Plan {
+        reader: reader.fingerprint(),
         ops: ops.into(),
+        same: same.into(),
         root,
         constants: constants.into(),
         problems,
@@ -84,6 +91,8 @@ struct Compiler<'s> {
     /// One for each operation, in the same order; those past `ops` are still to do.
     jobs: Vec<Job>,
     ops: Vec<Op>,
+    /// For each operation, whether its two types are alike as far as their own level shows.
+    alike: Vec<bool>,
     constants: Vec<Constant>,
     defaults: Constants<'s>,
     problems: Vec<Incompatibility>,
@@ -208,6 +217,21 @@ impl<'s> Compiler<'s> {
                 ),
             ),
         })
+    }
+
+    fn alike(&self, job: Job) -> bool {
+        let Some(to) = job.to else {
+            return false;
+        };
+        match (&self.writer.node(job.from).kind, &self.reader.node(to).kind) {
+            (Kind::Primitive(w), Kind::Primitive(r)) => w == r,
+            (Kind::Fixed(w), Kind::Fixed(r)) => w.size == r.size,
+            (Kind::Enum(w), Kind::Enum(r)) => w.symbols == r.symbols,
+            (Kind::Union(w), Kind::Union(r)) => w.len() == r.len(),
+            (Kind::Record(w), Kind::Record(r)) => w.fields.len() == r.fields.len(),
+            (Kind::Array(_), Kind::Array(_)) | (Kind::Map(_), Kind::Map(_)) => true,
+            _ => false,
+        }
     }
 
     fn skip(&mut self, at: usize, wire: &Kind) -> Result<Op, PlanError> {

@@ -11,9 +11,9 @@ use crate::{Kind, NodeId, Primitive, Schema};
 
 /// A default, ready for every executor.
 #[derive(Clone, Debug)]
-pub(super) struct Constant {
-    pub(super) value: Value,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Constant {
+    pub(crate) value: Value,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Makes constants; what all of them cost together is bounded.

@@ -33,158 +33,123 @@ impl Default for DecodeLimits {
     }
 }
 
-/// A datum being read by a plan.
-pub(super) struct Cursor<'p, 'r, 'a> {
-    pub(super) plan: &'p Plan,
-    pub(super) input: &'r mut Reader<'a>,
+/// A datum being read: position, and what is left of its limits.
+///
+/// What derived types read from; made by [`AvroRecord::read`](crate::AvroRecord::read_datum) and, inside a
+/// [`Cursor`], by [`AvroRecord::decode`](crate::AvroRecord::decode).
+#[derive(Clone, Debug)]
+pub struct Datum<'a> {
+    pub(crate) input: Reader<'a>,
     limits: DecodeLimits,
     depth: usize,
     zero_width: usize,
-    default_bytes: usize,
 }
 
 /// A block of an array or a map.
-pub(super) struct Block {
-    pub(super) count: usize,
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) count: usize,
     /// Where it ends, if the writer said so.
     end: Option<usize>,
 }
 
-impl<'p, 'r, 'a> Cursor<'p, 'r, 'a> {
-    pub(super) const fn new(
-        plan: &'p Plan,
-        input: &'r mut Reader<'a>,
-        limits: DecodeLimits,
-    ) -> Self {
+impl<'a> Datum<'a> {
+    #[inline]
+    pub(crate) const fn new(input: Reader<'a>, limits: DecodeLimits) -> Self {
         Self {
-            plan,
             input,
             limits,
             depth: 0,
             zero_width: 0,
-            default_bytes: 0,
         }
     }
 
-    fn over(&self, what: &'static str, max: usize) -> DecodeError {
-        DecodeError::Limit {
-            offset: self.input.offset(),
-            what,
-            max,
-        }
-    }
-
-    pub(super) fn enter(&mut self) -> Result<(), DecodeError> {
+    /// Enters a record, an array or a map.
+    #[inline]
+    pub(crate) fn enter(&mut self) -> Result<(), DecodeError> {
         if self.depth >= self.limits.depth_max {
-            return Err(self.over("nesting", self.limits.depth_max));
+            return Err(over(self.input.offset(), "nesting", self.limits.depth_max));
         }
         self.depth += 1;
         Ok(())
     }
 
-    pub(super) const fn leave(&mut self) {
+    #[inline]
+    pub(crate) const fn leave(&mut self) {
         self.depth -= 1;
     }
 
-    /// Enters a record and pays for its defaults.
-    pub(super) fn open(&mut self, record: &RecordOp) -> Result<(), DecodeError> {
-        self.enter()?;
-        if let Some(problem) = record.problem {
-            return Err(self.fail(problem));
-        }
-        let cost = self.default_bytes.saturating_add(record.default_cost);
-        if cost > self.limits.default_bytes_max {
-            return Err(self.over("bytes of defaults", self.limits.default_bytes_max));
-        }
-        self.default_bytes = cost;
-        Ok(())
-    }
-
-    pub(super) fn fail(&self, problem: usize) -> DecodeError {
-        DecodeError::Problem {
-            offset: self.input.offset(),
-            problem,
+    /// Reads which of a union's `branches` follows.
+    #[inline]
+    pub(crate) fn branch(&mut self, branches: usize) -> Result<usize, DecodeError> {
+        let offset = self.input.offset();
+        let branch = self.input.long()?;
+        match usize::try_from(branch) {
+            Ok(i) if i < branches => Ok(i),
+            _ => Err(WireError::Branch { offset, branch }.into()),
         }
     }
 
-    pub(super) fn scalar(
-        &mut self,
-        wire: Primitive,
-        to: Primitive,
-    ) -> Result<Scalar<'a>, DecodeError> {
-        Ok(scalar(self.input, wire, to)?)
-    }
-
-    /// Reads the writer's symbol and gives the reader's.
-    pub(super) fn symbol(
-        &mut self,
-        symbols: &[Option<u32>],
-        problem: usize,
-    ) -> Result<u32, DecodeError> {
+    /// Reads which of an enum's `symbols` it is.
+    #[inline]
+    pub(crate) fn symbol(&mut self, symbols: usize) -> Result<usize, DecodeError> {
         let offset = self.input.offset();
         let symbol = self.input.long()?;
-        match usize::try_from(symbol).ok().and_then(|i| symbols.get(i)) {
-            Some(Some(symbol)) => Ok(*symbol),
-            Some(None) => Err(DecodeError::Problem { offset, problem }),
-            None => Err(DecodeError::Symbol {
+        match usize::try_from(symbol) {
+            Ok(i) if i < symbols => Ok(i),
+            _ => Err(DecodeError::Symbol {
                 offset,
                 symbol,
-                symbols: symbols.len(),
+                symbols,
             }),
         }
     }
 
-    /// Reads the writer's branch and gives its operation.
-    pub(super) fn branch(&mut self, branches: &[OpId]) -> Result<OpId, DecodeError> {
-        let offset = self.input.offset();
-        let branch = self.input.long()?;
-        usize::try_from(branch)
-            .ok()
-            .and_then(|i| branches.get(i).copied())
-            .ok_or_else(|| WireError::Branch { offset, branch }.into())
-    }
-
     /// The next block of items of at least `min` bytes; `None` at the end.
-    pub(super) fn block(&mut self, min: u32) -> Result<Option<Block>, DecodeError> {
+    #[inline]
+    pub(crate) fn block(&mut self, min: usize) -> Result<Option<Block>, DecodeError> {
         let offset = self.input.offset();
         let written = self.input.long()?;
         if written == 0 {
             return Ok(None);
         }
-        let end = if written < 0 {
+        let mut end = None;
+        if written < 0 {
             let size = self.input.long()?;
             let start = self.input.offset();
             match usize::try_from(size) {
-                Ok(size) if size <= self.input.rest().len() => Some(start + size),
+                Ok(size) if size <= self.input.rest().len() => end = Some(start + size),
                 _ => return Err(WireError::Length { offset, len: size }.into()),
             }
-        } else {
-            None
-        };
+        }
         let left = self.input.rest().len();
-        let too_many = DecodeError::Count {
-            offset,
-            count: written.unsigned_abs(),
-            left,
-        };
-        let Ok(count) = usize::try_from(written.unsigned_abs()) else {
-            return Err(too_many);
-        };
-        match min {
+        let count = written.unsigned_abs();
+        let fits = match min {
             0 => {
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
                 self.zero_width = self.zero_width.saturating_add(count);
                 if self.zero_width > self.limits.zero_width_max {
-                    return Err(self.over("items without bytes", self.limits.zero_width_max));
+                    let max = self.limits.zero_width_max;
+                    return Err(over(self.input.offset(), "items without bytes", max));
                 }
+                true
             }
-            min if count > left / min as usize => return Err(too_many),
-            _ => {}
+            1 => count <= left as u64,
+            min => count <= (left / min) as u64,
+        };
+        if fits && let Ok(count) = usize::try_from(count) {
+            return Ok(Some(Block { count, end }));
         }
-        Ok(Some(Block { count, end }))
+        Err(DecodeError::Count {
+            offset,
+            count,
+            left,
+        })
     }
 
     /// Checks that a block ends where its writer said.
-    pub(super) fn close(&self, block: Block) -> Result<(), DecodeError> {
+    #[inline]
+    pub(crate) fn close(&self, block: &Block) -> Result<(), DecodeError> {
         match block.end {
             Some(expected) if expected != self.input.offset() => Err(DecodeError::Block {
                 offset: self.input.offset(),
@@ -194,40 +159,145 @@ impl<'p, 'r, 'a> Cursor<'p, 'r, 'a> {
         }
     }
 
+    /// Jumps to the end of a block whose size the writer said; else does nothing.
+    fn jump(&mut self, block: &Block) -> Result<bool, DecodeError> {
+        let Some(end) = block.end else {
+            return Ok(false);
+        };
+        self.input.take(end - self.input.offset())?;
+        Ok(true)
+    }
+}
+
+#[cold]
+const fn over(offset: usize, what: &'static str, max: usize) -> DecodeError {
+    DecodeError::Limit { offset, what, max }
+}
+
+/// A datum being read by a plan.
+#[derive(Clone, Debug)]
+pub struct Cursor<'p, 'a> {
+    pub(crate) plan: &'p Plan,
+    pub(crate) datum: Datum<'a>,
+    default_bytes: usize,
+}
+
+impl<'p, 'a> Cursor<'p, 'a> {
+    #[inline]
+    pub(crate) const fn new(plan: &'p Plan, input: Reader<'a>, limits: DecodeLimits) -> Self {
+        Self {
+            plan,
+            datum: Datum::new(input, limits),
+            default_bytes: 0,
+        }
+    }
+
+    /// Runs `read` on a datum of `input`, which ends up behind what was read.
+    #[inline]
+    pub(crate) fn run<T>(
+        plan: &'p Plan,
+        input: &mut Reader<'a>,
+        limits: DecodeLimits,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        let mut cursor = Self::new(plan, input.clone(), limits);
+        let result = read(&mut cursor);
+        *input = cursor.datum.input;
+        result
+    }
+
+    /// Enters a record and pays for its defaults.
+    #[inline]
+    pub(crate) fn open(&mut self, record: &RecordOp) -> Result<(), DecodeError> {
+        self.datum.enter()?;
+        if let Some(problem) = record.problem {
+            return Err(self.fail(problem));
+        }
+        let cost = self.default_bytes.saturating_add(record.default_cost);
+        let max = self.datum.limits.default_bytes_max;
+        if cost > max {
+            return Err(over(self.datum.input.offset(), "bytes of defaults", max));
+        }
+        self.default_bytes = cost;
+        Ok(())
+    }
+
+    #[cold]
+    pub(crate) fn fail(&self, problem: usize) -> DecodeError {
+        DecodeError::Problem {
+            offset: self.datum.input.offset(),
+            problem,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn scalar(
+        &mut self,
+        wire: Primitive,
+        to: Primitive,
+    ) -> Result<Scalar<'a>, DecodeError> {
+        Ok(scalar(&mut self.datum.input, wire, to)?)
+    }
+
+    /// Reads the writer's symbol and gives the reader's.
+    #[inline]
+    pub(crate) fn symbol(
+        &mut self,
+        symbols: &[Option<u32>],
+        problem: usize,
+    ) -> Result<u32, DecodeError> {
+        let offset = self.datum.input.offset();
+        let symbol = self.datum.symbol(symbols.len())?;
+        symbols[symbol].ok_or(DecodeError::Problem { offset, problem })
+    }
+
+    /// Reads the writer's branches, if it is a union, down to an operation that is none.
+    #[inline]
+    pub(crate) fn settle(&mut self, mut id: OpId) -> Result<&'p Op, DecodeError> {
+        let plan = self.plan;
+        loop {
+            match plan.op(id) {
+                Op::Union { branches } => id = branches[self.datum.branch(branches.len())?],
+                Op::Fail { problem } => return Err(self.fail(*problem)),
+                op => return Ok(op),
+            }
+        }
+    }
+
     /// Reads a value that goes nowhere. Skipped text is not checked to be UTF-8.
-    pub(super) fn skip(&mut self, id: OpId) -> Result<(), DecodeError> {
+    pub(crate) fn skip(&mut self, id: OpId) -> Result<(), DecodeError> {
         let plan = self.plan;
         match plan.op(id) {
-            Op::Scalar { wire, .. } => super::decode::skip(self.input, *wire)?,
-            Op::Fixed { size } => drop(self.input.take(*size)?),
+            Op::Scalar { wire, .. } => super::decode::skip(&mut self.datum.input, *wire)?,
+            Op::Fixed { size } => drop(self.datum.input.take(*size)?),
             Op::Enum { symbols, problem } => drop(self.symbol(symbols, *problem)?),
             Op::Array { item, min } => {
-                self.enter()?;
-                while let Some(block) = self.block(*min)? {
+                self.datum.enter()?;
+                while let Some(block) = self.datum.block(*min as usize)? {
                     self.skip_block(block, *item, false)?;
                 }
-                self.leave();
+                self.datum.leave();
             }
             Op::Map { value, min } => {
-                self.enter()?;
-                while let Some(block) = self.block(*min)? {
+                self.datum.enter()?;
+                while let Some(block) = self.datum.block(*min as usize)? {
                     self.skip_block(block, *value, true)?;
                 }
-                self.leave();
+                self.datum.leave();
             }
             Op::Union { branches } => {
-                let branch = self.branch(branches)?;
-                self.skip(branch)?;
+                let branch = self.datum.branch(branches.len())?;
+                self.skip(branches[branch])?;
             }
             Op::Wrap { then, .. } => self.skip(*then)?,
             Op::Record(record) => {
-                self.enter()?;
+                self.datum.enter()?;
                 for step in &record.steps {
                     if let Step::Skip(op) | Step::Set { op, .. } = *step {
                         self.skip(op)?;
                     }
                 }
-                self.leave();
+                self.datum.leave();
             }
             Op::Fail { problem } => return Err(self.fail(*problem)),
         }
@@ -235,13 +305,12 @@ impl<'p, 'r, 'a> Cursor<'p, 'r, 'a> {
     }
 
     fn skip_block(&mut self, block: Block, item: OpId, keys: bool) -> Result<(), DecodeError> {
-        if let Some(end) = block.end {
-            self.input.take(end - self.input.offset())?;
+        if self.datum.jump(&block)? {
             return Ok(());
         }
         for _ in 0..block.count {
             if keys {
-                self.input.bytes()?;
+                self.datum.input.bytes()?;
             }
             self.skip(item)?;
         }

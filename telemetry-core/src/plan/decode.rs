@@ -30,13 +30,11 @@ pub enum DecodeError {
         /// What the writer wrote: a type name.
         found: &'static str,
     },
-    /// The plan leads to another record than the one asked for.
-    #[error("the plan does not set `{field}` of {expected}: compile it for that reader")]
+    /// The plan leads to another type than the one asked for.
+    #[error("the plan does not lead to {expected}: compile it for that reader")]
     OtherReader {
-        /// The record asked for.
+        /// The type asked for.
         expected: &'static str,
-        /// Its field that the plan did not set.
-        field: &'static str,
     },
     /// No record of this writer can be read: see [`Plan::problems`].
     #[error("the reader's schema cannot read this writer's records: {problems} problems")]
@@ -54,6 +52,12 @@ pub enum DecodeError {
         offset: usize,
         /// Position in [`Plan::problems`], which says where, why, and what to do.
         problem: usize,
+    },
+    /// Text that is no UUID, where the type of the field is one.
+    #[error("at byte {offset}: the text is no UUID")]
+    Uuid {
+        /// Where the text starts.
+        offset: usize,
     },
     /// A symbol that the writer's enum does not have.
     #[error("at byte {offset}: symbol {symbol} of an enum of {symbols}")]
@@ -106,6 +110,7 @@ crate::error_codes!(DecodeError {
     Count { .. } => 1057,
     Block { .. } => 1058,
     Limit { .. } => 1059,
+    Uuid { .. } => 1048,
 });
 
 impl Plan {

@@ -9,6 +9,7 @@ mod decode;
 mod flat;
 mod op;
 mod rules;
+mod same;
 mod transcode;
 mod value;
 
@@ -16,12 +17,13 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::Schema;
+use crate::{Fingerprint, Schema};
 use constant::Constant;
-pub use cursor::DecodeLimits;
+pub use cursor::{Cursor, Datum, DecodeLimits};
 pub use decode::{DecodeError, FieldSink};
 use flat::Flat;
-use op::{Op, OpId};
+pub use op::OpId;
+pub(crate) use op::{Op, Step};
 pub use value::Value;
 
 /// A value of a flat field, borrowed from the bytes it was read from.
@@ -83,7 +85,11 @@ pub enum Scalar<'a> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The schema of what the plan gives.
+    reader: Fingerprint,
     ops: Box<[Op]>,
+    /// For each operation, whether it gives the bytes it reads as they are.
+    same: Box<[bool]>,
     root: OpId,
     constants: Box<[Constant]>,
     problems: Vec<Incompatibility>,
@@ -196,11 +202,29 @@ impl Plan {
         &self.problems
     }
 
-    fn op(&self, id: OpId) -> &Op {
+    /// The fingerprint of the reader's schema.
+    pub const fn reader(&self) -> Fingerprint {
+        self.reader
+    }
+
+    pub(crate) const fn root(&self) -> OpId {
+        self.root
+    }
+
+    #[inline]
+    pub(crate) fn op(&self, id: OpId) -> &Op {
         &self.ops[id as usize]
     }
 
-    fn constant(&self, id: u32) -> &Constant {
+    /// Whether an operation gives the bytes it reads as they are, so that a datum of the reader is
+    /// what is there.
+    #[inline]
+    pub(crate) fn same(&self, id: OpId) -> bool {
+        self.same[id as usize]
+    }
+
+    #[inline]
+    pub(crate) fn constant(&self, id: u32) -> &Constant {
         &self.constants[id as usize]
     }
 }

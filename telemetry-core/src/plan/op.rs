@@ -5,11 +5,11 @@ use alloc::boxed::Box;
 use crate::Primitive;
 
 /// Position of an operation in its plan. Recursive types are operations that call each other.
-pub(super) type OpId = u32;
+pub type OpId = u32;
 
 /// How to read one type of the writer.
 #[derive(Clone, Debug)]
-pub(super) enum Op {
+pub(crate) enum Op {
     /// Reads `wire` and gives it as `to`.
     Scalar { wire: Primitive, to: Primitive },
     /// Reads so many bytes.
@@ -35,22 +35,22 @@ pub(super) enum Op {
 
 /// How to read a record.
 #[derive(Clone, Debug)]
-pub(super) struct RecordOp {
+pub(crate) struct RecordOp {
     /// Fields of the reader's record.
-    pub(super) fields: usize,
+    pub(crate) fields: usize,
     /// In the writer's order; defaults stand between them where that is the reader's order too.
-    pub(super) steps: Box<[Step]>,
+    pub(crate) steps: Box<[Step]>,
     /// Whether the steps set the reader's fields in the reader's order.
-    pub(super) in_order: bool,
+    pub(crate) in_order: bool,
     /// What the defaults of one record cost, in encoded bytes, at least one each.
-    pub(super) default_cost: usize,
+    pub(crate) default_cost: usize,
     /// The problem that makes every such record unreadable.
-    pub(super) problem: Option<usize>,
+    pub(crate) problem: Option<usize>,
 }
 
 /// One field of a record, of the writer or of the reader.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The writer's field goes nowhere.
     Skip(OpId),
     /// The writer's field becomes this field of the reader.

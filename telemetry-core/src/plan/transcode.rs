@@ -35,7 +35,9 @@ impl Plan {
         limits: DecodeLimits,
     ) -> Result<(), DecodeError> {
         let start = out.len();
-        let result = Cursor::new(self, input, limits).transcode(self.root, out);
+        let result = Cursor::run(self, input, limits, |cursor| {
+            cursor.transcode(self.root, out)
+        });
         if result.is_err() {
             out.truncate(start);
         }
@@ -43,42 +45,42 @@ impl Plan {
     }
 }
 
-impl<'a> Cursor<'_, '_, 'a> {
+impl Cursor<'_, '_> {
     fn transcode(&mut self, id: OpId, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let plan = self.plan;
         match plan.op(id) {
             Op::Scalar { wire, to } => put(self.scalar(*wire, *to)?, out),
-            Op::Fixed { size } => out.extend_from_slice(self.input.take(*size)?),
+            Op::Fixed { size } => out.extend_from_slice(self.datum.input.take(*size)?),
             Op::Enum { symbols, problem } => {
                 wire::put_long(out, i64::from(self.symbol(symbols, *problem)?));
             }
             Op::Array { item, min } => {
-                self.enter()?;
-                while let Some(block) = self.block(*min)? {
+                self.datum.enter()?;
+                while let Some(block) = self.datum.block(*min as usize)? {
                     wire::put_long(out, block.count as i64);
                     for _ in 0..block.count {
                         self.transcode(*item, out)?;
                     }
-                    self.close(block)?;
+                    self.datum.close(&block)?;
                 }
                 out.push(0);
-                self.leave();
+                self.datum.leave();
             }
             Op::Map { value, min } => {
-                self.enter()?;
-                while let Some(block) = self.block(*min)? {
+                self.datum.enter()?;
+                while let Some(block) = self.datum.block(*min as usize)? {
                     wire::put_long(out, block.count as i64);
                     for _ in 0..block.count {
-                        wire::put_bytes(out, self.input.string()?.as_bytes());
+                        wire::put_bytes(out, self.datum.input.string()?.as_bytes());
                         self.transcode(*value, out)?;
                     }
-                    self.close(block)?;
+                    self.datum.close(&block)?;
                 }
                 out.push(0);
-                self.leave();
+                self.datum.leave();
             }
             Op::Union { branches } => {
-                let branch = self.branch(branches)?;
+                let branch = branches[self.datum.branch(branches.len())?];
                 self.transcode(branch, out)?;
             }
             Op::Wrap { branch, then } => {
@@ -126,7 +128,7 @@ impl<'a> Cursor<'_, '_, 'a> {
                 out.extend_from_slice(&written[from..to]);
             }
         }
-        self.leave();
+        self.datum.leave();
         Ok(())
     }
 }

@@ -144,46 +144,46 @@ impl Plan {
         input: &mut Reader<'_>,
         limits: DecodeLimits,
     ) -> Result<Value, DecodeError> {
-        Cursor::new(self, input, limits).value(self.root)
+        Cursor::run(self, input, limits, |cursor| cursor.value(self.root))
     }
 }
 
-impl<'a> Cursor<'_, '_, 'a> {
+impl Cursor<'_, '_> {
     fn value(&mut self, id: OpId) -> Result<Value, DecodeError> {
         let plan = self.plan;
         Ok(match plan.op(id) {
             Op::Scalar { wire, to } => self.scalar(*wire, *to)?.into(),
-            Op::Fixed { size } => Value::Fixed(self.input.take(*size)?.to_vec()),
+            Op::Fixed { size } => Value::Fixed(self.datum.input.take(*size)?.to_vec()),
             Op::Enum { symbols, problem } => Value::Enum(self.symbol(symbols, *problem)?),
             Op::Array { item, min } => {
-                self.enter()?;
+                self.datum.enter()?;
                 let mut items = Vec::new();
-                while let Some(block) = self.block(*min)? {
+                while let Some(block) = self.datum.block(*min as usize)? {
                     items.reserve(block.count.min(RESERVE_MAX));
                     for _ in 0..block.count {
                         items.push(self.value(*item)?);
                     }
-                    self.close(block)?;
+                    self.datum.close(&block)?;
                 }
-                self.leave();
+                self.datum.leave();
                 Value::Array(items)
             }
             Op::Map { value, min } => {
-                self.enter()?;
+                self.datum.enter()?;
                 let mut pairs = Vec::new();
-                while let Some(block) = self.block(*min)? {
+                while let Some(block) = self.datum.block(*min as usize)? {
                     pairs.reserve(block.count.min(RESERVE_MAX));
                     for _ in 0..block.count {
-                        let key = self.input.string()?.to_owned();
+                        let key = self.datum.input.string()?.to_owned();
                         pairs.push((key, self.value(*value)?));
                     }
-                    self.close(block)?;
+                    self.datum.close(&block)?;
                 }
-                self.leave();
+                self.datum.leave();
                 Value::Map(pairs)
             }
             Op::Union { branches } => {
-                let branch = self.branch(branches)?;
+                let branch = branches[self.datum.branch(branches.len())?];
                 self.value(branch)?
             }
             Op::Wrap { branch, then } => Value::Union(*branch, Box::new(self.value(*then)?)),
@@ -206,7 +206,7 @@ impl<'a> Cursor<'_, '_, 'a> {
                 }
             }
         }
-        self.leave();
+        self.datum.leave();
         Ok(Value::Record(fields))
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! Source: Avro 1.12 specification, "Binary encoding".
 
+mod out;
+
 use alloc::vec::Vec;
+
+pub use out::Out;
 
 /// Most bytes a varint takes: ⌈64 / 7⌉.
 pub const VARINT_LEN_MAX: usize = 10;
@@ -35,6 +39,7 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads from the start of `bytes`.
+    #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self {
             rest: bytes,
@@ -43,16 +48,19 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes read so far.
+    #[inline]
     pub const fn offset(&self) -> usize {
         self.len - self.rest.len()
     }
 
     /// What is left.
+    #[inline]
     pub const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Whether everything is read.
+    #[inline]
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -65,16 +73,7 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(head)
             }
-            None => Err(self.end(n)),
-        }
-    }
-
-    #[cold]
-    fn end(&self, needed: usize) -> WireError {
-        WireError::End {
-            offset: self.offset(),
-            needed,
-            left: self.rest.len(),
+            None => Err(end(self.offset(), n, self.rest.len())),
         }
     }
 
@@ -86,24 +85,19 @@ impl<'a> Reader<'a> {
             self.rest = rest;
             return Ok(u64::from(first));
         }
-        let mut value = 0u64;
-        for i in 0..VARINT_LEN_MAX {
-            let Some(&byte) = self.rest.get(i) else {
-                return Err(self.end(i + 1));
-            };
-            // The tenth byte holds bit 63 alone; anything else does not fit.
-            if i == VARINT_LEN_MAX - 1 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << (7 * i);
-            if byte < 0x80 {
-                self.rest = &self.rest[i + 1..];
-                return Ok(value);
+        if let Some(word) = self.rest.first_chunk() {
+            let word = u64::from_le_bytes(*word);
+            // The high bit of the varint's last byte, if it ends within eight.
+            let stop = !word & 0x8080_8080_8080_8080;
+            if stop != 0 {
+                let len = stop.trailing_zeros() as usize / 8 + 1;
+                self.rest = &self.rest[len..];
+                return Ok(gather(word & (stop ^ (stop - 1))));
             }
         }
-        Err(WireError::Varint {
-            offset: self.offset(),
-        })
+        let (value, rest) = varint_bytewise(self.rest, self.offset())?;
+        self.rest = rest;
+        Ok(value)
     }
 
     /// A `long`.
@@ -125,7 +119,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn boolean(&mut self) -> Result<bool, WireError> {
         let offset = self.offset();
-        match self.take(1)? {
+        match self.array()? {
             [0] => Ok(false),
             [1] => Ok(true),
             _ => Err(WireError::Boolean { offset }),
@@ -151,7 +145,7 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(*head)
             }
-            None => Err(self.end(N)),
+            None => Err(end(self.offset(), N, self.rest.len())),
         }
     }
 
@@ -160,15 +154,59 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self) -> Result<&'a [u8], WireError> {
         let offset = self.offset();
         let len = self.long()?;
-        let len = usize::try_from(len).map_err(|_| WireError::Length { offset, len })?;
-        self.take(len)
+        match usize::try_from(len) {
+            Ok(len) => self.take(len),
+            Err(_) => Err(WireError::Length { offset, len }),
+        }
     }
 
     /// A `string`: `bytes` in UTF-8.
     #[inline]
     pub fn string(&mut self) -> Result<&'a str, WireError> {
         let offset = self.offset();
-        core::str::from_utf8(self.bytes()?).map_err(|_| WireError::Utf8 { offset })
+        let bytes = self.bytes()?;
+        core::str::from_utf8(bytes).map_err(|_| WireError::Utf8 { offset })
+    }
+}
+
+/// Puts the seven low bits of each byte together.
+#[inline]
+const fn gather(x: u64) -> u64 {
+    let x = (x & 0x007f_007f_007f_007f) | ((x & 0x7f00_7f00_7f00_7f00) >> 1);
+    let x = (x & 0x0000_3fff_0000_3fff) | ((x & 0x3fff_0000_3fff_0000) >> 2);
+    (x & 0x0fff_ffff) | ((x & 0x0fff_ffff_0000_0000) >> 4)
+}
+
+/// A varint near the end of the input, or of more than eight bytes.
+///
+/// Takes and gives values instead of the reader, which so stays in registers.
+#[cold]
+#[inline(never)]
+fn varint_bytewise(bytes: &[u8], offset: usize) -> Result<(u64, &[u8]), WireError> {
+    let mut value = 0u64;
+    for i in 0..VARINT_LEN_MAX {
+        let Some(&byte) = bytes.get(i) else {
+            return Err(end(offset, i + 1, bytes.len()));
+        };
+        // The tenth byte holds bit 63 alone; anything else does not fit.
+        if i == VARINT_LEN_MAX - 1 && byte > 1 {
+            break;
+        }
+        value |= u64::from(byte & 0x7f) << (7 * i);
+        if byte < 0x80 {
+            return Ok((value, &bytes[i + 1..]));
+        }
+    }
+    Err(WireError::Varint { offset })
+}
+
+#[cold]
+#[inline(never)]
+const fn end(offset: usize, needed: usize, left: usize) -> WireError {
+    WireError::End {
+        offset,
+        needed,
+        left,
     }
 }
 

@@ -1,0 +1,9 @@
+//! What users of the crate see: derives, views and plans together.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
+
+mod derive;
