@@ -63,7 +63,8 @@
 //! take flat records: fields that are primitives or nullable primitives.
 //!
 //! # Features
-//! `std` (default), `derive`: the derive macro and the built-in streams in `records`.
+//! `std` (default), `derive`: the derive macro and the built-in streams in `records`; `ocf`: object
+//! container files.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -74,6 +75,9 @@ mod id;
 mod time;
 
 pub mod journal;
+#[cfg(feature = "ocf")]
+pub mod ocf;
+pub mod prefix;
 pub mod single_object;
 pub mod wire;
 

@@ -32,6 +32,7 @@ const LAYERS: &[Layer] = &[
             core::IdError::CODES,
             core::wire::WireError::CODES,
             core::single_object::HeaderError::CODES,
+            core::prefix::PrefixError::CODES,
             core::FingerprintError::CODES,
             core::SchemaError::CODES,
             core::PlanError::CODES,
@@ -42,6 +43,7 @@ const LAYERS: &[Layer] = &[
             core::CompatibilityError::CODES,
             core::RegistryFull::CODES,
             core::FileRegistryError::CODES,
+            core::ocf::OcfError::CODES,
         ],
     },
     Layer {
