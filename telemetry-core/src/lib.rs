@@ -64,7 +64,7 @@
 //!
 //! # Features
 //! `std` (default), `derive`: the derive macro and the built-in streams in `records`; `ocf`: object
-//! container files.
+//! container files; `confluent`: a client of registries that speak Confluent's HTTP interface.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -108,6 +108,8 @@ pub use registry::{
     Compatibility, CompatibilityError, Conflict, Direction, Entry, PlanCache, Quarantine,
     Registered, Registry, decide,
 };
+#[cfg(feature = "confluent")]
+pub use registry::{ConfluentError, ConfluentOptions, ConfluentRegistry, Credentials};
 #[cfg(feature = "std")]
 pub use registry::{FileRegistry, FileRegistryError, MemoryRegistry, RegistryFull, RegistryLimits};
 pub use schema::{

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::firewall::Firewall;
-use crate::setup::{self, Failure, RABBITMQ, io};
+use crate::setup::{self, Failure, RABBITMQ, free_port, io, say};
 use crate::tls::Certificates;
 
 /// Where the package keeps its programs; those of `/usr/sbin` change the user first.
@@ -345,12 +345,6 @@ fn answers(address: SocketAddr) -> bool {
     probe().is_ok_and(|first| first == 1)
 }
 
-/// A port that nobody has: unlike its other ports, the broker wants this one on every address.
-fn free_port() -> Result<u16, Failure> {
-    let free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|l| l.local_addr());
-    Ok(free.map_err(io("looking for a free port"))?.port())
-}
-
 /// First of a cluster's addresses: of this process alone, and of one cluster in it.
 fn first_address() -> Ipv4Addr {
     static CLUSTERS: AtomicU8 = AtomicU8::new(0);
@@ -358,9 +352,4 @@ fn first_address() -> Ipv4Addr {
     let [a, b, ..] = std::process::id().to_le_bytes();
     // 127.0 belongs to everybody.
     Ipv4Addr::new(127, 64 | (b & 63), a, cluster % 32 * 8)
-}
-
-#[expect(clippy::print_stderr, reason = "a person waits for a minute")]
-fn say(what: &str) {
-    eprintln!("{what}");
 }

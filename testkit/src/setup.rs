@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -220,4 +221,15 @@ impl Tree {
         command.arg(program);
         command
     }
+}
+
+/// A port that nobody has: unlike its other ports, the broker wants this one on every address.
+pub(crate) fn free_port() -> Result<u16, Failure> {
+    let free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|l| l.local_addr());
+    Ok(free.map_err(io("looking for a free port"))?.port())
+}
+
+#[expect(clippy::print_stderr, reason = "a person waits for a minute")]
+pub(crate) fn say(what: &str) {
+    eprintln!("{what}");
 }

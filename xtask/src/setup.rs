@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use testkit::apicurio::APICURIO;
+use testkit::python::python;
 use testkit::setup::{RABBITMQ, cache};
 
 use crate::Failure;
@@ -42,6 +44,9 @@ pub(crate) fn tools() -> Result<(), Failure> {
 
 /// What the tests talk to.
 pub(crate) fn servers() -> Result<(), Failure> {
-    RABBITMQ.install(|what| println!("setup: {what}"))?;
+    let say = |what: &str| println!("setup: {what}");
+    RABBITMQ.install(say)?;
+    APICURIO.install(say)?;
+    python()?;
     Ok(())
 }

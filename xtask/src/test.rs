@@ -16,7 +16,7 @@ use crate::{Failure, check};
 const SLOW: &str = "test(/^slow_/)";
 
 /// Tests that talk to real servers, by their binary.
-const SERVERS: &str = "binary(=rabbitmq)";
+const SERVERS: &str = "binary(=rabbitmq) or binary(=registries)";
 
 struct Row {
     suite: String,

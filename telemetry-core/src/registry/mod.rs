@@ -1,6 +1,8 @@
 //! The registry: which schema a fingerprint means, and which schemas a stream may have.
 
 mod compatibility;
+#[cfg(feature = "confluent")]
+mod confluent;
 #[cfg(feature = "std")]
 mod file;
 #[cfg(feature = "std")]
@@ -8,6 +10,8 @@ mod memory;
 mod plans;
 
 pub use compatibility::{Compatibility, CompatibilityError, Conflict, Direction};
+#[cfg(feature = "confluent")]
+pub use confluent::{ConfluentError, ConfluentOptions, ConfluentRegistry, Credentials};
 #[cfg(feature = "std")]
 pub use file::{FileRegistry, FileRegistryError};
 #[cfg(feature = "std")]
@@ -69,7 +73,7 @@ pub enum Registered {
         /// Its number.
         version: u32,
     },
-    /// Known before, to the letter.
+    /// Known before, in the same words.
     Known {
         /// Its number.
         version: u32,
@@ -120,7 +124,7 @@ pub fn decide(known: &[Entry], offered: &Schema, compatibility: Compatibility) -
             Registered::Quarantined(Quarantine::OtherMeaning { version })
         } else if let Some(quarantine) = &same.quarantine {
             Registered::Quarantined(quarantine.clone())
-        } else if same.schema.json() == offered.json() {
+        } else if same_json(same.schema.json(), offered.json()) {
             Registered::Known { version }
         } else {
             Registered::Revision { version }
@@ -141,6 +145,12 @@ pub fn decide(known: &[Entry], offered: &Schema, compatibility: Compatibility) -
             reason: alloc::format!("{error}"),
         }),
     }
+}
+
+/// Whether two texts say the same: a registry may write them in another way than they came.
+fn same_json(a: &str, b: &str) -> bool {
+    let value = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+    a == b || value(a) == value(b)
 }
 
 #[cfg(test)]
