@@ -49,6 +49,7 @@ pub(super) fn compile(
     } = compiler;
     let flat = Flat::new(writer, reader, &ops, root, &constants);
     let same = same::find(&ops, alike);
+    same::mark(&mut ops, &same);
     same::coalesce(&mut ops);
     Ok(Plan {
         reader: reader.fingerprint(),
@@ -379,6 +380,8 @@ impl<'s> Compiler<'s> {
             steps.push(Step::Set {
                 field: i as u32,
                 op: self.op(field.node, Some(to.fields[i].node), at, Segment::Field(i))?,
+                // Known once every operation is.
+                same: false,
             });
         }
         steps.extend(defaults);

@@ -53,8 +53,8 @@ pub(crate) struct RecordOp {
 pub(crate) enum Step {
     /// The writer's field goes nowhere.
     Skip(OpId),
-    /// The writer's field becomes this field of the reader.
-    Set { field: u32, op: OpId },
+    /// The writer's field becomes this field of the reader, perhaps as it is.
+    Set { field: u32, op: OpId, same: bool },
     /// The reader's field takes a default of the plan.
     Default { field: u32, constant: u32 },
 }

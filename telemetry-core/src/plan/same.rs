@@ -42,11 +42,25 @@ fn parts(ops: &[Op], same: &[bool], op: &Op) -> bool {
         Op::Record(record) => {
             record.problem.is_none()
                 && (0..).zip(&record.steps).all(|(i, step)| match step {
-                    Step::Set { field, op } => *field == i && same[*op as usize],
+                    Step::Set { field, op, .. } => *field == i && same[*op as usize],
                     Step::Skip(_) | Step::Default { .. } => false,
                 })
         }
         Op::Wrap { .. } | Op::Fail { .. } => false,
+    }
+}
+
+/// Notes at each field whether it is the same.
+pub(super) fn mark(ops: &mut [Op], known: &[bool]) {
+    for op in ops {
+        let Op::Record(record) = op else {
+            continue;
+        };
+        for step in &mut record.steps {
+            if let Step::Set { op, same, .. } = step {
+                *same = known[*op as usize];
+            }
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use crate::{Cursor, Datum, DecodeError, DecodeLimits, OpId};
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub enum FieldFrom {
-    /// The writer's field.
+    /// The writer's field as it is.
+    Same,
+    /// What the plan makes of the writer's field.
     Op(OpId),
     /// A default of the plan.
     Constant(u32),
@@ -58,7 +60,7 @@ impl<'a> Cursor<'a, 'a> {
 
     /// Reads a record: `set` takes each field of the reader once, in any order.
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn read_fields(
         &mut self,
         op: OpId,
@@ -70,13 +72,16 @@ impl<'a> Cursor<'a, 'a> {
         };
         self.open(record)?;
         for step in &record.steps {
-            match *step {
-                Step::Skip(op) => self.skip(op)?,
-                Step::Set { field, op } => set(self, field, FieldFrom::Op(op))?,
-                Step::Default { field, constant } => {
-                    set(self, field, FieldFrom::Constant(constant))?;
+            let (field, from) = match *step {
+                Step::Skip(op) => {
+                    self.skip(op)?;
+                    continue;
                 }
-            }
+                Step::Set { field, op, same } if !same => (field, FieldFrom::Op(op)),
+                Step::Set { field, .. } => (field, FieldFrom::Same),
+                Step::Default { field, constant } => (field, FieldFrom::Constant(constant)),
+            };
+            set(self, field, from)?;
         }
         self.datum.leave();
         Ok(())
@@ -84,16 +89,20 @@ impl<'a> Cursor<'a, 'a> {
 
     /// Reads a field of a record.
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn field<T: Decode<'a>>(&mut self, from: FieldFrom) -> Result<T, DecodeError> {
         match from {
-            FieldFrom::Op(op) => self.take(op),
-            FieldFrom::Constant(constant) => {
-                // Defaults are datums of the reader, made and bounded when the plan was.
-                let bytes = &self.plan.constant(constant).bytes;
-                T::read(&mut Datum::new(Reader::new(bytes), DecodeLimits::default()))
-            }
+            FieldFrom::Same => T::read(&mut self.datum),
+            FieldFrom::Op(op) => T::resolve(self, op),
+            FieldFrom::Constant(constant) => self.default(constant),
         }
+    }
+
+    /// Reads a default: a datum of the reader, made and bounded when the plan was.
+    #[inline(never)]
+    fn default<T: Decode<'a>>(&self, constant: u32) -> Result<T, DecodeError> {
+        let bytes = &self.plan.constant(constant).bytes;
+        T::read(&mut Datum::new(Reader::new(bytes), DecodeLimits::default()))
     }
 
     /// Reads a symbol: its position in the reader's enum.
@@ -115,6 +124,7 @@ impl<'a> Cursor<'a, 'a> {
         name: &'static str,
     ) -> Result<(u32, FieldFrom), DecodeError> {
         match self.settle(op)? {
+            Op::Wrap { branch, then } if self.plan.same(*then) => Ok((*branch, FieldFrom::Same)),
             Op::Wrap { branch, then } => Ok((*branch, FieldFrom::Op(*then))),
             _ => Err(other(name)),
         }

@@ -3,6 +3,7 @@
 //! Source: Avro 1.12 specification, "Binary encoding".
 
 mod out;
+mod text;
 
 use alloc::vec::Vec;
 
@@ -165,7 +166,7 @@ impl<'a> Reader<'a> {
     pub fn string(&mut self) -> Result<&'a str, WireError> {
         let offset = self.offset();
         let bytes = self.bytes()?;
-        core::str::from_utf8(bytes).map_err(|_| WireError::Utf8 { offset })
+        text::check(bytes).ok_or(WireError::Utf8 { offset })
     }
 }
 
