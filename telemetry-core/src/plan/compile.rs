@@ -49,8 +49,8 @@ pub(super) fn compile(
     } = compiler;
     let flat = Flat::new(writer, reader, &ops, root, &constants);
     let same = same::find(&ops, alike);
-    same::mark(&mut ops, &same);
     same::coalesce(&mut ops);
+    same::moves(&mut ops, &same);
     Ok(Plan {
         reader: reader.fingerprint(),
         ops: ops.into(),
@@ -257,6 +257,7 @@ impl<'s> Compiler<'s> {
                     .iter()
                     .map(|f| op(f.node).map(Step::Skip))
                     .collect::<Result<_, _>>()?,
+                moves: Box::default(),
                 in_order: true,
                 default_cost: 0,
                 problem: None,
@@ -380,14 +381,13 @@ impl<'s> Compiler<'s> {
             steps.push(Step::Set {
                 field: i as u32,
                 op: self.op(field.node, Some(to.fields[i].node), at, Segment::Field(i))?,
-                // Known once every operation is.
-                same: false,
             });
         }
         steps.extend(defaults);
         Ok(Op::Record(RecordOp {
             fields: to.fields.len(),
             steps: steps.into(),
+            moves: Box::default(),
             in_order,
             default_cost,
             problem,

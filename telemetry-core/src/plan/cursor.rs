@@ -80,7 +80,7 @@ impl<'a> Datum<'a> {
     }
 
     /// Reads which of a union's `branches` follows.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn branch(&mut self, branches: usize) -> Result<usize, DecodeError> {
         let offset = self.input.offset();
         let branch = self.input.long()?;
@@ -91,7 +91,7 @@ impl<'a> Datum<'a> {
     }
 
     /// Reads which of an enum's `symbols` it is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn symbol(&mut self, symbols: usize) -> Result<usize, DecodeError> {
         let offset = self.input.offset();
         let symbol = self.input.long()?;

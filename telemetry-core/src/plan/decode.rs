@@ -171,7 +171,7 @@ fn present(input: &mut Reader<'_>, null: u8) -> Result<bool, WireError> {
 }
 
 #[inline]
-pub(super) fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
+pub(crate) fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
     match primitive {
         Primitive::Null => {}
         Primitive::Boolean => drop(input.boolean()?),

@@ -60,7 +60,7 @@ impl Flat {
                     continue;
                 }
                 Step::Skip(_) => None,
-                Step::Set { field, op, .. } => Some(aim(ops, field as usize, op)),
+                Step::Set { field, op } => Some(aim(ops, field as usize, op)),
             };
             // Every other step is a field of the writer, in order.
             let wire = fields.next().and_then(|field| writer.flat(field));

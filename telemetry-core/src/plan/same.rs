@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::op::{Op, OpId, Step};
+use super::op::{Move, Op, OpId, Step};
 use crate::Primitive;
 
 /// Rounds after which what is not settled counts as different.
@@ -42,7 +42,7 @@ fn parts(ops: &[Op], same: &[bool], op: &Op) -> bool {
         Op::Record(record) => {
             record.problem.is_none()
                 && (0..).zip(&record.steps).all(|(i, step)| match step {
-                    Step::Set { field, op, .. } => *field == i && same[*op as usize],
+                    Step::Set { field, op } => *field == i && same[*op as usize],
                     Step::Skip(_) | Step::Default { .. } => false,
                 })
         }
@@ -50,16 +50,11 @@ fn parts(ops: &[Op], same: &[bool], op: &Op) -> bool {
     }
 }
 
-/// Notes at each field whether it is the same.
-pub(super) fn mark(ops: &mut [Op], known: &[bool]) {
+/// Makes the steps as derived records take them.
+pub(super) fn moves(ops: &mut [Op], same: &[bool]) {
     for op in ops {
-        let Op::Record(record) = op else {
-            continue;
-        };
-        for step in &mut record.steps {
-            if let Step::Set { op, same, .. } = step {
-                *same = known[*op as usize];
-            }
+        if let Op::Record(record) = op {
+            record.moves = record.steps.iter().map(|s| Move::of(s, same)).collect();
         }
     }
 }

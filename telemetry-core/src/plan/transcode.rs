@@ -109,7 +109,7 @@ impl Cursor<'_, '_> {
                     self.skip(op)?;
                     continue;
                 }
-                Step::Set { field, op, .. } => {
+                Step::Set { field, op } => {
                     self.transcode(op, out)?;
                     field
                 }

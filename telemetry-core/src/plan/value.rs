@@ -200,7 +200,7 @@ impl Cursor<'_, '_> {
         for step in &record.steps {
             match *step {
                 Step::Skip(op) => self.skip(op)?,
-                Step::Set { field, op, .. } => fields[field as usize] = self.value(op)?,
+                Step::Set { field, op } => fields[field as usize] = self.value(op)?,
                 Step::Default { field, constant } => {
                     fields[field as usize] = plan.constant(constant).value.clone();
                 }

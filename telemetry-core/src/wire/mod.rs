@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `n` bytes.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, n: usize) -> Result<&'a [u8], WireError> {
         match self.rest.split_at_checked(n) {
             Some((head, rest)) => {
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, WireError> {
         if let Some((&first, rest)) = self.rest.split_first()
             && first < 0x80
@@ -102,14 +102,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A `long`.
-    #[inline]
+    #[inline(always)]
     pub fn long(&mut self) -> Result<i64, WireError> {
         let z = self.varint()?;
         Ok((z >> 1) as i64 ^ -((z & 1) as i64))
     }
 
     /// An `int`: a `long` that fits 32 bits.
-    #[inline]
+    #[inline(always)]
     pub fn int(&mut self) -> Result<i32, WireError> {
         let offset = self.offset();
         let value = self.long()?;
@@ -134,12 +134,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A `double`.
-    #[inline]
+    #[inline(always)]
     pub fn double(&mut self) -> Result<f64, WireError> {
         self.array().map(f64::from_le_bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         match self.rest.split_first_chunk() {
             Some((head, rest)) => {
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `bytes`: a length, then as many bytes.
-    #[inline]
+    #[inline(always)]
     pub fn bytes(&mut self) -> Result<&'a [u8], WireError> {
         let offset = self.offset();
         let len = self.long()?;
@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A `string`: `bytes` in UTF-8.
-    #[inline]
+    #[inline(always)]
     pub fn string(&mut self) -> Result<&'a str, WireError> {
         let offset = self.offset();
         let bytes = self.bytes()?;

@@ -23,17 +23,23 @@ const HELP: &str = "\
 Compares telemetry-core with other libraries.
 
   --rounds N          times each case is run (default 101)
+  --only TEXT         runs the cases whose group or name holds TEXT
   --instructions      counts instructions as well, by valgrind
   --once CASE         runs one case once, for valgrind";
 
+fn number(arguments: &mut impl Iterator<Item = String>) -> Option<usize> {
+    arguments.next()?.parse().ok()
+}
+
 fn main() -> ExitCode {
     let (mut rounds, mut instructions, mut once) = (101, false, None);
+    let mut only = String::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let mut number = || arguments.next().and_then(|n| n.parse().ok());
         let good = match argument.as_str() {
-            "--rounds" => number().map(|n| rounds = n).is_some(),
-            "--once" => number().map(|n| once = Some(n)).is_some(),
+            "--rounds" => number(&mut arguments).map(|n| rounds = n).is_some(),
+            "--once" => number(&mut arguments).map(|n| once = Some(n)).is_some(),
+            "--only" => arguments.next().map(|text| only = text).is_some(),
             "--instructions" => {
                 instructions = true;
                 true
@@ -59,6 +65,7 @@ fn main() -> ExitCode {
         println!("{}", all.once(case));
         return ExitCode::SUCCESS;
     }
+    all.keep(&only);
     report::print(&all.measure(rounds, instructions));
     ExitCode::SUCCESS
 }

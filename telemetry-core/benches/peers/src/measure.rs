@@ -6,6 +6,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Something to measure.
 pub struct Case<'a> {
+    /// Its place among all cases.
+    number: usize,
     pub group: &'static str,
     pub name: &'static str,
     /// Whether it is this crate.
@@ -49,6 +51,7 @@ impl<'a> Cases<'a> {
         run: impl FnMut() + 'a,
     ) {
         self.0.push(Case {
+            number: self.0.len(),
             group,
             name,
             ours: name.starts_with("telemetry-core"),
@@ -65,6 +68,12 @@ impl<'a> Cases<'a> {
         (case.run)();
         measured(&mut *case.run);
         case.records
+    }
+
+    /// Leaves out the cases whose group and name do not hold `text`.
+    pub fn keep(&mut self, text: &str) {
+        self.0
+            .retain(|case| case.group.contains(text) || case.name.contains(text));
     }
 
     /// Measures every case in each of so many rounds.
@@ -94,8 +103,7 @@ impl<'a> Cases<'a> {
         self.0
             .into_iter()
             .zip(allocations)
-            .enumerate()
-            .map(|(i, (mut case, allocations))| {
+            .map(|(mut case, allocations)| {
                 case.nanos.sort_by(f64::total_cmp);
                 let n = case.records as f64;
                 let figures = Figures {
@@ -103,7 +111,7 @@ impl<'a> Cases<'a> {
                     nanos: case.nanos[case.nanos.len() / 10] / n,
                     bytes: case.bytes as f64 / n,
                     allocations: allocations as f64 / n,
-                    instructions: instructions.then(|| count(i)).flatten(),
+                    instructions: instructions.then(|| count(case.number)).flatten(),
                 };
                 (case, figures)
             })
