@@ -7,6 +7,8 @@ use crate::run::{cargo, run};
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum What {
+    /// Avro beside the field's other libraries: encoding, decoding, resolving, in one run.
+    Avro,
     /// The main job: records per second and processor time per record, stage by stage.
     Fleet,
     /// The spool and the embedded log beside the bare disk.
@@ -15,6 +17,20 @@ pub(crate) enum What {
 
 pub(crate) fn bench(what: What) -> Result<(), Failure> {
     match what {
+        What::Avro => run(
+            "the bench beside other Avro libraries",
+            &mut cargo(&[
+                "run",
+                "--release",
+                "--locked",
+                "--manifest-path",
+                "telemetry-core/benches/peers/Cargo.toml",
+                "--target-dir",
+                "target/peers",
+                "--",
+                "--instructions",
+            ]),
+        ),
         What::Fleet => run(
             "the bench of the main job",
             &mut cargo(&["run", "--release", "--locked", "-p", "fleet", "--", "bench"]),

@@ -222,7 +222,7 @@ fn union(input: &DeriveInput, data: &DataEnum, attributes: &TypeAttributes) -> R
         .zip(0u32..)
         .map(|(Branch { ident, ty, .. }, i)| match ty {
             None => quote!(#i => Self::#ident),
-            Some(_) => quote!(#i => Self::#ident(cursor.field(from)?)),
+            Some(_) => quote!(#i => Self::#ident(cursor.branch(then)?)),
         });
     let count = branches.len();
     let (_, arguments, wheres) = input.generics.split_for_impl();
@@ -271,7 +271,8 @@ fn union(input: &DeriveInput, data: &DataEnum, attributes: &TypeAttributes) -> R
                 cursor: &mut #krate::Cursor<'__datum, '__datum>,
                 op: #krate::OpId,
             ) -> ::core::result::Result<Self, #krate::DecodeError> {
-                let (branch, from) = cursor.reader_branch(op, #name)?;
+                let (branch, then) = cursor.reader_branch(op, #name)?;
+                let _ = then;
                 ::core::result::Result::Ok(match branch {
                     #(#resolves,)*
                     _ => #other,

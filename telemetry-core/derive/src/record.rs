@@ -71,7 +71,8 @@ impl Record {
         let slots: Vec<_> = (0..self.fields.len())
             .map(|i| format_ident!("field_{i}"))
             .collect();
-        let positions = 0..self.fields.len() as u32;
+        let codes = |how: u32| (0..self.fields.len() as u32).map(move |field| field * 4 + how);
+        let (same, resolved, default) = (codes(0), codes(1), codes(2));
         let event_time = match self.fields.iter().find(|f| f.attributes.event_time) {
             None => quote!(::core::option::Option::None),
             Some(field) => {
@@ -119,25 +120,28 @@ impl Record {
                     op: #krate::OpId,
                 ) -> ::core::result::Result<Self, #krate::DecodeError> {
                     #(let mut #slots: ::core::option::Option<#types> = ::core::option::Option::None;)*
-                    cursor.read_fields(op, #name, |cursor, field, from| {
-                        match field {
-                            #(#positions => {
-                                #slots = ::core::option::Option::Some(cursor.field(from)?);
-                            })*
-                            _ => {}
+                    for step in cursor.open_record(op, #name)? {
+                        // Four times the field, and how it comes.
+                        match step.code {
+                            #(
+                                #same => #slots = ::core::option::Option::Some(cursor.same()?),
+                                #resolved => #slots = ::core::option::Option::Some(
+                                    #krate::Decode::resolve(cursor, step.operand)?,
+                                ),
+                                #default => #slots = ::core::option::Option::Some(
+                                    cursor.default(step.operand)?,
+                                ),
+                            )*
+                            _ => cursor.pass(step.operand)?,
                         }
-                        let _ = (cursor, from);
-                        ::core::result::Result::Ok(())
-                    })?;
-                    match (#(#slots,)*) {
-                        (#(::core::option::Option::Some(#slots),)*) => {
-                            ::core::result::Result::Ok(Self { #(#idents: #slots,)* })
-                        }
-                        #[allow(unreachable_patterns, reason = "a record may have no fields")]
-                        _ => ::core::result::Result::Err(#krate::DecodeError::OtherReader {
-                            expected: #name,
-                        }),
                     }
+                    cursor.close_record();
+                    #(let ::core::option::Option::Some(#slots) = #slots else {
+                        return ::core::result::Result::Err(#krate::DecodeError::OtherReader {
+                            expected: #name,
+                        });
+                    };)*
+                    ::core::result::Result::Ok(Self { #(#idents: #slots,)* })
                 }
             }
 

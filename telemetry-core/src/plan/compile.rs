@@ -50,6 +50,7 @@ pub(super) fn compile(
     let flat = Flat::new(writer, reader, &ops, root, &constants);
     let same = same::find(&ops, alike);
     same::coalesce(&mut ops);
+    same::moves(&mut ops, &same);
     Ok(Plan {
         reader: reader.fingerprint(),
         ops: ops.into(),
@@ -256,6 +257,7 @@ impl<'s> Compiler<'s> {
                     .iter()
                     .map(|f| op(f.node).map(Step::Skip))
                     .collect::<Result<_, _>>()?,
+                moves: Box::default(),
                 in_order: true,
                 default_cost: 0,
                 problem: None,
@@ -385,6 +387,7 @@ impl<'s> Compiler<'s> {
         Ok(Op::Record(RecordOp {
             fields: to.fields.len(),
             steps: steps.into(),
+            moves: Box::default(),
             in_order,
             default_cost,
             problem,

@@ -80,7 +80,7 @@ impl<'a> Datum<'a> {
     }
 
     /// Reads which of a union's `branches` follows.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn branch(&mut self, branches: usize) -> Result<usize, DecodeError> {
         let offset = self.input.offset();
         let branch = self.input.long()?;
@@ -91,7 +91,7 @@ impl<'a> Datum<'a> {
     }
 
     /// Reads which of an enum's `symbols` it is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn symbol(&mut self, symbols: usize) -> Result<usize, DecodeError> {
         let offset = self.input.offset();
         let symbol = self.input.long()?;
@@ -106,7 +106,7 @@ impl<'a> Datum<'a> {
     }
 
     /// The next block of items of at least `min` bytes; `None` at the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn block(&mut self, min: usize) -> Result<Option<Block>, DecodeError> {
         let offset = self.input.offset();
         let written = self.input.long()?;
@@ -252,15 +252,20 @@ impl<'p, 'a> Cursor<'p, 'a> {
     }
 
     /// Reads the writer's branches, if it is a union, down to an operation that is none.
-    #[inline]
-    pub(crate) fn settle(&mut self, mut id: OpId) -> Result<&'p Op, DecodeError> {
-        let plan = self.plan;
-        loop {
-            match plan.op(id) {
-                Op::Union { branches } => id = branches[self.datum.branch(branches.len())?],
-                Op::Fail { problem } => return Err(self.fail(*problem)),
-                op => return Ok(op),
-            }
+    #[inline(always)]
+    pub(crate) fn settle(&mut self, id: OpId) -> Result<&'p Op, DecodeError> {
+        match self.plan.op(id) {
+            Op::Union { branches } => self.settle_union(branches),
+            Op::Fail { problem } => Err(self.fail(*problem)),
+            op => Ok(op),
+        }
+    }
+
+    fn settle_union(&mut self, branches: &'p [OpId]) -> Result<&'p Op, DecodeError> {
+        // No union holds a union.
+        match self.plan.op(branches[self.datum.branch(branches.len())?]) {
+            Op::Fail { problem } => Err(self.fail(*problem)),
+            op => Ok(op),
         }
     }
 

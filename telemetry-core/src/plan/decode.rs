@@ -1,7 +1,7 @@
 //! Flat steps over bytes.
 
 use super::flat::{Flat, Target};
-use super::{Plan, PlanError, Scalar};
+use super::{Plan, Scalar};
 use crate::wire::{Reader, WireError};
 use crate::{FlatType, Primitive};
 
@@ -14,7 +14,7 @@ pub trait FieldSink<'a> {
 }
 
 /// A datum that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes are no datum of the writer's schema.
@@ -42,9 +42,10 @@ pub enum DecodeError {
         /// How many problems the plan has.
         problems: usize,
     },
-    /// A field sink takes flat records only: use [`Plan::value`] or [`Plan::transcode`].
-    #[error(transparent)]
-    NotFlat(PlanError),
+    /// A field sink takes flat records only, and [`Plan::flat`] says what is not: use a derived
+    /// struct, [`Plan::value`] or [`Plan::transcode`].
+    #[error("a field sink takes flat records only")]
+    NotFlat,
     /// The datum has what the reader has no place for.
     #[error("at byte {offset}: problem {problem} of the plan")]
     Problem {
@@ -104,7 +105,7 @@ crate::error_codes!(DecodeError {
     Unresolved { .. } => 1051,
     Incompatible { .. } => 1052,
     OtherReader { .. } => 1053,
-    NotFlat(_) => 1054,
+    NotFlat => 1054,
     Problem { .. } => 1055,
     Symbol { .. } => 1056,
     Count { .. } => 1057,
@@ -125,7 +126,7 @@ impl Plan {
     ) -> Result<(), DecodeError> {
         let flat = match &self.flat {
             Ok(flat) => flat,
-            Err(reason) => return Err(DecodeError::NotFlat(reason.clone())),
+            Err(_) => return Err(DecodeError::NotFlat),
         };
         if flat.hopeless {
             return Err(DecodeError::Incompatible {
@@ -170,7 +171,7 @@ fn present(input: &mut Reader<'_>, null: u8) -> Result<bool, WireError> {
 }
 
 #[inline]
-pub(super) fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
+pub(crate) fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
     match primitive {
         Primitive::Null => {}
         Primitive::Boolean => drop(input.boolean()?),

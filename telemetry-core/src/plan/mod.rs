@@ -20,10 +20,11 @@ use alloc::vec::Vec;
 use crate::{Fingerprint, Schema};
 use constant::Constant;
 pub use cursor::{Cursor, Datum, DecodeLimits};
+pub(crate) use decode::skip;
 pub use decode::{DecodeError, FieldSink};
 use flat::Flat;
 pub use op::OpId;
-pub(crate) use op::{Op, Step};
+pub(crate) use op::{Move, Op};
 pub use value::Value;
 
 /// A value of a flat field, borrowed from the bytes it was read from.

@@ -40,6 +40,8 @@ pub(crate) struct RecordOp {
     pub(crate) fields: usize,
     /// In the writer's order; defaults stand between them where that is the reader's order too.
     pub(crate) steps: Box<[Step]>,
+    /// The steps as derived records take them.
+    pub(crate) moves: Box<[Move]>,
     /// Whether the steps set the reader's fields in the reader's order.
     pub(crate) in_order: bool,
     /// What the defaults of one record cost, in encoded bytes, at least one each.
@@ -57,4 +59,38 @@ pub(crate) enum Step {
     Set { field: u32, op: OpId },
     /// The reader's field takes a default of the plan.
     Default { field: u32, constant: u32 },
+}
+
+/// A step in two numbers, so that a derived record takes it in one jump.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    /// Four times the reader's field, and how it comes; other numbers stand for a skip.
+    pub code: u32,
+    /// The operation, or the default of the plan.
+    pub operand: u32,
+}
+
+impl Move {
+    /// The field as it was written.
+    pub(crate) const SAME: u32 = 0;
+    /// The field as the operation resolves it.
+    pub(crate) const RESOLVED: u32 = 1;
+    /// The default.
+    pub(crate) const DEFAULT: u32 = 2;
+
+    /// `same` says which operations give what they read as it is.
+    pub(crate) fn of(step: &Step, same: &[bool]) -> Self {
+        let (field, how, operand) = match *step {
+            // The last of the four ways is nobody's.
+            Step::Skip(op) => (0, 3, op),
+            Step::Set { field, op } if same[op as usize] => (field, Self::SAME, op),
+            Step::Set { field, op } => (field, Self::RESOLVED, op),
+            Step::Default { field, constant } => (field, Self::DEFAULT, constant),
+        };
+        Self {
+            code: field * 4 + how,
+            operand,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::op::{Op, OpId, Step};
+use super::op::{Move, Op, OpId, Step};
 use crate::Primitive;
 
 /// Rounds after which what is not settled counts as different.
@@ -47,6 +47,15 @@ fn parts(ops: &[Op], same: &[bool], op: &Op) -> bool {
                 })
         }
         Op::Wrap { .. } | Op::Fail { .. } => false,
+    }
+}
+
+/// Makes the steps as derived records take them.
+pub(super) fn moves(ops: &mut [Op], same: &[bool]) {
+    for op in ops {
+        if let Op::Record(record) = op {
+            record.moves = record.steps.iter().map(|s| Move::of(s, same)).collect();
+        }
     }
 }
 

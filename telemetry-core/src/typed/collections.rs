@@ -65,7 +65,7 @@ impl<T: Encode> Encode for Option<T> {
 }
 
 impl<'a, T: Decode<'a>> Decode<'a> for Option<T> {
-    #[inline]
+    #[inline(always)]
     fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
         match datum.branch(2)? {
             0 => Ok(None),

@@ -13,8 +13,6 @@ use crate::wire::Out;
 use crate::{Cursor, Datum, DecodeError, OpId};
 
 pub use def::{FieldDef, Json, Logical, Named, Type};
-#[doc(hidden)]
-pub use named::FieldFrom;
 pub(crate) use text::{canonical, schema};
 pub use view::{Entries, EntriesIter, Items, ItemsIter};
 

@@ -2,19 +2,9 @@
 
 use super::Decode;
 use super::scalar::other;
-use crate::plan::{Op, Step};
+use crate::plan::{Move, Op, skip};
 use crate::wire::Reader;
 use crate::{Cursor, Datum, DecodeError, DecodeLimits, OpId};
-
-/// Where a plan takes a field of a record from.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug)]
-pub enum FieldFrom {
-    /// The writer's field.
-    Op(OpId),
-    /// A default of the plan.
-    Constant(u32),
-}
 
 impl<'a> Datum<'a> {
     /// Reads a record.
@@ -47,7 +37,7 @@ impl<'a> Datum<'a> {
 
 impl<'a> Cursor<'a, 'a> {
     /// Reads a value of a derived type.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take<T: Decode<'a>>(&mut self, op: OpId) -> Result<T, DecodeError> {
         if self.plan.same(op) {
             T::read(&mut self.datum)
@@ -56,44 +46,54 @@ impl<'a> Cursor<'a, 'a> {
         }
     }
 
-    /// Reads a record: `set` takes each field of the reader once, in any order.
+    /// Enters a record: gives the way of each field of the reader, and of what is skipped.
     #[doc(hidden)]
-    #[inline]
-    pub fn read_fields(
-        &mut self,
-        op: OpId,
-        name: &'static str,
-        mut set: impl FnMut(&mut Self, u32, FieldFrom) -> Result<(), DecodeError>,
-    ) -> Result<(), DecodeError> {
+    #[inline(always)]
+    pub fn open_record(&mut self, op: OpId, name: &'static str) -> Result<&'a [Move], DecodeError> {
         let Op::Record(record) = self.settle(op)? else {
             return Err(other(name));
         };
         self.open(record)?;
-        for step in &record.steps {
-            match *step {
-                Step::Skip(op) => self.skip(op)?,
-                Step::Set { field, op } => set(self, field, FieldFrom::Op(op))?,
-                Step::Default { field, constant } => {
-                    set(self, field, FieldFrom::Constant(constant))?;
-                }
-            }
-        }
-        self.datum.leave();
-        Ok(())
+        Ok(&record.moves)
     }
 
-    /// Reads a field of a record.
+    /// Leaves a record.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub const fn close_record(&mut self) {
+        self.datum.leave();
+    }
+
+    /// Reads a value as it was written.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn same<T: Decode<'a>>(&mut self) -> Result<T, DecodeError> {
+        T::read(&mut self.datum)
+    }
+
+    /// Reads past a field that goes nowhere.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn pass(&mut self, op: OpId) -> Result<(), DecodeError> {
+        match self.plan.op(op) {
+            Op::Scalar { wire, .. } => Ok(skip(&mut self.datum.input, *wire)?),
+            _ => self.skip(op),
+        }
+    }
+
+    /// Reads a value of a branch.
     #[doc(hidden)]
     #[inline]
-    pub fn field<T: Decode<'a>>(&mut self, from: FieldFrom) -> Result<T, DecodeError> {
-        match from {
-            FieldFrom::Op(op) => self.take(op),
-            FieldFrom::Constant(constant) => {
-                // Defaults are datums of the reader, made and bounded when the plan was.
-                let bytes = &self.plan.constant(constant).bytes;
-                T::read(&mut Datum::new(Reader::new(bytes), DecodeLimits::default()))
-            }
-        }
+    pub fn branch<T: Decode<'a>>(&mut self, op: OpId) -> Result<T, DecodeError> {
+        self.take(op)
+    }
+
+    /// Reads a default: a datum of the reader, made and bounded when the plan was.
+    #[doc(hidden)]
+    #[inline(never)]
+    pub fn default<T: Decode<'a>>(&self, constant: u32) -> Result<T, DecodeError> {
+        let bytes = &self.plan.constant(constant).bytes;
+        T::read(&mut Datum::new(Reader::new(bytes), DecodeLimits::default()))
     }
 
     /// Reads a symbol: its position in the reader's enum.
@@ -113,9 +113,9 @@ impl<'a> Cursor<'a, 'a> {
         &mut self,
         op: OpId,
         name: &'static str,
-    ) -> Result<(u32, FieldFrom), DecodeError> {
+    ) -> Result<(u32, OpId), DecodeError> {
         match self.settle(op)? {
-            Op::Wrap { branch, then } => Ok((*branch, FieldFrom::Op(*then))),
+            Op::Wrap { branch, then } => Ok((*branch, *then)),
             _ => Err(other(name)),
         }
     }

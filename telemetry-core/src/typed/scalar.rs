@@ -64,7 +64,7 @@ macro_rules! read {
                 Ok($read)
             }
 
-            #[inline]
+            #[inline(always)]
             fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, DecodeError> {
                 let wire = wire(cursor, op, Primitive::$primitive)?;
                 let $input: &mut Reader<$de> = &mut cursor.datum.input;

@@ -3,6 +3,7 @@
 //! Source: Avro 1.12 specification, "Binary encoding".
 
 mod out;
+mod text;
 
 use alloc::vec::Vec;
 
@@ -66,7 +67,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `n` bytes.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, n: usize) -> Result<&'a [u8], WireError> {
         match self.rest.split_at_checked(n) {
             Some((head, rest)) => {
@@ -77,7 +78,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, WireError> {
         if let Some((&first, rest)) = self.rest.split_first()
             && first < 0x80
@@ -101,14 +102,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A `long`.
-    #[inline]
+    #[inline(always)]
     pub fn long(&mut self) -> Result<i64, WireError> {
         let z = self.varint()?;
         Ok((z >> 1) as i64 ^ -((z & 1) as i64))
     }
 
     /// An `int`: a `long` that fits 32 bits.
-    #[inline]
+    #[inline(always)]
     pub fn int(&mut self) -> Result<i32, WireError> {
         let offset = self.offset();
         let value = self.long()?;
@@ -133,12 +134,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A `double`.
-    #[inline]
+    #[inline(always)]
     pub fn double(&mut self) -> Result<f64, WireError> {
         self.array().map(f64::from_le_bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         match self.rest.split_first_chunk() {
             Some((head, rest)) => {
@@ -150,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `bytes`: a length, then as many bytes.
-    #[inline]
+    #[inline(always)]
     pub fn bytes(&mut self) -> Result<&'a [u8], WireError> {
         let offset = self.offset();
         let len = self.long()?;
@@ -161,11 +162,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A `string`: `bytes` in UTF-8.
-    #[inline]
+    #[inline(always)]
     pub fn string(&mut self) -> Result<&'a str, WireError> {
         let offset = self.offset();
         let bytes = self.bytes()?;
-        core::str::from_utf8(bytes).map_err(|_| WireError::Utf8 { offset })
+        text::check(bytes).ok_or(WireError::Utf8 { offset })
     }
 }
 

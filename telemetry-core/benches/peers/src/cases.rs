@@ -1,0 +1,535 @@
+//! What is measured, and that all of it gives the same.
+
+use std::hint::black_box;
+
+use apache_avro::Schema as ApacheSchema;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value as ApacheValue;
+use apache_avro::writer::datum::GenericDatumWriter;
+use prost::Message as _;
+use serde_avro_fast::ser::SerializerConfig;
+use telemetry_core::wire::Reader;
+use telemetry_core::{AvroRecord, Plan, Schema};
+
+use crate::measure::Cases;
+use crate::model::{
+    Hr, Hr2, HrProto, Telemetry, Telemetry2, Telemetry2Ref, TelemetryProto, TelemetryRef,
+    TelemetryView, V2, heart_rates, telemetry, v2_without_alias,
+};
+
+/// A record's type in every library's terms, and its datums.
+struct Side<R> {
+    records: Vec<R>,
+    buffer: Vec<u8>,
+    ends: Vec<usize>,
+    plan: Plan,
+    fast: serde_avro_fast::Schema,
+    writer: ApacheSchema,
+    /// The reader's schema as far as apache-avro resolves it: without aliases of fields.
+    reader: ApacheSchema,
+}
+
+pub struct Corpus {
+    large: Side<Telemetry>,
+    large_proto: Vec<TelemetryProto>,
+    small: Side<Hr>,
+    small_proto: Vec<HrProto>,
+}
+
+impl<R: AvroRecord> Side<R> {
+    fn new(records: Vec<R>, reader: &str, reader_without_alias: &str) -> Self {
+        let (mut buffer, mut ends) = (Vec::new(), Vec::new());
+        for record in &records {
+            record.put_datum(&mut buffer);
+            ends.push(buffer.len());
+        }
+        let schema = |text| Schema::parse(text).expect("a schema of the derive");
+        Self {
+            records,
+            buffer,
+            ends,
+            plan: Plan::compile(&schema(R::SCHEMA), &schema(reader)).expect("schemas resolve"),
+            fast: R::SCHEMA.parse().expect("a schema of the derive"),
+            writer: ApacheSchema::parse_str(R::SCHEMA).expect("a schema of the derive"),
+            reader: ApacheSchema::parse_str(reader_without_alias).expect("a schema of the derive"),
+        }
+    }
+
+    fn datums(&self) -> Vec<&[u8]> {
+        let mut start = 0;
+        self.ends
+            .iter()
+            .map(|&end| &self.buffer[std::mem::replace(&mut start, end)..end])
+            .collect()
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (self.records.len(), self.buffer.len())
+    }
+}
+
+impl Corpus {
+    pub fn new(records: usize) -> Self {
+        let large = Side::new(telemetry(records), V2, &v2_without_alias());
+        let small = Side::new(heart_rates(records), Hr2::SCHEMA, Hr2::SCHEMA);
+        let corpus = Self {
+            large_proto: large.records.iter().map(TelemetryProto::from).collect(),
+            small_proto: small.records.iter().map(HrProto::from).collect(),
+            large,
+            small,
+        };
+        corpus.check();
+        corpus
+    }
+
+    /// Every library reads and writes the same.
+    fn check(&self) {
+        let side = &self.large;
+        let writer = GenericDatumWriter::builder(&side.writer)
+            .build()
+            .expect("a writer");
+        for (record, datum) in side.records.iter().zip(side.datums()) {
+            let apache = writer.write_ser_to_vec(record).expect("a datum");
+            assert_eq!(apache, datum);
+            let mut fast = Vec::new();
+            serde_avro_fast::to_datum(record, &mut fast, &mut SerializerConfig::new(&side.fast))
+                .expect("a datum");
+            assert_eq!(fast, datum);
+            let evolved = record.evolved();
+            assert_eq!(
+                Telemetry::read_datum(&mut Reader::new(datum)).as_ref(),
+                Ok(record)
+            );
+            let view = TelemetryView::read_datum(&mut Reader::new(datum)).expect("a datum");
+            assert!(view.samples.iter().eq(record.samples.iter().copied()));
+            assert!(
+                view.tags
+                    .iter()
+                    .eq(record.tags.iter().map(|(k, v)| (&**k, &**v)))
+            );
+            assert_eq!(
+                Telemetry2::decode(&side.plan, &mut Reader::new(datum)).as_ref(),
+                Ok(&evolved)
+            );
+            let theirs: Telemetry2 =
+                serde_avro_fast::from_datum_slice(datum, &side.fast).expect("a datum");
+            assert_eq!(theirs, evolved);
+        }
+        let side = &self.small;
+        for (record, datum) in side.records.iter().zip(side.datums()) {
+            let ours = Hr2::decode(&side.plan, &mut Reader::new(datum)).expect("a datum");
+            let theirs: Hr2 =
+                serde_avro_fast::from_datum_slice(datum, &side.fast).expect("a datum");
+            assert_eq!(ours, theirs);
+            assert_eq!(Hr::read_datum(&mut Reader::new(datum)).as_ref(), Ok(record));
+        }
+    }
+}
+
+/// Runs `read` for each item.
+fn each<T: Copy, U>(items: Vec<T>, mut read: impl FnMut(T) -> U) -> impl FnMut() {
+    move || {
+        for &item in &items {
+            black_box(read(item));
+        }
+    }
+}
+
+/// Runs `put` for each item, into one buffer with room for all.
+fn into<'a, T>(
+    items: &'a [T],
+    room: usize,
+    mut put: impl FnMut(&T, &mut Vec<u8>) + 'a,
+) -> impl FnMut() + 'a {
+    let mut out = Vec::with_capacity(2 * room + 4096);
+    move || {
+        out.clear();
+        for item in items {
+            put(item, &mut out);
+        }
+        black_box(&out);
+    }
+}
+
+pub fn add<'a>(corpus: &'a Corpus, cases: &mut Cases<'a>) {
+    large(corpus, cases);
+    small(corpus, cases);
+}
+
+fn copy<'a, R>(side: &'a Side<R>, datums: Vec<&'a [u8]>) -> impl FnMut() + 'a {
+    let mut out = vec![0; side.buffer.len()];
+    move || {
+        let mut at = 0;
+        for datum in &datums {
+            out[at..at + datum.len()].copy_from_slice(datum);
+            at += datum.len();
+        }
+        black_box(&out);
+    }
+}
+
+fn large<'a>(corpus: &'a Corpus, cases: &mut Cases<'a>) {
+    let side = &corpus.large;
+    let (records, size, room) = (&side.records[..], side.size(), side.buffer.len());
+    let datums = || side.datums();
+    let leak = |reader| -> &'a GenericDatumReader<'a> { Box::leak(Box::new(reader)) };
+    let writer = GenericDatumWriter::builder(&side.writer)
+        .build()
+        .expect("a writer");
+    let reader = leak(
+        GenericDatumReader::builder(&side.writer)
+            .build()
+            .expect("a reader"),
+    );
+    let resolver = leak(
+        GenericDatumReader::builder(&side.writer)
+            .reader_schema(&side.reader)
+            .build()
+            .expect("a reader"),
+    );
+    let values: Vec<ApacheValue> = side
+        .datums()
+        .iter()
+        .map(|datum| reader.read_value(&mut &datum[..]).expect("a datum"))
+        .collect();
+    let values: &'a [ApacheValue] = values.leak();
+    let writer: &'a GenericDatumWriter<'a> = Box::leak(Box::new(writer));
+
+    let group = "encode";
+    cases.add(
+        group,
+        "telemetry-core",
+        size,
+        into(records, room, |r, out| r.put_datum(out)),
+    );
+    cases.add(
+        group,
+        "telemetry-core message",
+        size,
+        into(records, room, |r, out| r.encode(out)),
+    );
+    cases.add(group, "memcpy", size, copy(side, datums()));
+    cases.add(
+        group,
+        "prost",
+        size,
+        into(&corpus.large_proto, room, |r, out| {
+            r.encode(out).expect("room");
+        }),
+    );
+    cases.add(
+        group,
+        "postcard",
+        size,
+        into(records, room, |r, out| {
+            *out = postcard::to_extend(r, std::mem::take(out)).expect("room");
+        }),
+    );
+    let mut config = SerializerConfig::new(&side.fast);
+    cases.add(
+        group,
+        "serde_avro_fast",
+        size,
+        into(records, room, move |r, out| {
+            serde_avro_fast::to_datum(r, out, &mut config).expect("a datum");
+        }),
+    );
+    cases.add(
+        group,
+        "apache-avro direct",
+        size,
+        into(records, room, |r, out| {
+            writer.write_ser(out, r).expect("a datum");
+        }),
+    );
+    cases.add(
+        group,
+        "apache-avro value",
+        size,
+        into(values, room, |v, out| {
+            writer.write_value_ref(out, v).expect("a datum");
+        }),
+    );
+
+    let protos: &'a [Vec<u8>] = corpus
+        .large_proto
+        .iter()
+        .map(|r| r.encode_to_vec())
+        .collect::<Vec<_>>()
+        .leak();
+    let cards: &'a [Vec<u8>] = records
+        .iter()
+        .map(|r| postcard::to_stdvec(r).expect("room"))
+        .collect::<Vec<_>>()
+        .leak();
+    let group = "decode";
+    cases.add(
+        group,
+        "telemetry-core borrowed",
+        size,
+        each(datums(), |d| {
+            TelemetryRef::read_datum(&mut Reader::new(d)).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "telemetry-core view",
+        size,
+        each(datums(), |d| {
+            TelemetryView::read_datum(&mut Reader::new(d)).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "telemetry-core owned",
+        size,
+        each(datums(), |d| {
+            Telemetry::read_datum(&mut Reader::new(d)).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "serde_avro_fast borrowed",
+        size,
+        each(datums(), |d| {
+            serde_avro_fast::from_datum_slice::<TelemetryRef>(d, &side.fast).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "serde_avro_fast owned",
+        size,
+        each(datums(), |d| {
+            serde_avro_fast::from_datum_slice::<Telemetry>(d, &side.fast).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "apache-avro direct",
+        size,
+        each(datums(), |mut d| {
+            reader.read_deser::<Telemetry>(&mut d).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "apache-avro value",
+        size,
+        each(datums(), |mut d| {
+            reader.read_value(&mut d).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "prost owned",
+        size,
+        each(protos.iter().collect(), |d| {
+            TelemetryProto::decode(&d[..]).expect("a message")
+        }),
+    );
+    cases.add(
+        group,
+        "postcard borrowed",
+        size,
+        each(cards.iter().collect(), |d| {
+            postcard::from_bytes::<TelemetryRef>(d).expect("a message")
+        }),
+    );
+    cases.add(
+        group,
+        "postcard owned",
+        size,
+        each(cards.iter().collect(), |d| {
+            postcard::from_bytes::<Telemetry>(d).expect("a message")
+        }),
+    );
+
+    let group = "resolve";
+    cases.add(
+        group,
+        "telemetry-core borrowed",
+        size,
+        each(datums(), |d| {
+            Telemetry2Ref::decode(&side.plan, &mut Reader::new(d)).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "telemetry-core owned",
+        size,
+        each(datums(), |d| {
+            Telemetry2::decode(&side.plan, &mut Reader::new(d)).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "telemetry-core value",
+        size,
+        each(datums(), |d| {
+            side.plan.value(&mut Reader::new(d)).expect("a datum")
+        }),
+    );
+    let mut out = Vec::with_capacity(1024);
+    cases.add(
+        group,
+        "telemetry-core transcode",
+        size,
+        each(datums(), move |d| {
+            out.clear();
+            side.plan
+                .transcode(&mut Reader::new(d), &mut out)
+                .expect("a datum");
+        }),
+    );
+    cases.add(
+        group,
+        "serde_avro_fast borrowed",
+        size,
+        each(datums(), |d| {
+            serde_avro_fast::from_datum_slice::<Telemetry2Ref>(d, &side.fast).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "serde_avro_fast owned",
+        size,
+        each(datums(), |d| {
+            serde_avro_fast::from_datum_slice::<Telemetry2>(d, &side.fast).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "apache-avro value",
+        size,
+        each(datums(), |mut d| {
+            resolver.read_value(&mut d).expect("a datum")
+        }),
+    );
+}
+
+fn small<'a>(corpus: &'a Corpus, cases: &mut Cases<'a>) {
+    let side = &corpus.small;
+    let (records, size, room) = (&side.records[..], side.size(), side.buffer.len());
+    let datums = || side.datums();
+    let writer: &'a GenericDatumWriter<'a> = Box::leak(Box::new(
+        GenericDatumWriter::builder(&side.writer)
+            .build()
+            .expect("a writer"),
+    ));
+    let reader: &'a GenericDatumReader<'a> = Box::leak(Box::new(
+        GenericDatumReader::builder(&side.writer)
+            .build()
+            .expect("a reader"),
+    ));
+    let resolver: &'a GenericDatumReader<'a> = Box::leak(Box::new(
+        GenericDatumReader::builder(&side.writer)
+            .reader_schema(&side.reader)
+            .build()
+            .expect("a reader"),
+    ));
+    let group = "small: encode";
+    cases.add(
+        group,
+        "telemetry-core",
+        size,
+        into(records, room, |r, out| r.put_datum(out)),
+    );
+    cases.add(group, "memcpy", size, copy(side, datums()));
+    cases.add(
+        group,
+        "prost",
+        size,
+        into(&corpus.small_proto, room, |r, out| {
+            r.encode(out).expect("room");
+        }),
+    );
+    cases.add(
+        group,
+        "postcard",
+        size,
+        into(records, room, |r, out| {
+            *out = postcard::to_extend(r, std::mem::take(out)).expect("room");
+        }),
+    );
+    let mut config = SerializerConfig::new(&side.fast);
+    cases.add(
+        group,
+        "serde_avro_fast",
+        size,
+        into(records, room, move |r, out| {
+            serde_avro_fast::to_datum(r, out, &mut config).expect("a datum");
+        }),
+    );
+    cases.add(
+        group,
+        "apache-avro direct",
+        size,
+        into(records, room, |r, out| {
+            writer.write_ser(out, r).expect("a datum");
+        }),
+    );
+    let protos: &'a [Vec<u8>] = corpus
+        .small_proto
+        .iter()
+        .map(|r| r.encode_to_vec())
+        .collect::<Vec<_>>()
+        .leak();
+    let group = "small: decode";
+    cases.add(
+        group,
+        "telemetry-core",
+        size,
+        each(datums(), |d| {
+            Hr::read_datum(&mut Reader::new(d)).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "serde_avro_fast",
+        size,
+        each(datums(), |d| {
+            serde_avro_fast::from_datum_slice::<Hr>(d, &side.fast).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "apache-avro direct",
+        size,
+        each(datums(), |mut d| {
+            reader.read_deser::<Hr>(&mut d).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "prost",
+        size,
+        each(protos.iter().collect(), |d| {
+            HrProto::decode(&d[..]).expect("a message")
+        }),
+    );
+    let group = "small: resolve";
+    cases.add(
+        group,
+        "telemetry-core",
+        size,
+        each(datums(), |d| {
+            Hr2::decode(&side.plan, &mut Reader::new(d)).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "serde_avro_fast",
+        size,
+        each(datums(), |d| {
+            serde_avro_fast::from_datum_slice::<Hr2>(d, &side.fast).expect("a datum")
+        }),
+    );
+    cases.add(
+        group,
+        "apache-avro value",
+        size,
+        each(datums(), |mut d| {
+            resolver.read_value(&mut d).expect("a datum")
+        }),
+    );
+}
