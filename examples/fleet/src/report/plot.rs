@@ -1,4 +1,4 @@
-//! Plots as SVG: lines over virtual time with the outage shaded, and haptic patterns.
+//! Plots as SVG: lines over virtual time with outages shaded, and haptic patterns.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -39,7 +39,7 @@ pub(crate) struct Plot<'a> {
     /// Time shown.
     pub span: Range<Duration>,
     /// Time shaded.
-    pub outage: &'a Range<Duration>,
+    pub outages: &'a [Range<Duration>],
     /// Whether the values begin at zero.
     pub from_zero: bool,
     /// What is drawn.
@@ -97,25 +97,27 @@ impl Plot<'_> {
     }
 
     fn shade(&self, m: &mut Markup, scale: &Scale) {
-        let shown = self.outage.start.max(self.span.start)..self.outage.end.min(self.span.end);
-        if shown.is_empty() {
-            return;
+        for outage in self.outages {
+            let shown = outage.start.max(self.span.start)..outage.end.min(self.span.end);
+            if shown.is_empty() {
+                continue;
+            }
+            let from = scale.x(shown.start.as_secs_f64());
+            let to = scale.x(shown.end.as_secs_f64());
+            let (x, width) = (tenth(from), tenth((to - from).max(1.0)));
+            let height = HEIGHT - TOP - BOTTOM;
+            let rect: [(&str, &dyn std::fmt::Display); 5] = [
+                ("class", &"outage"),
+                ("x", &x),
+                ("y", &TOP),
+                ("width", &width),
+                ("height", &height),
+            ];
+            m.element("rect", &rect, |m| {
+                let (from, to) = (hms(outage.start), hms(outage.end));
+                m.line("title", &[], format!("link down, {from} to {to}"));
+            });
         }
-        let from = scale.x(shown.start.as_secs_f64());
-        let to = scale.x(shown.end.as_secs_f64());
-        let (x, width) = (tenth(from), tenth((to - from).max(1.0)));
-        let height = HEIGHT - TOP - BOTTOM;
-        let rect: [(&str, &dyn std::fmt::Display); 5] = [
-            ("class", &"outage"),
-            ("x", &x),
-            ("y", &TOP),
-            ("width", &width),
-            ("height", &height),
-        ];
-        m.element("rect", &rect, |m| {
-            let (from, to) = (hms(self.outage.start), hms(self.outage.end));
-            m.line("title", &[], format!("link down, {from} to {to}"));
-        });
     }
 }
 
