@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use telemetry_core::records::{ActivitySample, Enrichment, SchemaAnnouncement};
 use telemetry_core::{
-    AvroRecord, Batch, BatchReader, DeviceId, Envelope, Fingerprint, Plan, PlanError, Registered, Registry,
-    Schema, SchemaError, StreamName, Timestamp, stream_of,
+    AvroRecord, Batch, BatchReader, DeviceId, Envelope, Fingerprint, Plan, PlanError, Registered,
+    Registry, Schema, SchemaError, StreamName, Timestamp, stream_of,
 };
 use telemetry_storage::{Delivery as Write, Outcome, SqliteStore, Store, StoreError};
 use telemetry_transport::{ConsumeError, Consumer, Delivery, Directory};

@@ -159,6 +159,9 @@ fn main() -> ExitCode {
     };
     if let Some(server) = &server {
         println!("Look at it live: {}", server.url());
+        if arguments.serve.is_some_and(|a| a.ip().is_unspecified()) {
+            println!("From another machine, put this one's name in place of localhost.");
+        }
         println!("Ctrl-C ends it.");
     }
     let (report, page) = match run(&options, live) {

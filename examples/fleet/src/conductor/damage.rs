@@ -34,7 +34,10 @@ pub(super) fn tear_tail(dir: &Path) -> io::Result<Torn> {
         }
     }
     let (number, name) = newest.ok_or_else(|| io::Error::other("the spool has no segment"))?;
-    let file = File::options().read(true).write(true).open(dir.join(&name))?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(dir.join(&name))?;
     let mut bytes = Vec::new();
     (&file).take(SEGMENT_BYTES_MAX).read_to_end(&mut bytes)?;
     let mut scan = Scanner::new(&bytes, number);

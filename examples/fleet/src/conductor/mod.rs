@@ -154,7 +154,7 @@ pub enum Ended {
         /// What happened.
         report: Box<Report>,
         /// The page, if it was shown: it wants to know when the report can be looked at.
-        page: Option<LastPage>,
+        page: Option<Box<LastPage>>,
     },
     /// Somebody stopped it; the next run in the same folder goes on.
     Stopped {
@@ -419,7 +419,7 @@ impl<'a> Conductor<'a> {
         let visitors = self.visitors.take();
         let report = self.report(plans, faults, &trackers, &remains, now, watch.elapsed())?;
         Ok(Ended::Reported {
-            page: visitors.map(|v| v.last_page(now.since_start, report.is_whole())),
+            page: visitors.map(|v| Box::new(v.last_page(now.since_start, report.is_whole()))),
             report: Box::new(report),
         })
     }

@@ -12,9 +12,7 @@ use super::{Conductor, RunError, TAIL, damage};
 use crate::clock::Now;
 use crate::firmware::Firmware;
 use crate::live::snapshot::Snapshot;
-use crate::live::{
-    self, Besides, Command, DeviceNow, Live, Model, Moment, Refused, TrackerNow,
-};
+use crate::live::{self, Besides, Command, DeviceNow, Live, Model, Moment, Refused, TrackerNow};
 use crate::run_file::RunFile;
 use crate::tracker::{Mishap, State};
 
@@ -68,12 +66,7 @@ impl LastPage {
 }
 
 impl Visitors {
-    pub(super) fn new(
-        live: Live,
-        file: &RunFile,
-        speed: Option<f64>,
-        stored: &[Presence],
-    ) -> Self {
+    pub(super) fn new(live: Live, file: &RunFile, speed: Option<f64>, stored: &[Presence]) -> Self {
         Self {
             live,
             model: Model::new(file.start(), speed, stored),
@@ -159,7 +152,10 @@ impl Visitors {
                 if old.is_empty() || self.are_rolling_out() {
                     return Ok(Err(Refused::RolledOut));
                 }
-                let text = format!("Firmware 2 goes to {} trackers, one after the other.", old.len());
+                let text = format!(
+                    "Firmware 2 goes to {} trackers, one after the other.",
+                    old.len()
+                );
                 self.rollout = old;
                 Ok(Ok(text))
             }
@@ -209,7 +205,11 @@ impl Visitors {
                 error,
             })?;
             self.dark.push((index, at + DARK));
-            let damage::Torn { file, at: byte, len } = torn;
+            let damage::Torn {
+                file,
+                at: byte,
+                len,
+            } = torn;
             let number = index + 1;
             let text = format!(
                 "Half a frame, {len} bytes, is on the disk of tracker {number}: {file}, byte {byte}."
@@ -257,7 +257,8 @@ impl Visitors {
             }
         }
         for refusal in run.etl.counts().rejected.iter().skip(self.refusals) {
-            self.model.answered(now.since_start, format!("Set aside: {refusal}."));
+            self.model
+                .answered(now.since_start, format!("Set aside: {refusal}."));
         }
         self.refusals = run.etl.counts().rejected.len();
 
@@ -385,11 +386,7 @@ fn befall(trackers: &mut Trackers, number: usize, mishap: Mishap) -> Result<(), 
 }
 
 /// Puts firmware 2 on a tracker: it ends well, and starts again with another schema.
-fn flash(
-    run: &mut Conductor<'_>,
-    trackers: &mut Trackers,
-    index: usize,
-) -> Result<(), RunError> {
+fn flash(run: &mut Conductor<'_>, trackers: &mut Trackers, index: usize) -> Result<(), RunError> {
     let Some(tracker) = trackers.get_mut(index) else {
         return Ok(());
     };

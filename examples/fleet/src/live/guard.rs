@@ -81,10 +81,21 @@ mod tests {
     #[test]
     fn on_loopback_only_its_own_names_count() {
         let get = |host, expected| check_of(None, Method::GET, &[(HOST, host)], expected);
-        for host in ["localhost", "localhost:80", "127.0.0.1:4370", "[::1]:1", "[::1]"] {
+        for host in [
+            "localhost",
+            "localhost:80",
+            "127.0.0.1:4370",
+            "[::1]:1",
+            "[::1]",
+        ] {
             get(host, Ok(()));
         }
-        for host in ["evil.example:4370", "127.0.0.1.evil.example", "localhost.", ""] {
+        for host in [
+            "evil.example:4370",
+            "127.0.0.1.evil.example",
+            "localhost.",
+            "",
+        ] {
             get(host, Err(Denied::Host));
         }
         check_of(None, Method::GET, &[], Err(Denied::Host));
@@ -98,7 +109,12 @@ mod tests {
             check_of(None, Method::POST, &headers, expected);
         };
         post("http://localhost:4370", Ok(()));
-        for origin in ["http://localhost:8000", "https://localhost:4370", "http://evil", "null"] {
+        for origin in [
+            "http://localhost:8000",
+            "https://localhost:4370",
+            "http://evil",
+            "null",
+        ] {
             post(origin, Err(Denied::Origin));
         }
         check_of(None, Method::POST, &[host], Err(Denied::Origin));
@@ -111,7 +127,12 @@ mod tests {
             check_of(Some(TOKEN), Method::GET, &headers, expected);
         };
         get("a=b; fleet_token=0123456789abcdef", Ok(()));
-        for cookie in ["", "fleet_token=", "fleet_token=0123456789abcdeF", "other=x"] {
+        for cookie in [
+            "",
+            "fleet_token=",
+            "fleet_token=0123456789abcdeF",
+            "other=x",
+        ] {
             get(cookie, Err(Denied::Token));
         }
         let headers = [

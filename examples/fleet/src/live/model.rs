@@ -278,7 +278,13 @@ impl Model {
             curves: self.curves(moment),
             schemas: newest(besides.migrations.iter(), |m| page::Line {
                 at: self.since(m.at),
-                text: m.statement.split('(').next().unwrap_or_default().trim().to_owned(),
+                text: m
+                    .statement
+                    .split('(')
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned(),
             }),
             incidents: newest(besides.incidents.iter(), |i| self.incident(i, moment.now)),
             cues: newest(besides.cues.iter(), |c| self.cue(c, moment)),
@@ -299,7 +305,9 @@ impl Model {
         {
             let numbered = self.devices.get(&device).copied().unwrap_or_default();
             let stored: u64 = of(&moment.etl.stored, device).map(|(_, n)| n).sum();
-            let set_aside = of(&moment.etl.set_aside, device).map(|(_, s)| s.count()).sum();
+            let set_aside = of(&moment.etl.set_aside, device)
+                .map(|(_, s)| s.count())
+                .sum();
             let elsewhere = numbered.total().saturating_sub(stored + set_aside);
             // What is neither a row nor set aside has to be in the spool.
             let waiting = elsewhere.min(numbered.depth);
@@ -331,7 +339,10 @@ impl Model {
         let verdict = if whole {
             "Nothing is lost, and nothing is stored twice.".to_owned()
         } else {
-            format!("{} records are missing, {} are stored twice.", total.missing, total.twice)
+            format!(
+                "{} records are missing, {} are stored twice.",
+                total.missing, total.twice
+            )
         };
         page::Ledger {
             whole,
@@ -377,7 +388,8 @@ impl Model {
         trackers
             .map(|(index, tracker)| {
                 let rider = self.riders.get(&tracker.device);
-                let means = |f: fn(&Rider) -> &Window| rider.map_or_else(Vec::new, |r| f(r).means(now));
+                let means =
+                    |f: fn(&Rider) -> &Window| rider.map_or_else(Vec::new, |r| f(r).means(now));
                 let state = tracker.state;
                 page::Tracker {
                     number: index + 1,
@@ -404,7 +416,10 @@ impl Model {
         let now = moment.now.since_start;
         let from = Window::start(now) * WIDTH_S;
         let shown = moment.outages.iter().filter_map(|outage| {
-            let (start, end) = (outage.start.as_secs().max(from), outage.end.min(now).as_secs());
+            let (start, end) = (
+                outage.start.as_secs().max(from),
+                outage.end.min(now).as_secs(),
+            );
             (start < end).then_some((start, end))
         });
         page::Curves {

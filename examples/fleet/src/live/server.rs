@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::guard::{self, COOKIE_NAME, Denied};
-use super::{Command, Live, Order, Page};
+use super::{Command, Live, Order, Page, Refused};
 
 /// Where the page is without an address of one's own: port 4370 of this machine.
 pub const ADDRESS: &str = "127.0.0.1:4370";
@@ -103,7 +103,10 @@ pub fn start(address: SocketAddr, token: &str, data: &Path) -> io::Result<(Serve
     let thread = std::thread::Builder::new()
         .name("live-page".to_owned())
         .spawn(move || runtime.block_on(run(listener, shared)))?;
-    let url = format!("http://{bound}/{query}");
+    let url = match bound.ip().is_unspecified() {
+        true => format!("http://localhost:{}/{query}", bound.port()),
+        false => format!("http://{bound}/{query}"),
+    };
     Ok((Server { url, thread }, live))
 }
 
@@ -136,12 +139,36 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 fn router(shared: Shared) -> Router {
     let file = |kind: &'static str, text: &'static str| get(async move || typed(kind, text));
     Router::new()
-        .route("/", file("text/html; charset=utf-8", include_str!("page/index.html")))
-        .route("/palette.css", file("text/css; charset=utf-8", include_str!("../palette.css")))
-        .route("/page.css", file("text/css; charset=utf-8", include_str!("page/page.css")))
-        .route("/page.js", file("text/javascript; charset=utf-8", include_str!("page/page.js")))
-        .route("/chart.js", file("text/javascript; charset=utf-8", include_str!("page/chart.js")))
-        .route("/icon.svg", file("image/svg+xml", include_str!("page/icon.svg")))
+        .route(
+            "/",
+            file("text/html; charset=utf-8", include_str!("page/index.html")),
+        )
+        .route(
+            "/palette.css",
+            file("text/css; charset=utf-8", include_str!("../palette.css")),
+        )
+        .route(
+            "/page.css",
+            file("text/css; charset=utf-8", include_str!("page/page.css")),
+        )
+        .route(
+            "/page.js",
+            file(
+                "text/javascript; charset=utf-8",
+                include_str!("page/page.js"),
+            ),
+        )
+        .route(
+            "/chart.js",
+            file(
+                "text/javascript; charset=utf-8",
+                include_str!("page/chart.js"),
+            ),
+        )
+        .route(
+            "/icon.svg",
+            file("image/svg+xml", include_str!("page/icon.svg")),
+        )
         .route("/events", get(events))
         .route("/screens/{number}", get(screen))
         .route("/cues/{name}", get(sound))
@@ -189,9 +216,14 @@ async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Re
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         (CACHE_CONTROL, "no-store"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ] {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -262,7 +294,9 @@ async fn screen(State(shared): State<Shared>, Part(number): Part<usize>) -> Resp
 
 async fn sound(State(shared): State<Shared>, Part(name): Part<String>) -> Response {
     let known = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    let plain = name.strip_suffix(".wav").is_some_and(|n| n.bytes().all(known));
+    let plain = name
+        .strip_suffix(".wav")
+        .is_some_and(|n| n.bytes().all(known));
     if !plain {
         return sentence(StatusCode::NOT_FOUND, "There is no such sound.");
     }
@@ -273,7 +307,9 @@ async fn report(State(shared): State<Shared>) -> Response {
     let path = shared.page.data.join("report.html");
     let mut response = file(&path, "text/html; charset=utf-8");
     let policy = HeaderValue::from_static(REPORT_POLICY);
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, policy);
     response
 }
 
@@ -292,12 +328,15 @@ async fn command(State(shared): State<Shared>, body: Bytes) -> Response {
         Ok(command) => command,
         Err(error) => return sentence(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    let over = || sentence(StatusCode::CONFLICT, super::Refused::Over.to_string());
+    let over = || refusal(&Refused::Over);
     if shared.page.over.load(Ordering::Acquire) {
         return over();
     }
-    let (answer, answered) = oneshot::channel();
-    match shared.page.orders.try_send(Order { command, answer }) {
+    let (sender, answered) = oneshot::channel();
+    match shared.page.orders.try_send(Order {
+        command,
+        answer: sender,
+    }) {
         Ok(()) => {}
         Err(TrySendError::Full(_)) => {
             let text = "Many commands wait already: try again in a moment.";
@@ -306,8 +345,18 @@ async fn command(State(shared): State<Shared>, body: Bytes) -> Response {
         Err(TrySendError::Disconnected(_)) => return over(),
     }
     match answered.await {
-        Ok(Ok(done)) => sentence(StatusCode::OK, done),
-        Ok(Err(refused)) => sentence(StatusCode::CONFLICT, refused.to_string()),
+        Ok(Ok(said)) => answer(true, &said),
+        Ok(Err(refused)) => refusal(&refused),
         Err(_) => over(),
     }
+}
+
+/// A refusal is an answer like any other, not an error of the page.
+fn refusal(refused: &Refused) -> Response {
+    answer(false, &refused.to_string())
+}
+
+fn answer(done: bool, said: &str) -> Response {
+    let text = serde_json::json!({ "done": done, "said": said });
+    typed("application/json", text.to_string())
 }

@@ -555,7 +555,14 @@ fn ledger(report: &Report, m: &mut Markup) {
     });
     table(
         m,
-        &["device", "stream", "numbered", "stored", "set aside", "missing"],
+        &[
+            "device",
+            "stream",
+            "numbered",
+            "stored",
+            "set aside",
+            "missing",
+        ],
         rows,
     );
     if !report.rejected.is_empty() {

@@ -53,9 +53,10 @@ async function send(command) {
       headers: { "content-type": "application/json" },
       body: JSON.stringify(command),
     });
-    said.className = answer.ok ? "" : "refused";
-    const words = (await answer.text()).trim();
-    said.textContent = answer.ok ? words : `Not done: ${words}.`;
+    if (!answer.ok) throw new Error(await answer.text());
+    const { done, said: words } = await answer.json();
+    said.className = done ? "" : "refused";
+    said.textContent = done ? words : `Not done: ${words}.`;
   } catch {
     said.className = "refused";
     said.textContent = "Not done: the fleet does not answer.";
@@ -110,6 +111,7 @@ function card(t) {
     make("span", "", label, caption);
     parts[`${name}Value`] = make("strong", "", "–", caption);
     make("span", "unit", unit, caption);
+    parts[`${name}Figure`] = figure;
     parts[name] = new Chart(figure, `${label} of tracker ${t.number}`, [line], { height: 46, small: true, fromZero: false });
   }
   parts.facts = make("p", "note", "", article);
@@ -133,11 +135,13 @@ function showTracker(article, t, s) {
   if (t.screen > 0 && p.image.getAttribute("src") !== source) p.image.src = source;
   for (const [name, values, unit] of [["heart", t.heart_rate, "bpm"], ["watts", t.power_watts, "W"]]) {
     const value = newest(values);
+    // Not everyone measures everything.
+    p[`${name}Figure`].hidden = value === null;
     text(p[`${name}Value`], value === null ? "–" : Math.round(value));
     p[name].show(s.curves.from, s.curves.width, [values], s.curves.outages,
       value === null ? "no values" : `${Math.round(value)} ${unit} now`);
   }
-  text(p.facts, `${t.source} · ${grouped(t.spooled)} in its spool · stored up to ${hms(t.watermark)}`);
+  text(p.facts, `${t.source.replace(/#\d+$/, "")} · ${grouped(t.spooled)} in its spool · stored up to ${hms(t.watermark)}`);
   text(p.recovered, t.recovered ? `Last opening: ${t.recovered}` : "");
 }
 
