@@ -179,7 +179,8 @@ impl Browser {
         lines.map(|line| line["message"].to_string()).collect()
     }
 
-    /// Addresses that the page asked for since the last look.
+    /// Addresses that were asked for since the last look; what the browser and
+    /// the page have inside is none.
     pub(crate) fn requests(&self) -> Vec<String> {
         let lines = self.ask("/se/log", &json!({"type": "performance"}));
         let lines = lines.as_array().unwrap().iter();
@@ -187,12 +188,10 @@ impl Browser {
             .filter_map(|line| {
                 let line: Value = serde_json::from_str(line["message"].as_str()?).ok()?;
                 let message = &line["message"];
-                (message["method"] == "Network.requestWillBeSent").then(|| {
-                    message["params"]["request"]["url"]
-                        .as_str()
-                        .unwrap()
-                        .to_owned()
-                })
+                let url = message["params"]["request"]["url"].as_str()?;
+                let asked = message["method"] == "Network.requestWillBeSent";
+                let inside = ["chrome:", "data:"].iter().any(|i| url.starts_with(i));
+                (asked && !inside).then(|| url.to_owned())
             })
             .collect()
     }
