@@ -43,7 +43,10 @@ pub(crate) fn tools() -> Result<(), Failure> {
 /// What the tests talk to: servers and a browser.
 pub(crate) fn servers() -> Result<(), Failure> {
     RABBITMQ.install(|what| println!("setup: {what}"))?;
-    if BROWSER.iter().any(|name| answers(name, "--version").is_none()) {
+    if BROWSER
+        .iter()
+        .any(|name| answers(name, "--version").is_none())
+    {
         println!("setup: installing Chromium and its driver from Debian (once)");
         host_packages(&["chromium", "chromium-driver"])?;
     }

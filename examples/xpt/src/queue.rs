@@ -61,7 +61,8 @@ pub(crate) fn look(
     Ok(found)
 }
 
-fn verify(dir: &Path) -> Result<Answer, Failure> {
+/// Checks every byte.
+pub(crate) fn verify(dir: &Path) -> Result<Answer, Failure> {
     let mut unreadable = 0u64;
     let found = look(dir, |_, content| {
         unreadable += u64::from(content == Content::Unreadable);
@@ -135,6 +136,11 @@ fn tail(dir: &Path, count: usize) -> Result<Answer, Failure> {
         table.row(std::iter::once(at(position)).chain(row.map(Value::from)));
     }
     Ok(table.fine())
+}
+
+/// How many batches consumers refused.
+pub(crate) fn dead_letters(dir: &Path) -> Result<usize, Failure> {
+    Ok(look(dir, |_, _| {})?.dead_letters.len())
 }
 
 /// A place, as segment and byte.
