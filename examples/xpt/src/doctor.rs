@@ -59,9 +59,9 @@ impl Rows {
     fn add(&mut self, what: String, state: Result<(), String>) {
         let (word, todo) = match state {
             Ok(()) => ("ok", None),
-            Err(todo) => ("BAD", Some(todo)),
+            Err(todo) => ("LOOK", Some(todo)),
         };
-        self.bad += usize::from(word == "BAD");
+        self.bad += usize::from(word == "LOOK");
         self.table.row([json!(what), json!(word), json!(todo)]);
     }
 
@@ -125,10 +125,14 @@ fn folder(path: &Path, rows: &mut Rows) {
 fn in_queue(dir: &Path, rows: &mut Rows) {
     rows.answer(dir, queue::verify(dir));
     if let Ok(letters) = queue::dead_letters(dir)
-        && letters > 0
+        && let Some(first) = letters.first()
     {
-        let todo = format!("{letters} dead letters: `xpt why` says why one was refused");
-        rows.add(format!("{}: refused", dir.display()), Err(todo));
+        let more = match letters.len() {
+            1 => String::new(),
+            n => format!(" (and {} more)", n - 1),
+        };
+        let todo = format!("{first}{more}: remove the reason, then replay");
+        rows.add(format!("{}: set aside", dir.display()), Err(todo));
     }
 }
 

@@ -138,9 +138,14 @@ fn tail(dir: &Path, count: usize) -> Result<Answer, Failure> {
     Ok(table.fine())
 }
 
-/// How many batches consumers refused.
-pub(crate) fn dead_letters(dir: &Path) -> Result<usize, Failure> {
-    Ok(look(dir, |_, _| {})?.dead_letters.len())
+/// What consumers refused, and why.
+pub(crate) fn dead_letters(dir: &Path) -> Result<Vec<String>, Failure> {
+    let letters = look(dir, |_, _| {})?.dead_letters.into_iter();
+    let said = letters.map(|(consumer, letter)| {
+        let name = letter.batch.envelope.message_id();
+        format!("{consumer} refused {name}: {}", letter.reason)
+    });
+    Ok(said.collect())
 }
 
 /// A place, as segment and byte.
