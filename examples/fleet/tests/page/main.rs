@@ -245,9 +245,8 @@ fn get(path: &str, headers: &[(hyper::header::HeaderName, &str)]) -> Request<Ful
     request.body(Full::default()).unwrap()
 }
 
-fn served(address: &str) -> (SocketAddr, String, fleet::live::Live) {
-    let dir = std::env::temp_dir();
-    let (server, live) = server::start(address.parse().unwrap(), "sesame", &dir).unwrap();
+fn served(address: &str, data: &Path) -> (SocketAddr, String, fleet::live::Live) {
+    let (server, live) = server::start(address.parse().unwrap(), "sesame", data).unwrap();
     let url = server.url().to_owned();
     let port = url
         .split(['/', ':'])
@@ -257,7 +256,8 @@ fn served(address: &str) -> (SocketAddr, String, fleet::live::Live) {
 
 #[test]
 fn on_loopback_the_page_answers_to_its_own_names_and_its_own_buttons() {
-    let (address, url, live) = served("127.0.0.1:0");
+    let data = tempfile::tempdir().unwrap();
+    let (address, url, live) = served("127.0.0.1:0", data.path());
     assert!(!url.contains("token"), "{url}");
     let host = address.to_string();
     let (status, headers, page) = http(address, get("/", &[(HOST, &host)]));
@@ -294,9 +294,15 @@ fn on_loopback_the_page_answers_to_its_own_names_and_its_own_buttons() {
         "{said}"
     );
 
+    std::fs::create_dir(data.path().join("cues")).unwrap();
+    std::fs::write(data.path().join("cues/goal.wav"), "RIFF").unwrap();
+    std::fs::write(data.path().join("run.wav"), "RIFF").unwrap();
+    let (status, headers, sound) = http(address, get("/cues/goal.wav", &[(HOST, &host)]));
+    assert_eq!((status, sound.as_str()), (StatusCode::OK, "RIFF"));
+    assert_eq!(headers["content-type"], "audio/wav");
     for nothing in [
         "/screens/1",
-        "/cues/..%2frun.json",
+        "/cues/..%2frun.wav",
         "/cues/x.wav",
         "/etc/passwd",
     ] {
@@ -307,7 +313,8 @@ fn on_loopback_the_page_answers_to_its_own_names_and_its_own_buttons() {
 
 #[test]
 fn off_loopback_the_page_needs_its_token() {
-    let (address, url, _live) = served("0.0.0.0:0");
+    let data = tempfile::tempdir().unwrap();
+    let (address, url, _live) = served("0.0.0.0:0", data.path());
     assert!(url.ends_with("/?token=sesame"), "{url}");
     let host = format!("gym.example:{}", address.port());
     let host = (HOST, host.as_str());
