@@ -305,10 +305,11 @@ impl Model {
         {
             let numbered = self.devices.get(&device).copied().unwrap_or_default();
             let stored: u64 = of(&moment.etl.stored, device).map(|(_, n)| n).sum();
-            let set_aside = of(&moment.etl.set_aside, device)
-                .map(|(_, s)| s.count())
-                .sum();
-            let elsewhere = numbered.total().saturating_sub(stored + set_aside);
+            let set_aside = of(&moment.etl.set_aside, device);
+            let set_aside: u64 = set_aside.map(|(_, s)| s.count()).sum();
+            // Of openings before this process, only what arrived is known.
+            let total = numbered.total().max(stored + set_aside);
+            let elsewhere = total - (stored + set_aside);
             // What is neither a row nor set aside has to be in the spool.
             let waiting = elsewhere.min(numbered.depth);
             let samples = of(&moment.etl.stored, device)
@@ -317,7 +318,7 @@ impl Model {
             let durable = state.filter(|s| s.device.is_some()).map(|s| s.durable);
             devices.push(page::Account {
                 name,
-                numbered: numbered.total(),
+                numbered: total,
                 stored,
                 waiting,
                 set_aside,
