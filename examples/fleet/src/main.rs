@@ -18,7 +18,8 @@ use uuid::Uuid;
 /// a log, a consumer stores them in SQLite while their schema changes, a controller opens an
 /// incident when the link goes down, and wearers get cues. At the end stands a report.
 ///
-/// Half of the trackers run firmware 1 and half firmware 2, one schema version apart.
+/// Half of the trackers run firmware 1 and half firmware 2, one schema version apart; with --serve
+/// all run firmware 1 until a visitor rolls out the other.
 ///
 /// Kill it anywhere and run it again with the same --data: nothing is lost, nothing is stored
 /// twice.
@@ -62,10 +63,10 @@ struct Arguments {
     /// Trackers; files are looped with new device ids [default: 6, or one a file].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     devices: Option<u16>,
-    /// Show a live page, at 127.0.0.1:4370 if no address is given; other machines need the token
-    /// that is printed with the address.
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true,
-          default_missing_value = server::ADDRESS)]
+    /// Show a live page, at 127.0.0.1:4370 if no address is given; with one like
+    /// --serve=0.0.0.0:4370 other machines see it, too, if they have the token that is printed.
+    #[arg(long, value_name = "IP:PORT", num_args = 0..=1, require_equals = true,
+          default_missing_value = server::ADDRESS, value_parser = address)]
     serve: Option<SocketAddr>,
     /// Virtual seconds per real second [default: as fast as it goes, 10 with --serve].
     #[arg(long, value_name = "X", value_parser = speed)]
@@ -83,6 +84,11 @@ struct Arguments {
 
 /// Virtual seconds per real second where somebody watches.
 const SPEED_TO_WATCH: f64 = 10.0;
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let hint = "an address is IP:PORT, e.g. --serve=127.0.0.1:8080";
+    text.parse().map_err(|_| hint.to_owned())
+}
 
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
