@@ -288,6 +288,23 @@ fn pipeline(report: &Report, m: &mut Markup) {
             lines,
             m,
         );
+        let summary = format!(
+            "Samples that wait. In the spools: {}. In the log: {}.",
+            in_words(&pulse.in_spools, "samples"),
+            in_words(&pulse.in_log, "samples")
+        );
+        let lines = [
+            ("in the spools", "durable", pulse.in_spools.peaks()),
+            ("in the log", "published", pulse.in_log.peaks()),
+        ];
+        over_time(
+            (outages, span.clone()),
+            ("Samples that wait, most", "samples"),
+            summary,
+            true,
+            lines,
+            m,
+        );
         let summary = format!("Lag of the stored rows: {}.", in_words(&pulse.lag, "s"));
         let lines = [("lag", "lag", pulse.lag.peaks())];
         over_time(
@@ -315,6 +332,15 @@ fn pipeline(report: &Report, m: &mut Markup) {
         &["stage", "p50", "p90", "p99", "records/s while busy"],
         rows,
     );
+    m.element("figure", &[("class", &"card")], |m| {
+        m.element("figcaption", &[], |m| {
+            m.line("strong", &[], "Latencies");
+            let key = "bar: from p10 to p90, mark: p50, line: to p99";
+            m.line("span", &[("class", &"unit")], key);
+        });
+        let stages = report.way().map(|stage| (stage.name, stage.times));
+        plot::latencies(m, &stages.collect::<Vec<_>>());
+    });
 }
 
 fn schemas(report: &Report, m: &mut Markup) {
