@@ -119,7 +119,7 @@ fn top(report: &Report, m: &mut Markup) {
             format!(
                 "{} of virtual time from {}, in {took:.1} s of real time.",
                 hms(report.length),
-                report.start,
+                report.start.to_string().replace(".000000", ""),
             ),
         );
         m.element("dl", &[("class", &"tiles")], |m| {
@@ -315,6 +315,15 @@ fn pipeline(report: &Report, m: &mut Markup) {
             lines,
             m,
         );
+        m.element("figure", &[], |m| {
+            m.element("figcaption", &[], |m| {
+                m.line("strong", &[], "Latencies on the real clock");
+                let key = "bar p10 to p90, mark p50, line to p99";
+                m.line("span", &[("class", &"unit")], key);
+            });
+            let stages = report.way().map(|stage| (stage.name, stage.times));
+            plot::latencies(m, &stages.collect::<Vec<_>>());
+        });
     });
     m.line("h3", &[], "The way of a record, on the real clock");
     let rows = report.way().map(|stage| {
@@ -332,15 +341,6 @@ fn pipeline(report: &Report, m: &mut Markup) {
         &["stage", "p50", "p90", "p99", "records/s while busy"],
         rows,
     );
-    m.element("figure", &[("class", &"card")], |m| {
-        m.element("figcaption", &[], |m| {
-            m.line("strong", &[], "Latencies");
-            let key = "bar: from p10 to p90, mark: p50, line: to p99";
-            m.line("span", &[("class", &"unit")], key);
-        });
-        let stages = report.way().map(|stage| (stage.name, stage.times));
-        plot::latencies(m, &stages.collect::<Vec<_>>());
-    });
 }
 
 fn schemas(report: &Report, m: &mut Markup) {
@@ -521,7 +521,12 @@ fn cues(report: &Report, sounds: &Sounds<'_>, m: &mut Markup) {
         let text = format!("{} more sounds are in the folder “cues”.", sounds.left_out);
         m.line("p", &[("class", &"note")], text);
     }
-    m.element("ol", &[("class", &"line")], |m| {
+    let list: [(&str, &dyn Display); 3] = [
+        ("class", &"line long"),
+        ("tabindex", &0),
+        ("aria-label", &"Every cue, in order"),
+    ];
+    m.element("ol", &list, |m| {
         for cue in &report.cues {
             m.element("li", &[], |m| {
                 m.line("time", &[], report.since_start(cue.at));
