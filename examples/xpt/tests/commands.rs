@@ -113,6 +113,9 @@ fn stores_and_queues_and_a_records_story() {
     let (code, text) = xpt(&["why", &format!("{name}:5"), "--data", &data]);
     assert_eq!(code, Some(1));
     assert!(text.contains("etl: poison"), "{text}");
+    let (code, text) = xpt(&["why", &format!("{name}:5-6"), "--data", &data]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains(&format!("e.g. {name}:5")), "{text}");
     let (code, text) = xpt(&["why", &format!("{name}:11"), "--data", &data]);
     assert_eq!(code, Some(1));
     assert!(text.contains("no such number"), "{text}");
