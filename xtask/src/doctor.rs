@@ -4,6 +4,7 @@ use testkit::setup::{RABBITMQ, cache};
 
 use crate::Failure;
 use crate::run::answers;
+use crate::setup::BROWSER;
 
 pub(crate) fn doctor() -> Result<(), Failure> {
     let mut missing = 0;
@@ -48,6 +49,14 @@ pub(crate) fn doctor() -> Result<(), Failure> {
         true,
         "run `cargo xtask setup` as root on a Debian machine",
     );
+    for name in BROWSER {
+        line(
+            name,
+            answers(name, "--version"),
+            true,
+            "run `cargo xtask setup` as root on a Debian machine, or install Chromium",
+        );
+    }
     line(
         "espeak-ng",
         answers("espeak-ng", "--version"),

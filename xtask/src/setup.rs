@@ -4,10 +4,10 @@ use std::fs;
 
 use testkit::apicurio::APICURIO;
 use testkit::python::python;
-use testkit::setup::{RABBITMQ, cache};
+use testkit::setup::{RABBITMQ, cache, host_packages};
 
 use crate::Failure;
-use crate::run::{cargo, run};
+use crate::run::{answers, cargo, run};
 
 /// Name and version of each tool; a change of the version installs anew.
 const TOOLS: &[(&str, &str)] = &[("cargo-nextest", "0.9.151"), ("cargo-deny", "0.20.2")];
@@ -42,11 +42,21 @@ pub(crate) fn tools() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the tests talk to.
+/// What the tests talk to: servers and a browser.
 pub(crate) fn servers() -> Result<(), Failure> {
     let say = |what: &str| println!("setup: {what}");
     RABBITMQ.install(say)?;
     APICURIO.install(say)?;
     python()?;
+    if BROWSER
+        .iter()
+        .any(|name| answers(name, "--version").is_none())
+    {
+        println!("setup: installing Chromium and its driver from Debian (once)");
+        host_packages(&["chromium", "chromium-driver"])?;
+    }
     Ok(())
 }
+
+/// The browser in which the live page is tested, and what drives it.
+pub(crate) const BROWSER: [&str; 2] = ["chromium", "chromedriver"];

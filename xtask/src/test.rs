@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::run::cargo;
 use crate::{Failure, check};
 
-/// Tests that take minutes, by name: the main job and killing it.
+/// Tests that take minutes, by name: the main job, killing it, its page in a browser.
 const SLOW: &str = "test(/^slow_/)";
 
 /// Tests that talk to real servers, by their binary.
@@ -73,7 +73,7 @@ pub(crate) fn test(fast: bool, all: bool) -> Result<(), Failure> {
     )?);
     for (name, filter, release) in [
         ("real servers", SERVERS, false),
-        ("main job and kills", SLOW, true),
+        ("main job, kills, live page", SLOW, true),
     ] {
         if fast {
             rows.push(Row {

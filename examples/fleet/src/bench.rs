@@ -156,6 +156,8 @@ fn screen(dir: &Path) -> Result<(u64, Spent), BenchError> {
             now,
             link_up: true,
             confirmed: true,
+            show: false,
+            mishap: None,
         });
         let answer = tracker.answer().ok_or(BenchError::Gone)?;
         let state = answer.map_err(RunError::from)?.state;
@@ -255,7 +257,7 @@ fn produce(
         append.measure(|| -> Result<(), BenchError> {
             for message in &messages {
                 serial += 1;
-                outlet.pass_on(stream, message, Origin { source, serial })?;
+                outlet.pass_on(stream, message, Some(Origin { source, serial }))?;
             }
             outlet.commit()?;
             Ok(())

@@ -91,16 +91,23 @@ impl Pace {
         }
     }
 
-    /// Waits until `step` more of virtual time may have passed.
+    /// Waits until `step` more of virtual time may have passed, or `hurry` says so.
     #[expect(
         clippy::disallowed_methods,
         reason = "virtual time is tied to real time here alone"
     )]
-    pub fn wait(&mut self, step: Duration) {
+    pub fn wait(&mut self, step: Duration, hurry: impl Fn() -> bool) {
+        const NAP: Duration = Duration::from_millis(100);
         self.passed += step;
-        if let Some(speed) = self.speed {
-            let due = self.passed.div_f64(speed.max(f64::MIN_POSITIVE));
-            std::thread::sleep(due.saturating_sub(self.watch.elapsed()));
+        let Some(speed) = self.speed else { return };
+        let due = self.passed.as_secs_f64() / speed;
+        let due = Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX);
+        while !hurry() {
+            let left = due.saturating_sub(self.watch.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(NAP));
         }
     }
 }

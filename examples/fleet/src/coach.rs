@@ -130,26 +130,26 @@ impl Coach {
         })
     }
 
-    /// Takes a batch of any stream; samples are looked at, the rest is not.
+    /// Takes a batch of any stream; samples are looked at and returned, the rest is not.
     pub fn batch(
         &mut self,
         now: Now,
         registry: &impl Registry<Error = telemetry_storage::StoreError>,
         batch: &Batch,
-    ) -> Result<(), CoachError> {
+    ) -> Result<Vec<ActivitySample>, CoachError> {
         let envelope = &batch.envelope;
         let (true, Some(schema)) = (
             envelope.subject.as_str() == ActivitySample::NAME,
             envelope.schema,
         ) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let (plan, array) = match self.plans.entry(schema) {
             Slot::Occupied(known) => known.into_mut(),
             Slot::Vacant(slot) => {
                 let entry = pollster::block_on(registry.lookup(&envelope.subject, schema))?;
                 let Some(entry) = entry.filter(|e| e.quarantine.is_none()) else {
-                    return Ok(());
+                    return Ok(Vec::new());
                 };
                 let plan = Plan::compile(&entry.schema, &self.reader)?;
                 slot.insert((plan, entry.schema.array_fingerprint()))
@@ -168,8 +168,8 @@ impl Coach {
             .entry(envelope.device)
             .or_insert_with(|| Wearer::new(PODS[count % PODS.len()]));
         let mut alerts = Vec::new();
-        for sample in news {
-            wearer.watch(&sample, &mut alerts);
+        for sample in &news {
+            wearer.watch(sample, &mut alerts);
         }
         for (topic, urgency, text, earcon, haptic) in alerts {
             let id = self.cues.len() as u64;
@@ -200,7 +200,7 @@ impl Coach {
                 }),
             )?;
         }
-        Ok(())
+        Ok(news)
     }
 
     /// Lets time pass: pods are heard, speech ends, alerts expire.

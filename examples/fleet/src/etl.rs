@@ -1,16 +1,17 @@
 //! The consumer that stores: registers schemas, enriches, writes, acknowledges.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use telemetry_core::records::{ActivitySample, Enrichment, SchemaAnnouncement};
 use telemetry_core::{
-    AvroRecord, Batch, BatchReader, DeviceId, Fingerprint, Plan, PlanError, Registered, Registry,
-    Schema, SchemaError, StreamName, Timestamp, stream_of,
+    AvroRecord, Batch, BatchReader, DeviceId, Envelope, Fingerprint, Plan, PlanError, Registered,
+    Registry, Schema, SchemaError, StreamName, Timestamp, stream_of,
 };
 use telemetry_storage::{Delivery as Write, Outcome, SqliteStore, Store, StoreError};
 use telemetry_transport::{ConsumeError, Consumer, Delivery, Directory};
 
 use crate::clock::Stopwatch;
+use crate::intervals::Intervals;
 use crate::latency::Histogram;
 
 /// Batches written in one group.
@@ -34,9 +35,22 @@ pub struct Counts {
     pub rejected: Vec<String>,
     /// Batches set aside besides.
     pub rejected_more: u64,
+    /// Rows of each stream of each device, those of earlier runs included.
+    pub stored: BTreeMap<(DeviceId, StreamName), u64>,
+    /// Records that stand among the dead letters. `Limits::dead_letter_bytes` bounds it.
+    pub set_aside: BTreeMap<(DeviceId, StreamName), Intervals>,
 }
 
 impl Counts {
+    /// Notes a dead letter; `false` if every record of it was noted before.
+    fn set_aside(&mut self, envelope: &Envelope) -> bool {
+        let key = (envelope.device, envelope.subject.clone());
+        let first = envelope.first_seq.get();
+        let seqs = first..first.saturating_add(u64::from(envelope.count));
+        let records = self.set_aside.entry(key).or_default();
+        records.insert(envelope.epoch.get(), seqs)
+    }
+
     fn reject(&mut self, reason: String) {
         if self.rejected.len() < REASONS_MAX {
             self.rejected.push(reason);
@@ -82,9 +96,17 @@ impl Etl {
         let stream = stream_of::<SchemaAnnouncement>();
         pollster::block_on(store.register(&stream, &schema))?;
         let samples = stream_of::<ActivitySample>();
-        let presence = store.presence()?;
-        let stored = presence.iter().filter(|p| p.stream == samples);
-        let stored = stored.map(|p| p.stored).sum();
+        let mut counts = Counts::default();
+        for presence in store.presence()? {
+            if presence.stream == samples {
+                counts.samples += presence.stored;
+            }
+            let key = (presence.device, presence.stream);
+            *counts.stored.entry(key).or_default() += presence.stored;
+        }
+        for letter in consumer.dead_letters()? {
+            counts.set_aside(&letter.batch.envelope);
+        }
         Ok(Self {
             consumer,
             announcements: Plan::compile(&schema, &schema)?,
@@ -92,10 +114,7 @@ impl Etl {
             sample_stream: samples,
             devices: HashMap::new(),
             versions: HashMap::new(),
-            counts: Counts {
-                samples: stored,
-                ..Counts::default()
-            },
+            counts,
             latency: Histogram::default(),
         })
     }
@@ -103,6 +122,11 @@ impl Etl {
     /// What is known about a device, before its batches come.
     pub fn enrol(&mut self, device: DeviceId, enrichment: Enrichment) {
         self.devices.insert(device, enrichment);
+    }
+
+    /// What is known about an enrolled device: later batches are stored with what it says then.
+    pub fn enrolment_mut(&mut self, device: DeviceId) -> Option<&mut Enrichment> {
+        self.devices.get_mut(&device)
     }
 
     /// Takes one group from the log; returns the batches taken, none if there is nothing.
@@ -150,18 +174,25 @@ impl Etl {
                 self.counts.rows += u64::from(new);
                 let published = Some(delivery.batch.envelope.published);
                 self.counts.newest = self.counts.newest.max(published);
-                if delivery.batch.envelope.subject == self.sample_stream {
+                let envelope = &delivery.batch.envelope;
+                if envelope.subject == self.sample_stream {
                     self.counts.samples += u64::from(new);
                 }
+                let key = (envelope.device, envelope.subject.clone());
+                *self.counts.stored.entry(key).or_default() += u64::from(new);
                 self.counts.duplicates += u64::from(duplicates);
             }
             // An announcement travels ahead of its records, so a schema that is unknown here
             // stays unknown: the batch is set aside with the reason, and can be replayed.
             Outcome::Refused(refusal) => {
-                let reason = refusal.to_string();
-                self.consumer.reject(delivery, &reason)?;
-                let name = delivery.batch.envelope.message_id();
-                self.counts.reject(format!("{name}: {reason}"));
+                let envelope = &delivery.batch.envelope;
+                // What comes again was set aside before.
+                if self.counts.set_aside(envelope) {
+                    let reason = refusal.to_string();
+                    self.consumer.reject(delivery, &reason)?;
+                    let name = envelope.message_id();
+                    self.counts.reject(format!("{name}: {reason}"));
+                }
             }
         }
         Ok(())

@@ -1,9 +1,16 @@
 //! What the two firmwares of the fleet write: the same stream, one schema version apart.
 
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
 use telemetry_core::records::ActivitySample;
 use telemetry_core::{AvroRecord, Timestamp};
 
 use crate::activity::Sample;
+
+/// File in a tracker's folder with the number of the firmware that was installed on it.
+const INSTALLED: &str = "firmware";
 
 /// The firmware of a tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +53,31 @@ pub struct SampleV1 {
 }
 
 impl Firmware {
+    /// What was installed on the tracker in `dir`; `None` for what it came with.
+    pub fn installed(dir: &Path) -> io::Result<Option<Self>> {
+        let mut text = String::new();
+        match File::open(dir.join(INSTALLED)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?.take(16).read_to_string(&mut text)?,
+        };
+        match text.trim() {
+            "1" => Ok(Some(Self::V1)),
+            "2" => Ok(Some(Self::V2)),
+            other => Err(io::Error::other(format!("no firmware is called {other:?}"))),
+        }
+    }
+
+    /// Installs it on the tracker in `dir`, durably.
+    pub fn install(self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)?;
+        let new = dir.join("firmware.new");
+        let mut file = File::create(&new)?;
+        writeln!(file, "{}", self.number())?;
+        file.sync_all()?;
+        fs::rename(&new, dir.join(INSTALLED))?;
+        File::open(dir)?.sync_all()
+    }
+
     /// Every second tracker runs firmware 2.
     pub const fn of_device(index: usize) -> Self {
         if index.is_multiple_of(2) {
@@ -115,6 +147,17 @@ impl Firmware {
 mod tests {
     use super::*;
     use telemetry_core::{Plan, Schema, single_object, wire::Reader};
+
+    #[test]
+    fn what_is_installed_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("tracker-0");
+        assert_eq!(Firmware::installed(&dir).unwrap(), None);
+        Firmware::V2.install(&dir).unwrap();
+        assert_eq!(Firmware::installed(&dir).unwrap(), Some(Firmware::V2));
+        std::fs::write(dir.join(INSTALLED), "7").unwrap();
+        assert!(Firmware::installed(&dir).is_err());
+    }
 
     #[test]
     fn firmware_2_reads_what_firmware_1_wrote() {

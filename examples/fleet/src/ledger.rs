@@ -9,6 +9,7 @@ use telemetry_core::{AvroRecord, DeviceId, Registry, Schema, StreamName, Timesta
 use telemetry_storage::{Cell, Selection, SqliteStore, Store, StoreError};
 
 use crate::conductor::RunError;
+use crate::intervals::Intervals;
 
 /// Event time read at once.
 const SLICE: Duration = Duration::from_secs(3600);
@@ -24,6 +25,15 @@ pub struct StreamLine {
     pub numbered: u64,
     /// Records that are stored.
     pub stored: u64,
+    /// Records that were refused and stand among the dead letters.
+    pub set_aside: u64,
+}
+
+impl StreamLine {
+    /// Records that are neither stored nor set aside.
+    pub const fn missing(&self) -> u64 {
+        self.numbered.saturating_sub(self.stored + self.set_aside)
+    }
 }
 
 /// A schema in use.
@@ -46,6 +56,7 @@ type Key = (DeviceId, StreamName, u64);
 pub(crate) fn reckon(
     store: &SqliteStore,
     now: &BTreeMap<(DeviceId, u64), Vec<(StreamName, u64)>>,
+    set_aside: &BTreeMap<(DeviceId, StreamName), Intervals>,
     run: Range<Timestamp>,
 ) -> Result<Vec<StreamLine>, RunError> {
     let mut ends: BTreeMap<Key, u64> = BTreeMap::new();
@@ -84,9 +95,10 @@ pub(crate) fn reckon(
     Ok(lines
         .into_iter()
         .filter(|(_, (numbered, stored))| numbered + stored > 0)
-        .map(|((device, stream), (numbered, stored))| StreamLine {
-            device,
-            stream,
+        .map(|(key, (numbered, stored))| StreamLine {
+            set_aside: set_aside.get(&key).map_or(0, Intervals::count),
+            device: key.0,
+            stream: key.1,
             numbered,
             stored,
         })

@@ -1,11 +1,15 @@
 //! Replays real activities as a small fleet of trackers through the whole system.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use fleet::conductor::{Options, new_folder, run};
+use fleet::clock::hms;
+use fleet::conductor::{Ended, Options, new_folder, run};
+use fleet::live::server;
+use uuid::Uuid;
 
 /// Replays real activities as a small fleet of trackers through the whole system.
 ///
@@ -14,13 +18,18 @@ use fleet::conductor::{Options, new_folder, run};
 /// a log, a consumer stores them in SQLite while their schema changes, a controller opens an
 /// incident when the link goes down, and wearers get cues. At the end stands a report.
 ///
-/// Half of the trackers run firmware 1 and half firmware 2, one schema version apart.
+/// Half of the trackers run firmware 1 and half firmware 2, one schema version apart; with --serve
+/// all run firmware 1 until a visitor rolls out the other.
 ///
 /// Kill it anywhere and run it again with the same --data: nothing is lost, nothing is stored
 /// twice.
 ///
-/// Exit status: 0 everything is stored; 1 the run failed or records are missing; 2 wrong words on
-/// the command line; 3 everything read is stored, but a file could not be read to its end.
+/// With --serve there is a page to look at while it runs, with buttons that break things: cut the
+/// link, unplug a tracker, send a record nobody can read. Ctrl-C ends it well.
+///
+/// Exit status: 0 everything is stored, or somebody stopped a run with --serve; 1 the run failed or
+/// records are missing; 2 wrong words on the command line; 3 nothing is missing, but a file could
+/// not be read to its end, or a record was refused and set aside.
 #[derive(Parser)]
 #[command(name = "fleet", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -54,7 +63,12 @@ struct Arguments {
     /// Trackers; files are looped with new device ids [default: 6, or one a file].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     devices: Option<u16>,
-    /// Virtual seconds per real second [default: as fast as it goes].
+    /// Show a live page, at 127.0.0.1:4370 if no address is given; with one like
+    /// --serve=0.0.0.0:4370 other machines see it, too, if they have the token that is printed.
+    #[arg(long, value_name = "IP:PORT", num_args = 0..=1, require_equals = true,
+          default_missing_value = server::ADDRESS, value_parser = address)]
+    serve: Option<SocketAddr>,
+    /// Virtual seconds per real second [default: as fast as it goes, 10 with --serve].
     #[arg(long, value_name = "X", value_parser = speed)]
     speed: Option<f64>,
     /// Folder of the run; give the same one again to go on [default: a new one in fleet-data].
@@ -66,6 +80,14 @@ struct Arguments {
     /// Lines of progress where standard error is no terminal.
     #[arg(long, value_name = "N", default_value_t = 20)]
     progress_lines: u32,
+}
+
+/// Virtual seconds per real second where somebody watches.
+const SPEED_TO_WATCH: f64 = 10.0;
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let hint = "an address is IP:PORT, e.g. --serve=127.0.0.1:8080";
+    text.parse().map_err(|_| hint.to_owned())
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -116,18 +138,45 @@ fn main() -> ExitCode {
         Some(Command::Run { files, run }) => (files, run),
         None => (Vec::new(), cli.run),
     };
+    let speed = arguments
+        .speed
+        .or_else(|| arguments.serve.map(|_| SPEED_TO_WATCH));
     let options = Options {
         files,
         devices: arguments.devices.map(usize::from),
-        speed: arguments.speed,
+        speed,
         data: arguments
             .data
             .unwrap_or_else(|| new_folder(&PathBuf::from("fleet-data"))),
         outage: arguments.outage,
         progress_lines: arguments.progress_lines,
     };
-    let report = match run(&options) {
-        Ok(report) => report,
+    let served = arguments.serve.map(|address| {
+        let token = Uuid::new_v4().simple().to_string();
+        let served = server::start(address, &token, &options.data);
+        served.map_err(|error| format!("{address}: {error}; another one: --serve=127.0.0.1:0"))
+    });
+    let (server, live) = match served.transpose() {
+        Ok(served) => served.unzip(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(server) = &server {
+        println!("Look at it live: {}", server.url());
+        if arguments.serve.is_some_and(|a| a.ip().is_unspecified()) {
+            println!("From another machine, put this one's name in place of localhost.");
+        }
+        println!("Ctrl-C ends it.");
+    }
+    let (report, page) = match run(&options, live) {
+        Ok(Ended::Reported { report, page }) => (report, page),
+        Ok(Ended::Stopped { at }) => {
+            let data = options.data.display();
+            println!("Stopped at {}: --data {data} goes on from there.", hms(at));
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::FAILURE;
@@ -139,15 +188,23 @@ fn main() -> ExitCode {
         eprintln!("error: report.txt: {error}");
         return ExitCode::FAILURE;
     }
-    let page = options.data.join("report.html");
-    if let Err(error) = fleet::report::html::write(&report, &page) {
+    let path = options.data.join("report.html");
+    if let Err(error) = fleet::report::html::write(&report, &path) {
         eprintln!("error: report.html: {error}");
         return ExitCode::FAILURE;
     }
-    println!("Look at it: {}", page.display());
+    println!("Look at it: {}", path.display());
+    if let (Some(server), Some(page)) = (server, page) {
+        page.end();
+        println!("The live page stays until Ctrl-C: {}", server.url());
+        if let Err(error) = server.join() {
+            eprintln!("error: live page: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
     if !report.is_whole() {
         ExitCode::FAILURE
-    } else if report.faults.is_empty() {
+    } else if report.faults.is_empty() && report.set_aside() == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(3)

@@ -136,9 +136,9 @@ impl Outlet {
         &mut self,
         stream: StreamNo,
         record: &[u8],
-        origin: Origin,
+        origin: Option<Origin>,
     ) -> Result<Receipt, OutletError> {
-        Ok(self.spool.append(stream, record, Some(origin))?)
+        Ok(self.spool.append(stream, record, origin)?)
     }
 
     /// Appends a record of one's own.

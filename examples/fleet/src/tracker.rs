@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use telemetry_core::{Batch, DeviceId, Instant, StreamName};
+use telemetry_transport::{Previous, Stats};
 use workout_ui::{Feed, Next, Options, Reading, UiError};
 
 use crate::activity::{Activity, ActivityError, Samples};
@@ -56,6 +57,19 @@ pub struct Step {
     pub link_up: bool,
     /// Whether the log has what was handed over last.
     pub confirmed: bool,
+    /// Whether somebody looks: the answer has the screen, if it changed.
+    pub show: bool,
+    /// What befalls it in this step.
+    pub mishap: Option<Mishap>,
+}
+
+/// What can befall a tracker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// The power fails before the step's records are durable; the thread ends.
+    PowerCut,
+    /// A program sends a record that nobody can read.
+    Poison,
 }
 
 /// What a tracker answers.
@@ -65,6 +79,8 @@ pub struct Answer {
     pub batches: Vec<Batch>,
     /// The state after the step.
     pub state: State,
+    /// XRGB8888 rows of a screen that changed since it was last shown.
+    pub screen: Option<Vec<u32>>,
 }
 
 /// How far a tracker is.
@@ -86,6 +102,10 @@ pub struct State {
     pub epoch: u64,
     /// The next number of each stream.
     pub next_seqs: Vec<(StreamName, u64)>,
+    /// How the opening before this one ended; `None` for a new device.
+    pub previous: Option<Previous>,
+    /// The spool, as it is now.
+    pub spool: Stats,
     /// The activity is over and every record is handed over and confirmed.
     pub done: bool,
 }
@@ -192,6 +212,8 @@ struct On {
     wake: UnixStream,
     client: Option<JoinHandle<Result<workout_ui::Summary, UiError>>>,
     state: State,
+    /// Frames at the last time the screen was shown to somebody.
+    shown: u64,
 }
 
 impl Tracker {
@@ -207,7 +229,12 @@ impl Tracker {
         for step in steps {
             let answer = self.step(step);
             let failed = answer.is_err();
-            if answers.send(answer).is_err() || failed {
+            // Without power nothing is closed and nothing is saved.
+            let dead = step.mishap == Some(Mishap::PowerCut);
+            if dead {
+                self.on = None;
+            }
+            if answers.send(answer).is_err() || failed || dead {
                 return None;
             }
         }
@@ -276,6 +303,7 @@ fn switch_on(plan: &Plan, now: Now) -> Result<On, TrackerError> {
         read: resumed,
         durable: resumed,
         resumed,
+        previous: it.outlet().spool().previous().cloned(),
         ..State::default()
     };
     Ok(On {
@@ -285,6 +313,7 @@ fn switch_on(plan: &Plan, now: Now) -> Result<On, TrackerError> {
         wake,
         client: Some(client),
         state,
+        shown: 0,
     })
 }
 
@@ -321,8 +350,17 @@ impl On {
         }
         self.release(plan, step.now);
         self.collect(step.now, &instant, &watch)?;
+        if step.mishap == Some(Mishap::PowerCut) {
+            return Ok(Answer {
+                state: self.state.clone(),
+                ..Answer::default()
+            });
+        }
         if self.client.is_some() {
             self.agent.sample_state(step.now)?;
+        }
+        if step.mishap == Some(Mishap::Poison) {
+            self.agent.take_poison()?;
         }
         self.agent.commit(instant())?;
 
@@ -336,10 +374,18 @@ impl On {
         state.published = counts.published;
         state.epoch = self.agent.outlet().spool().epoch().get();
         state.next_seqs = self.agent.outlet().next_seqs();
+        state.spool = self.agent.outlet().spool().stats();
         state.done = self.client.is_none() && self.agent.outlet().is_empty();
+        let state = state.clone();
+        let changed = step.show && counts.frames != self.shown;
+        let screen = changed.then(|| self.agent.screen());
+        if changed {
+            self.shown = counts.frames;
+        }
         Ok(Answer {
             batches,
-            state: state.clone(),
+            state,
+            screen,
         })
     }
 

@@ -16,9 +16,31 @@ pub(crate) type Failure = String;
 /// What was found, and what is wrong with it.
 pub(crate) struct Answer {
     /// What was found.
-    pub table: Table,
+    pub found: Found,
     /// What is wrong with it, if anything.
     pub fault: Option<String>,
+}
+
+/// What is printed.
+pub(crate) enum Found {
+    /// A table for people, objects for programs.
+    Table(Table),
+    /// One JSON value a line, for both.
+    Lines(Vec<Value>),
+}
+
+impl Found {
+    /// As people read it, or programs.
+    pub(crate) fn print(&self, json: bool) -> String {
+        match self {
+            Self::Table(table) if json => table.json(),
+            Self::Table(table) => table.text(),
+            Self::Lines(lines) => {
+                let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+                lines.join("\n")
+            }
+        }
+    }
 }
 
 /// Rows under names.
@@ -53,11 +75,14 @@ impl Table {
 
     /// An answer.
     pub(crate) fn with(self, fault: Option<String>) -> Answer {
-        Answer { table: self, fault }
+        Answer {
+            found: Found::Table(self),
+            fault,
+        }
     }
 
     /// A JSON array with an object a row.
-    pub(crate) fn json(&self) -> String {
+    fn json(&self) -> String {
         let rows = self.rows.iter().map(|row| {
             let pairs = self.head.iter().cloned().zip(row.iter().cloned());
             Value::Object(pairs.collect::<Map<_, _>>())
@@ -66,7 +91,7 @@ impl Table {
     }
 
     /// Columns as wide as their widest cell.
-    pub(crate) fn text(&self) -> String {
+    fn text(&self) -> String {
         if self.rows.is_empty() {
             return "nothing".to_owned();
         }
@@ -105,12 +130,23 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// A file given on the command line.
+/// A text file given on the command line.
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+    let bytes = read_bytes(path)?;
+    String::from_utf8(bytes).map_err(|_| format!("{}: it is no text", path.display()))
+}
+
+/// A file given on the command line.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |e: std::io::Error| format!("{}: {e}", path.display());
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
-    let mut file = file.take(FILE_BYTES_MAX);
-    file.read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    if read.map_err(failed)? as u64 > FILE_BYTES_MAX {
+        let path = path.display();
+        return Err(format!(
+            "{path}: larger than {FILE_BYTES_MAX} bytes: cut it into parts"
+        ));
+    }
+    Ok(bytes)
 }

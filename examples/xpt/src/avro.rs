@@ -7,6 +7,8 @@ use serde_json::json;
 use telemetry_core::{Plan, Schema};
 
 use crate::answer::{Answer, Failure, Table, read};
+use crate::datums;
+use crate::explain::explain;
 
 /// What to do with schemas.
 #[derive(Subcommand)]
@@ -23,6 +25,15 @@ pub(crate) enum Command {
         /// The schema that is to follow.
         new: PathBuf,
     },
+    /// Where each field of a reader comes from, in words.
+    Explain {
+        /// The schema that records were written with.
+        writer: PathBuf,
+        /// The schema that they are read with.
+        reader: PathBuf,
+    },
+    /// Records as JSON, one a line: bytes as hex, a union as the value it holds.
+    Decode(datums::Decode),
 }
 
 impl Command {
@@ -31,11 +42,14 @@ impl Command {
         match self {
             Self::Fingerprint { schema } => fingerprint(&parse(&schema)?),
             Self::Check { old, new } => check(&parse(&old)?, &parse(&new)?),
+            Self::Explain { writer, reader } => explain(&parse(&writer)?, &parse(&reader)?),
+            Self::Decode(decode) => decode.run(),
         }
     }
 }
 
-fn parse(path: &Path) -> Result<Schema, Failure> {
+/// A schema given on the command line.
+pub(crate) fn parse(path: &Path) -> Result<Schema, Failure> {
     Schema::parse(&read(path)?).map_err(|e| format!("{}: {e}", path.display()))
 }
 

@@ -5,6 +5,9 @@
 
 mod answer;
 mod avro;
+mod datums;
+mod doctor;
+mod explain;
 mod itil;
 mod pods;
 mod queue;
@@ -50,6 +53,8 @@ enum Command {
     Avro(avro::Command),
     /// The story of one record of a fleet run.
     Why(why::Why),
+    /// What is in order here, and what to do next.
+    Doctor(doctor::Doctor),
     /// Completions for a shell, on standard output.
     Completions {
         /// Which shell.
@@ -71,6 +76,7 @@ fn main() -> ExitCode {
         Command::Pods(command) => command.run(),
         Command::Avro(command) => command.run(),
         Command::Why(why) => why.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "xpt", &mut std::io::stdout());
             return ExitCode::SUCCESS;
@@ -78,8 +84,8 @@ fn main() -> ExitCode {
     };
     match answer {
         Ok(answer) => {
-            let Answer { table, fault } = answer;
-            println!("{}", if cli.json { table.json() } else { table.text() });
+            let Answer { found, fault } = answer;
+            println!("{}", found.print(cli.json));
             match fault {
                 Some(fault) => {
                     eprintln!("{fault}");

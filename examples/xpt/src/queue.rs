@@ -61,7 +61,8 @@ pub(crate) fn look(
     Ok(found)
 }
 
-fn verify(dir: &Path) -> Result<Answer, Failure> {
+/// Checks every byte.
+pub(crate) fn verify(dir: &Path) -> Result<Answer, Failure> {
     let mut unreadable = 0u64;
     let found = look(dir, |_, content| {
         unreadable += u64::from(content == Content::Unreadable);
@@ -135,6 +136,16 @@ fn tail(dir: &Path, count: usize) -> Result<Answer, Failure> {
         table.row(std::iter::once(at(position)).chain(row.map(Value::from)));
     }
     Ok(table.fine())
+}
+
+/// What consumers refused, and why.
+pub(crate) fn dead_letters(dir: &Path) -> Result<Vec<String>, Failure> {
+    let letters = look(dir, |_, _| {})?.dead_letters.into_iter();
+    let said = letters.map(|(consumer, letter)| {
+        let name = letter.batch.envelope.message_id();
+        format!("{consumer} refused {name}: {}", letter.reason)
+    });
+    Ok(said.collect())
 }
 
 /// A place, as segment and byte.

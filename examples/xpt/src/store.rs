@@ -51,7 +51,7 @@ impl Command {
     pub(crate) fn run(self) -> Result<Answer, Failure> {
         match self {
             Self::Stats { store } => stats(&open(&store, Limits::default())?),
-            Self::Missing { store } => missing(&open(&store, Limits::default())?),
+            Self::Missing { store } => missing_in(&store),
             Self::Read(read) => read.run(),
         }
     }
@@ -82,7 +82,9 @@ fn stats(store: &SqliteStore) -> Result<Answer, Failure> {
     Ok(table.with((missing > 0).then_some(fault)))
 }
 
-fn missing(store: &SqliteStore) -> Result<Answer, Failure> {
+/// Numbers that are not stored.
+pub(crate) fn missing_in(path: &Path) -> Result<Answer, Failure> {
+    let store = open(path, Limits::default())?;
     let mut table = Table::new(["stream", "device", "epoch", "first", "last"]);
     for gap in store.gaps().map_err(|e| e.to_string())? {
         table.row([

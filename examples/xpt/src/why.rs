@@ -15,11 +15,22 @@ use crate::{queue, store};
 /// Which record, and where to look.
 #[derive(Args)]
 pub(crate) struct Why {
-    /// The record's name: DEVICE:EPOCH:STREAM:SEQ.
+    /// The record's name, DEVICE:EPOCH:STREAM:SEQ; `xpt queue tail` prints names.
+    #[arg(value_parser = name)]
     record: RecordId,
     /// The folder of the run.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+}
+
+fn name(text: &str) -> Result<RecordId, String> {
+    text.parse().map_err(|error| match text.rsplit_once(':') {
+        Some((batch, seqs)) if seqs.contains('-') => {
+            let first = seqs.split('-').next().unwrap_or_default();
+            format!("it names a batch: take one of its records, e.g. {batch}:{first}")
+        }
+        _ => format!("{error}"),
+    })
 }
 
 impl Why {

@@ -113,6 +113,9 @@ fn stores_and_queues_and_a_records_story() {
     let (code, text) = xpt(&["why", &format!("{name}:5"), "--data", &data]);
     assert_eq!(code, Some(1));
     assert!(text.contains("etl: poison"), "{text}");
+    let (code, text) = xpt(&["why", &format!("{name}:5-6"), "--data", &data]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains(&format!("e.g. {name}:5")), "{text}");
     let (code, text) = xpt(&["why", &format!("{name}:11"), "--data", &data]);
     assert_eq!(code, Some(1));
     assert!(text.contains("no such number"), "{text}");
@@ -200,6 +203,100 @@ fn schemas_and_pods() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("left in ear"), "{text}");
     assert_eq!(xpt(&["pods", "decode", "07xx"]).0, Some(3));
+}
+
+#[test]
+fn records_are_explained_and_decoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    };
+    let new = r#"{"type":"record","name":"Beat","namespace":"vendor","fields":[
+        {"name":"rate","type":"double","aliases":["bpm"]},
+        {"name":"tags","type":{"type":"map","values":["null","bytes"]},"default":{}},
+        {"name":"strap","type":"string","default":"chest"}]}"#;
+    let (old, new) = (
+        file("old.avsc", SCHEMA.as_bytes()),
+        file("new.avsc", new.as_bytes()),
+    );
+
+    let (code, text) = xpt(&["avro", "explain", &old, &new]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("the writer's bpm") && text.contains("renamed by alias"),
+        "{text}"
+    );
+    assert!(text.contains("its default, \"chest\""), "{text}");
+    let (code, text) = xpt(&["avro", "explain", &new, &old]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("not read") && text.contains("no default"),
+        "{text}"
+    );
+    let flat = SCHEMA.replace("\"bpm\"", "\"beats\",\"aliases\":[\"bpm\"]");
+    let flat = file("flat.avsc", flat.as_bytes());
+    let (code, text) = xpt(&["avro", "explain", &old, &flat]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("renamed by alias"), "{text}");
+
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let mut messages = single_object::header(schema.fingerprint()).to_vec();
+    messages.extend([0x82, 0x01]);
+    messages.extend(single_object::header(schema.array_fingerprint()));
+    messages.extend([0x04, 0x84, 0x01, 0x86, 0x01, 0x00]);
+    let both = file("messages", &messages);
+    let decode = |file: &str| xpt(&["avro", "decode", file, "--reader", &new, "--writer", &old]);
+    let line = |rate: &str| format!(r#"{{"rate":{rate},"strap":"chest","tags":{{}}}}"#);
+    let all = [line("65.0"), line("66.0"), line("67.0"), String::new()].join("\n");
+    assert_eq!(decode(&both), (Some(0), all));
+    // What was cut off is told, after what could be read.
+    messages.truncate(messages.len() - 2);
+    let (code, text) = decode(&file("cut", &messages));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.starts_with(&line("65.0")) && text.contains("byte 12"),
+        "{text}"
+    );
+    let (code, text) = xpt(&["avro", "decode", &both, "--reader", &new]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("give it with --writer"), "{text}");
+    let plain = file("plain", &[0x82, 0x01, 0x84, 0x01]);
+    let (code, text) = decode(&plain);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("--plain"), "{text}");
+    let plain = [
+        "avro", "decode", &plain, "--reader", &new, "--writer", &old, "--plain",
+    ];
+    assert_eq!(
+        xpt(&plain).1,
+        [line("65.0"), line("66.0"), String::new()].join("\n")
+    );
+}
+
+#[test]
+fn the_doctor_looks_at_whatever_it_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    assert_eq!(xpt(&["doctor"]).0, Some(0));
+    let (code, text) = xpt(&["doctor", &path("")]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("xpt store missing") || text.contains("records are missing"),
+        "{text}"
+    );
+    assert!(
+        text.contains("etl refused") && text.contains(": poison"),
+        "{text}"
+    );
+    let (code, text) = xpt(&["doctor", &path("tracker-0/spool"), "--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("\"state\": \"ok\""), "{text}");
+    let (code, text) = xpt(&["doctor", &path("nothing")]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("LOOK"), "{text}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! ```
 
 mod hooks;
+mod poison;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,7 +189,7 @@ impl Agent {
                     source: entry.number,
                     serial,
                 };
-                self.outlet.pass_on(stream, &bytes, origin)?;
+                self.outlet.pass_on(stream, &bytes, Some(origin))?;
                 self.waiting.get_or_insert_with(Stopwatch::start);
                 entry.serial = serial;
                 self.counts.records += 1;

@@ -25,12 +25,21 @@ pub struct Pulse {
     pub stored: Series,
     /// Seconds that the rows are behind the clock.
     pub lag: Series,
+    /// Samples in the spools that the log does not have.
+    pub in_spools: Series,
+    /// Samples in the log that are no rows.
+    pub in_log: Series,
 }
 
 impl Pulse {
     /// Takes how far each stage is after a step.
     pub(crate) fn beat(&mut self, at: Duration, stages: Stages, lag: Duration) {
         self.lag.push(at, lag.as_secs_f64());
+        let behind = |before: u64, after: u64| before.saturating_sub(after) as f64;
+        self.in_spools
+            .push(at, behind(stages.durable, stages.published));
+        self.in_log
+            .push(at, behind(stages.published, stages.stored));
         // What earlier processes of this run did is no rate of this one.
         if let Some((since, last)) = self.last.replace((at, stages)) {
             let seconds = at.saturating_sub(since).as_secs_f64().max(1e-3);

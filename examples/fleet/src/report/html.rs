@@ -14,9 +14,10 @@ use telemetry_itil::Incident;
 
 use super::markup::Markup;
 use super::plot::{self, Line, Plot};
-use super::{DeviceLine, Report, Series, who};
+use super::{DeviceLine, Report, Series, story, who};
 use crate::clock::hms;
 use crate::coach::{CueLine, Ending, routes};
+use crate::ledger::StreamLine;
 
 /// Bytes of a picture or a sound that goes into the page.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -57,7 +58,10 @@ fn page(report: &Report) -> io::Result<String> {
                 &[("name", &"color-scheme"), ("content", &"light dark")],
             );
             m.line("title", &[], format!("Fleet run of {}", report.start));
-            m.element("style", &[], |m| m.own(include_str!("page.css")));
+            m.element("style", &[], |m| {
+                m.own(include_str!("../palette.css"));
+                m.own(include_str!("page.css"));
+            });
         });
         m.element("body", &[], |m| {
             m.line(
@@ -115,13 +119,12 @@ fn top(report: &Report, m: &mut Markup) {
             format!(
                 "{} of virtual time from {}, in {took:.1} s of real time.",
                 hms(report.length),
-                report.start,
+                report.start.to_string().replace(".000000", ""),
             ),
         );
         m.element("dl", &[("class", &"tiles")], |m| {
             let stored: u64 = report.streams.iter().map(|s| s.stored).sum();
-            let numbered: u64 = report.streams.iter().map(|s| s.numbered).sum();
-            let missing = numbered.saturating_sub(stored);
+            let missing: u64 = report.streams.iter().map(StreamLine::missing).sum();
             tile(m, "trackers", report.devices.len());
             tile(m, "records stored", grouped(stored));
             tile(m, "missing", grouped(missing));
@@ -196,7 +199,7 @@ fn tracker(report: &Report, device: &DeviceLine, m: &mut Markup) -> io::Result<(
             ));
         });
     });
-    let outage = &report.outage;
+    let outages = &report.outages;
     let curves = [
         ("Heart rate", "bpm", "heart", &device.curves.heart_rate),
         ("Power", "W", "power", &device.curves.power),
@@ -208,7 +211,7 @@ fn tracker(report: &Report, device: &DeviceLine, m: &mut Markup) -> io::Result<(
     for (title, unit, class, series) in curves {
         let summary = format!("{name}: {title}, {}", in_words(series, unit));
         over_time(
-            (outage, span.clone()),
+            (outages, span.clone()),
             (title, unit),
             summary,
             false,
@@ -222,7 +225,7 @@ fn tracker(report: &Report, device: &DeviceLine, m: &mut Markup) -> io::Result<(
 type Drawn = (&'static str, &'static str, Vec<Option<(f64, f64)>>);
 
 fn over_time<const N: usize>(
-    (outage, span): (&Range<Duration>, Range<Duration>),
+    (outages, span): (&[Range<Duration>], Range<Duration>),
     (title, unit): (&str, &str),
     summary: String,
     from_zero: bool,
@@ -239,7 +242,7 @@ fn over_time<const N: usize>(
         unit,
         summary,
         span,
-        outage,
+        outages,
         from_zero,
         lines: lines.into(),
     };
@@ -258,13 +261,12 @@ fn pipeline(report: &Report, m: &mut Markup) {
         "p",
         &[],
         format!(
-            "The link to the log was down from {} to {}. Trackers go on writing into their spools; \
-             what waited there follows at once when the link is back.",
-            hms(report.outage.start),
-            hms(report.outage.end)
+            "{}. Meanwhile trackers go on writing into their spools; what waited there follows \
+             at once when the link is back.",
+            report.outages()
         ),
     );
-    let (pulse, outage) = (&report.pulse, &report.outage);
+    let (pulse, outages) = (&report.pulse, &report.outages);
     let span = Duration::ZERO..report.length;
     m.element("div", &[("class", &"plots card")], |m| {
         let summary = format!(
@@ -279,8 +281,25 @@ fn pipeline(report: &Report, m: &mut Markup) {
             ("durable", "durable", pulse.durable.means()),
         ];
         over_time(
-            (outage, span.clone()),
+            (outages, span.clone()),
             (title, "1/s"),
+            summary,
+            true,
+            lines,
+            m,
+        );
+        let summary = format!(
+            "Samples that wait. In the spools: {}. In the log: {}.",
+            in_words(&pulse.in_spools, "samples"),
+            in_words(&pulse.in_log, "samples")
+        );
+        let lines = [
+            ("in the spools", "durable", pulse.in_spools.peaks()),
+            ("in the log", "published", pulse.in_log.peaks()),
+        ];
+        over_time(
+            (outages, span.clone()),
+            ("Samples that wait, most", "samples"),
             summary,
             true,
             lines,
@@ -289,13 +308,22 @@ fn pipeline(report: &Report, m: &mut Markup) {
         let summary = format!("Lag of the stored rows: {}.", in_words(&pulse.lag, "s"));
         let lines = [("lag", "lag", pulse.lag.peaks())];
         over_time(
-            (outage, span),
+            (outages, span),
             ("Lag of the stored rows, highest", "s"),
             summary,
             true,
             lines,
             m,
         );
+        m.element("figure", &[], |m| {
+            m.element("figcaption", &[], |m| {
+                m.line("strong", &[], "Latencies on the real clock");
+                let key = "bar p10 to p90, mark p50, line to p99";
+                m.line("span", &[("class", &"unit")], key);
+            });
+            let stages = report.way().map(|stage| (stage.name, stage.times));
+            plot::latencies(m, &stages.collect::<Vec<_>>());
+        });
     });
     m.line("h3", &[], "The way of a record, on the real clock");
     let rows = report.way().map(|stage| {
@@ -366,9 +394,9 @@ fn incidents(report: &Report, m: &mut Markup) {
             });
             clocks(report, incident, m);
             m.element("ol", &[("class", &"line")], |m| {
-                for (at, what) in report.story(incident) {
+                for (at, what) in story(incident) {
                     m.element("li", &[], |m| {
-                        m.line("time", &[], at);
+                        m.line("time", &[], report.since_start(at));
                         m.text(what);
                     });
                 }
@@ -493,7 +521,12 @@ fn cues(report: &Report, sounds: &Sounds<'_>, m: &mut Markup) {
         let text = format!("{} more sounds are in the folder “cues”.", sounds.left_out);
         m.line("p", &[("class", &"note")], text);
     }
-    m.element("ol", &[("class", &"line")], |m| {
+    let list: [(&str, &dyn Display); 3] = [
+        ("class", &"line long"),
+        ("tabindex", &0),
+        ("aria-label", &"Every cue, in order"),
+    ];
+    m.element("ol", &list, |m| {
         for cue in &report.cues {
             m.element("li", &[], |m| {
                 m.line("time", &[], report.since_start(cue.at));
@@ -547,12 +580,20 @@ fn ledger(report: &Report, m: &mut Markup) {
                 .to_owned(),
             grouped(s.numbered),
             grouped(s.stored),
-            grouped(s.numbered.saturating_sub(s.stored)),
+            grouped(s.set_aside),
+            grouped(s.missing()),
         ]
     });
     table(
         m,
-        &["device", "stream", "numbered", "stored", "missing"],
+        &[
+            "device",
+            "stream",
+            "numbered",
+            "stored",
+            "set aside",
+            "missing",
+        ],
         rows,
     );
     if !report.rejected.is_empty() {

@@ -97,29 +97,51 @@ pub struct Report {
     pub stored_latency: Histogram,
     /// The pipeline over virtual time.
     pub pulse: Pulse,
-    /// When the link was down.
-    pub outage: Range<Duration>,
+    /// When the link was down, in order.
+    pub outages: Vec<Range<Duration>>,
     /// Files that could not be read to their end.
     pub faults: Vec<String>,
 }
 
 impl Report {
-    /// Whether every sample of every file is stored, and every record that was numbered.
+    /// Whether every sample of every file is stored, and every record that was numbered is stored
+    /// or set aside with its reason.
     pub fn is_whole(&self) -> bool {
         let devices = self
             .devices
             .iter()
             .all(|d| d.read == d.agent && d.agent == self.stored_of(d));
-        let streams = self.streams.iter().all(|s| s.numbered == s.stored);
-        devices && streams && self.rejected.is_empty()
+        devices && self.streams.iter().all(|s| s.missing() == 0)
+    }
+
+    /// Records that were refused and stand among the dead letters.
+    pub fn set_aside(&self) -> u64 {
+        self.streams.iter().map(|s| s.set_aside).sum()
     }
 
     /// Whether anything is lost, in a sentence.
-    pub fn verdict(&self) -> &'static str {
-        if self.is_whole() {
-            "Nothing is lost, and nothing is stored twice."
-        } else {
-            "RECORDS ARE MISSING: see the lines that are not equal."
+    pub fn verdict(&self) -> String {
+        if !self.is_whole() {
+            return "RECORDS ARE MISSING: see the lines that are not equal.".to_owned();
+        }
+        let whole = "Nothing is lost, and nothing is stored twice.";
+        match self.set_aside() {
+            0 => whole.to_owned(),
+            1 => format!("{whole} 1 record is set aside, with its reason."),
+            n => format!("{whole} {n} records are set aside, each with its reason."),
+        }
+    }
+
+    /// When the link was down, in words.
+    fn outages(&self) -> String {
+        let times = self.outages.iter().map(|outage| {
+            let (from, to) = (hms(outage.start), hms(outage.end));
+            format!("from {from} to {to}")
+        });
+        let times: Vec<String> = times.collect();
+        match times.is_empty() {
+            true => "The link was never down".to_owned(),
+            false => format!("The link was down {}", times.join(", and ")),
         }
     }
 
@@ -129,26 +151,6 @@ impl Report {
 
     fn since_start(&self, at: Timestamp) -> String {
         hms(at.saturating_since(self.start))
-    }
-
-    /// What happened to an incident, and when.
-    fn story(&self, incident: &Incident) -> Vec<(String, String)> {
-        let mut story = vec![
-            (
-                self.since_start(incident.occurred_at),
-                "it began".to_owned(),
-            ),
-            (self.since_start(incident.detected_at), "noticed".to_owned()),
-        ];
-        for step in &incident.history {
-            let by = match &step.by {
-                Actor::Person(name) => name.clone(),
-                Actor::Rule(rule) => format!("rule {} version {}", rule.id, rule.version),
-                Actor::Machine => "its own timer".to_owned(),
-            };
-            story.push((self.since_start(step.at), format!("{:?}, by {by}", step.to)));
-        }
-        story
     }
 
     fn way(&self) -> impl Iterator<Item = StageLine<'_>> {
@@ -177,6 +179,23 @@ impl StageLine<'_> {
     fn rate(&self) -> f64 {
         self.records as f64 / self.times.sum().as_secs_f64().max(1e-9)
     }
+}
+
+/// What happened to an incident, and when.
+pub(crate) fn story(incident: &Incident) -> Vec<(Timestamp, String)> {
+    let mut story = vec![
+        (incident.occurred_at, "it began".to_owned()),
+        (incident.detected_at, "noticed".to_owned()),
+    ];
+    for step in &incident.history {
+        let by = match &step.by {
+            Actor::Person(name) => name.clone(),
+            Actor::Rule(rule) => format!("rule {} version {}", rule.id, rule.version),
+            Actor::Machine => "its own timer".to_owned(),
+        };
+        story.push((step.at, format!("{:?}, by {by}", step.to)));
+    }
+    story
 }
 
 /// A device as people know it.

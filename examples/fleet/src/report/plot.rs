@@ -1,4 +1,4 @@
-//! Plots as SVG: lines over virtual time with the outage shaded, and haptic patterns.
+//! Plots as SVG: lines over virtual time with outages shaded, and haptic patterns.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -8,6 +8,7 @@ use telemetry_airpods::Haptic;
 
 use super::markup::Markup;
 use crate::clock::hms;
+use crate::latency::Histogram;
 
 /// Size of a plot.
 const WIDTH: f64 = 480.0;
@@ -39,7 +40,7 @@ pub(crate) struct Plot<'a> {
     /// Time shown.
     pub span: Range<Duration>,
     /// Time shaded.
-    pub outage: &'a Range<Duration>,
+    pub outages: &'a [Range<Duration>],
     /// Whether the values begin at zero.
     pub from_zero: bool,
     /// What is drawn.
@@ -97,25 +98,27 @@ impl Plot<'_> {
     }
 
     fn shade(&self, m: &mut Markup, scale: &Scale) {
-        let shown = self.outage.start.max(self.span.start)..self.outage.end.min(self.span.end);
-        if shown.is_empty() {
-            return;
+        for outage in self.outages {
+            let shown = outage.start.max(self.span.start)..outage.end.min(self.span.end);
+            if shown.is_empty() {
+                continue;
+            }
+            let from = scale.x(shown.start.as_secs_f64());
+            let to = scale.x(shown.end.as_secs_f64());
+            let (x, width) = (tenth(from), tenth((to - from).max(1.0)));
+            let height = HEIGHT - TOP - BOTTOM;
+            let rect: [(&str, &dyn std::fmt::Display); 5] = [
+                ("class", &"outage"),
+                ("x", &x),
+                ("y", &TOP),
+                ("width", &width),
+                ("height", &height),
+            ];
+            m.element("rect", &rect, |m| {
+                let (from, to) = (hms(outage.start), hms(outage.end));
+                m.line("title", &[], format!("link down, {from} to {to}"));
+            });
         }
-        let from = scale.x(shown.start.as_secs_f64());
-        let to = scale.x(shown.end.as_secs_f64());
-        let (x, width) = (tenth(from), tenth((to - from).max(1.0)));
-        let height = HEIGHT - TOP - BOTTOM;
-        let rect: [(&str, &dyn std::fmt::Display); 5] = [
-            ("class", &"outage"),
-            ("x", &x),
-            ("y", &TOP),
-            ("width", &width),
-            ("height", &height),
-        ];
-        m.element("rect", &rect, |m| {
-            let (from, to) = (hms(self.outage.start), hms(self.outage.end));
-            m.line("title", &[], format!("link down, {from} to {to}"));
-        });
     }
 }
 
@@ -218,6 +221,64 @@ fn nice_time(step: f64) -> u64 {
     let step = step.ceil() as u64;
     let found = STEPS.into_iter().find(|s| *s >= step);
     found.unwrap_or_else(|| step.next_multiple_of(86_400))
+}
+
+/// Draws how long each stage took, on a scale of powers of ten.
+pub(crate) fn latencies(m: &mut Markup, stages: &[(&str, &Histogram)]) {
+    const ROW: f64 = 34.0;
+    const DECADES: [(i32, &str); 7] = [
+        (-5, "10 µs"),
+        (-4, "100 µs"),
+        (-3, "1 ms"),
+        (-2, "10 ms"),
+        (-1, "100 ms"),
+        (0, "1 s"),
+        (1, "10 s"),
+    ];
+    const LEFT: f64 = 14.0;
+    let x = |seconds: f64| {
+        let share = (seconds.max(1e-9).log10() + 5.0) / 6.0;
+        tenth(LEFT + (WIDTH - LEFT - 24.0) * share.clamp(0.0, 1.0))
+    };
+    let bottom = ROW * stages.len() as f64 + 4.0;
+    let summary: Vec<String> = stages
+        .iter()
+        .map(|(name, times)| {
+            let (half, most) = (times.quantile(0.5), times.quantile(0.99));
+            format!("{name}: half within {half:.1?}, 99 of 100 within {most:.1?}")
+        })
+        .collect();
+    let size = format!("0 0 {WIDTH} {}", bottom + 20.0);
+    let svg: [(&str, &dyn std::fmt::Display); 4] = [
+        ("viewBox", &size),
+        ("role", &"img"),
+        ("aria-label", &summary.join("; ")),
+        ("class", &"latencies"),
+    ];
+    m.element("svg", &svg, |m| {
+        for (power, name) in DECADES {
+            let at = x(10f64.powi(power));
+            m.empty(
+                "path",
+                &[("class", &"grid"), ("d", &format!("M{at} 0V{bottom}"))],
+            );
+            label(m, "middle", (at, bottom + 15.0), name.to_owned());
+        }
+        for (row, (name, times)) in stages.iter().enumerate() {
+            let top = ROW * row as f64;
+            label(m, "start", (LEFT + 4.0, top + 14.0), (*name).to_owned());
+            let at = |share| x(times.quantile(share).as_secs_f64());
+            let (from, to, half, end) = (at(0.1), at(0.9), at(0.5), at(0.99));
+            let middle = top + 24.0;
+            for (class, path) in [
+                ("whisker", format!("M{from} {middle}H{end}")),
+                ("bar", format!("M{from} {middle}H{to}")),
+                ("half", format!("M{half} {}v12", middle - 6.0)),
+            ] {
+                m.empty("path", &[("class", &class), ("d", &path)]);
+            }
+        }
+    });
 }
 
 /// Draws a pattern: height is strength, colour is crispness, a triangle fades.

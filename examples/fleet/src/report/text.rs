@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::{Report, who};
+use super::{Report, story, who};
 use crate::clock::hms;
 use crate::coach::{CueLine, Ending, routes};
 
@@ -88,14 +88,22 @@ impl Report {
 
     fn ledger(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nLedger: records numbered by the devices, and stored")?;
-        let mut table = vec![row!["device", "stream", "numbered", "stored", "missing"]];
+        let mut table = vec![row![
+            "device",
+            "stream",
+            "numbered",
+            "stored",
+            "set aside",
+            "missing",
+        ]];
         for s in &self.streams {
             table.push(row![
                 who(&self.devices, s.device),
                 s.stream.as_str().trim_start_matches("xp.telemetry."),
                 s.numbered,
                 s.stored,
-                s.numbered.saturating_sub(s.stored),
+                s.set_aside,
+                s.missing(),
             ]);
         }
         write!(f, "{}", Table(table))?;
@@ -124,12 +132,7 @@ impl Report {
     }
 
     fn incidents(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "\nIncidents (the link was down from {} to {})",
-            hms(self.outage.start),
-            hms(self.outage.end)
-        )?;
+        writeln!(f, "\nIncidents. {}.", self.outages())?;
         if self.incidents.is_empty() {
             writeln!(f, "  none")?;
         }
@@ -139,8 +142,8 @@ impl Report {
                 "  {} {:?} {}: {}, {:?}",
                 i.id, i.priority, i.service, i.signature, i.state
             )?;
-            for (at, what) in self.story(i) {
-                writeln!(f, "    {at}  {what}")?;
+            for (at, what) in story(i) {
+                writeln!(f, "    {}  {what}", self.since_start(at))?;
             }
             let now = self.start + self.length;
             for (name, clock) in [("own", &i.own), ("resolve", &i.resolve)] {

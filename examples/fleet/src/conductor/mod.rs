@@ -4,9 +4,16 @@
 //! trackers (threads) ─ batches ─▶ embedded log ─┬▶ etl ─▶ SQLite
 //!      ▲     gateway ─ batches ─▶     │          └▶ coach ─▶ gateway (FeedbackGiven)
 //!      └────── step, confirmed ───────┘             lag ─▶ controller ─▶ incidents
+//! visitors ─ commands ─▶ between two steps
 //! ```
 
+mod damage;
+mod trackers;
+mod visitors;
+
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,13 +32,17 @@ use crate::controller::{Controller, ControllerError};
 use crate::etl::{Etl, EtlError};
 use crate::firmware::Firmware;
 use crate::latency::Histogram;
+use crate::live::Live;
 use crate::outlet::{Outlet, OutletError};
 use crate::progress::{Phase, Progress, Stages};
 use crate::report::{Curves, DeviceLine, Pulse, Report};
 use crate::run_file::{RunFile, RunFileError};
 use crate::speech::Voice;
-use crate::tracker::{Answer, Handle, Plan, Remains, State, Step, TrackerError};
+use crate::tracker::{Plan, Remains, State, Step, TrackerError};
 use crate::{ledger, screen};
+use trackers::Trackers;
+pub use visitors::LastPage;
+use visitors::Visitors;
 
 /// Virtual time between two steps.
 const STEP: Duration = Duration::from_secs(1);
@@ -135,8 +146,27 @@ struct Scanned {
     recorded_at: Option<i64>,
 }
 
-/// Runs to the end and says what happened.
-pub fn run(options: &Options) -> Result<Report, RunError> {
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// With everything said.
+    Reported {
+        /// What happened.
+        report: Box<Report>,
+        /// The page, if it was shown: it wants to know when the report can be looked at.
+        page: Option<Box<LastPage>>,
+    },
+    /// Somebody stopped it; the next run in the same folder goes on.
+    Stopped {
+        /// Where the clock was.
+        at: Duration,
+    },
+}
+
+/// Runs to the end, or until somebody stops it, and shows it to visitors if there is a page.
+///
+/// With a page, every tracker has firmware 1 until visitors roll out another.
+pub fn run(options: &Options, live: Option<Live>) -> Result<Ended, RunError> {
     let mut faults = Vec::new();
     let scanned = scan(options, &mut faults);
     if scanned.is_empty() {
@@ -156,20 +186,29 @@ pub fn run(options: &Options) -> Result<Report, RunError> {
     let plans: Vec<(Plan, &Scanned)> = (0..devices)
         .map(|index| {
             let scanned = &scanned[index % scanned.len()];
+            let dir = options.data.join(format!("tracker-{index}"));
+            let installed = Firmware::installed(&dir).map_err(|error| RunError::Folder {
+                path: dir.clone(),
+                error,
+            })?;
+            let came_with = match &live {
+                Some(_) => Firmware::V1,
+                None => Firmware::of_device(index),
+            };
             let plan = Plan {
                 index,
                 activity: scanned.activity.clone(),
                 source: format!("{}#{}", scanned.activity.name, index / names.len() + 1),
-                firmware: Firmware::of_device(index),
+                firmware: installed.unwrap_or(came_with),
                 starts: STAGGER * index as u32,
-                dir: options.data.join(format!("tracker-{index}")),
+                dir,
                 new_device: file.device(index),
                 random: file.random(),
             };
-            (plan, scanned)
+            Ok((plan, scanned))
         })
-        .collect();
-    Conductor::new(options, file, &plans)?.run(&plans, faults)
+        .collect::<Result<_, RunError>>()?;
+    Conductor::new(options, file, &plans, live)?.run(&plans, faults)
 }
 
 /// Reads every file once: how many samples, how long, what is wrong.
@@ -226,10 +265,11 @@ struct Conductor<'a> {
     newest: Duration,
     /// Where the clock goes on.
     reached: Now,
-    /// Virtual times at which the link is down.
-    outage: std::ops::Range<Duration>,
+    /// Virtual times at which the link is down, in the order in which they were decided.
+    outages: Vec<std::ops::Range<Duration>>,
     rollout: std::ops::Range<Duration>,
     end: Duration,
+    visitors: Option<Visitors>,
 }
 
 impl<'a> Conductor<'a> {
@@ -237,6 +277,7 @@ impl<'a> Conductor<'a> {
         options: &'a Options,
         file: RunFile,
         plans: &[(Plan, &Scanned)],
+        live: Option<Live>,
     ) -> Result<Self, RunError> {
         let data = &options.data;
         let store = SqliteStore::open(&data.join("store.sqlite"), SqliteOptions::default())?;
@@ -261,6 +302,7 @@ impl<'a> Conductor<'a> {
             .max()
             .unwrap_or_default();
         let down = end.mul_f64(0.4);
+        let outage = down..down + options.outage;
         let firmware_2 = || {
             let of_2 = plans.iter().filter(|(p, _)| p.firmware == Firmware::V2);
             of_2.map(|(p, _)| p.starts)
@@ -278,7 +320,12 @@ impl<'a> Conductor<'a> {
             now,
             file.random(),
         )?;
+        let visitors = live.map(|live| {
+            let stored = store.presence()?;
+            Ok::<_, RunError>(Visitors::new(live, &file, options.speed, &stored))
+        });
         Ok(Self {
+            visitors: visitors.transpose()?,
             etl,
             coach: Coach::new(&data.join("cues"), Voice::find())?,
             coach_inbox: log.subscribe("coach")?,
@@ -294,9 +341,9 @@ impl<'a> Conductor<'a> {
             pulse: Pulse::default(),
             newest: newest.unwrap_or(now.since_start),
             reached: now,
-            outage: down..down + options.outage,
+            end: end.max(outage.end) + TAIL,
+            outages: Some(outage).into_iter().filter(|o| !o.is_empty()).collect(),
             rollout: first..last,
-            end: end.max(down + options.outage) + TAIL,
         })
     }
 
@@ -304,58 +351,46 @@ impl<'a> Conductor<'a> {
         mut self,
         plans: &[(Plan, &Scanned)],
         faults: Vec<ActivityError>,
-    ) -> Result<Report, RunError> {
+    ) -> Result<Ended, RunError> {
         let watch = Stopwatch::start();
         let total: u64 = plans.iter().map(|(_, s)| s.samples).sum();
         let mut progress = Progress::new(total, self.end, self.options.progress_lines);
         let mut now = self.reached;
         let mut pace = Pace::new(self.options.speed);
-        let trackers: Vec<Handle> = plans
-            .iter()
-            .map(|(plan, _)| {
-                Handle::start(plan.clone()).map_err(|error| {
-                    let index = plan.index;
-                    RunError::Tracker(TrackerError::Io { index, error })
-                })
-            })
-            .collect::<Result<_, _>>()?;
-        let mut states = vec![State::default(); trackers.len()];
+        let mut trackers = Trackers::start(plans.iter().map(|(plan, _)| plan.clone()))?;
         let mut step = self.step(now, false);
         let mut late = 0;
-        trackers.iter().for_each(|tracker| tracker.step(step));
-        loop {
+        trackers.step(step);
+        let stopped = loop {
             let mut batches = Vec::new();
-            for (index, tracker) in trackers.iter().enumerate() {
-                let answer = tracker.answer().ok_or(RunError::Gone { index })?;
-                let Answer {
-                    batches: new,
-                    state,
-                } = answer?;
-                batches.extend(new);
-                states[index] = state;
-            }
+            trackers.answers(&mut batches)?;
             self.gateway_step(step, &mut batches)?;
             let confirmed = self.publish(&batches)?;
+            self.obey(&mut trackers, now.after(STEP))?;
             let over = now.since_start >= self.end;
-            let arrived = states.iter().all(|s| s.done) && self.gateway.is_empty();
-            let last = over && arrived;
+            let arrived = trackers.are_done() && self.gateway.is_empty();
+            let stopped = self.visitors.as_ref().is_some_and(Visitors::are_leaving);
+            let last = stopped || (over && arrived);
             let next = self.step(now.after(STEP), confirmed);
             if !last {
                 // The trackers go on while what they have sent is stored.
-                trackers.iter().for_each(|tracker| tracker.step(next));
+                trackers.step(next);
             }
             self.consume(now)?;
-            let running = states.iter().any(|s| s.device.is_some() && !s.done);
+            let running = trackers.states().any(|s| s.device.is_some() && !s.done);
             let lag = now.since_start.saturating_sub(self.newest);
             let lag = if running { lag } else { Duration::ZERO };
             self.controller.turn(now, lag)?;
-            let stages = stages(&states, &self.etl);
+            let stages = stages(trackers.states(), &self.etl);
             self.pulse.beat(now.since_start, stages, lag);
             progress.show(stages, self.phase(now.since_start), now.since_start);
+            self.show(&mut trackers, now, lag)?;
             if last {
-                break;
+                break stopped;
             }
-            late += u32::from(over);
+            // Whoever cut the link or pulled a plug may take their time.
+            let waits = !next.link_up || trackers.wait_for_a_plug();
+            late += u32::from(over && !waits);
             if late > STEPS_LATE_MAX {
                 return Err(RunError::Stuck);
             }
@@ -366,29 +401,55 @@ impl<'a> Conductor<'a> {
                     path: self.options.data.clone(),
                     error,
                 })?;
-            pace.wait(STEP);
-        }
-        let remains: Vec<Option<Remains>> = trackers.into_iter().map(Handle::end).collect();
+            let leaving = || self.visitors.as_ref().is_some_and(Visitors::are_leaving);
+            pace.wait(STEP, leaving);
+        };
+        let states: Vec<State> = trackers.states().cloned().collect();
+        let remains = trackers.end();
         self.gateway.close()?;
         if let Some(end) = self.coached.take() {
             self.coach_inbox.ack(end)?;
         }
-        progress.finish(stages(&states, &self.etl), now.since_start);
-        self.report(plans, faults, &remains, now, watch.elapsed())
+        progress.finish(stages(states.iter(), &self.etl), now.since_start);
+        if stopped {
+            return Ok(Ended::Stopped {
+                at: now.since_start,
+            });
+        }
+        let visitors = self.visitors.take();
+        let report = self.report(plans, faults, &trackers, &remains, now, watch.elapsed())?;
+        Ok(Ended::Reported {
+            page: visitors.map(|v| Box::new(v.last_page(now.since_start, report.is_whole()))),
+            report: Box::new(report),
+        })
     }
 
     fn step(&self, now: Now, confirmed: bool) -> Step {
         Step {
             now,
-            link_up: !self.outage.contains(&now.since_start),
+            link_up: self.link_up(now.since_start),
             confirmed,
+            show: self.visitors.as_ref().is_some_and(Visitors::are_looking),
+            mishap: None,
         }
     }
 
+    fn link_up(&self, at: Duration) -> bool {
+        !self.outages.iter().any(|outage| outage.contains(&at))
+    }
+
     fn phase(&self, at: Duration) -> Phase {
-        if self.outage.contains(&at) {
+        let rollout = match &self.visitors {
+            Some(visitors) => visitors.are_rolling_out(),
+            None => self.rollout.contains(&at),
+        };
+        self.phase_of(at, rollout)
+    }
+
+    fn phase_of(&self, at: Duration, rollout: bool) -> Phase {
+        if !self.link_up(at) {
             Phase::Outage
-        } else if self.rollout.contains(&at) {
+        } else if rollout {
             Phase::Rollout
         } else {
             Phase::Steady
@@ -430,6 +491,9 @@ impl<'a> Conductor<'a> {
         }
         self.log.commit()?;
         self.published.record(watch.elapsed());
+        if let Some(visitors) = &mut self.visitors {
+            visitors.logged(batches);
+        }
         Ok(true)
     }
 
@@ -441,7 +505,10 @@ impl<'a> Conductor<'a> {
             self.newest = self.newest.max(newest);
         }
         while let Some(delivery) = self.coach_inbox.next()? {
-            self.coach.batch(now, &self.store, &delivery.batch)?;
+            let samples = self.coach.batch(now, &self.store, &delivery.batch)?;
+            if let Some(visitors) = &mut self.visitors {
+                visitors.samples(delivery.batch.envelope.device, &samples);
+            }
             self.coached = Some(delivery.next);
         }
         // What the coach hears twice is no news, so its place need not be kept at every step.
@@ -459,6 +526,7 @@ impl<'a> Conductor<'a> {
         self,
         plans: &[(Plan, &Scanned)],
         faults: Vec<ActivityError>,
+        trackers: &Trackers,
         remains: &[Option<Remains>],
         now: Now,
         took: Duration,
@@ -468,26 +536,23 @@ impl<'a> Conductor<'a> {
         let mut samples_appended = 0;
         let mut devices = Vec::new();
         let run = self.file.start()..now.after(STEP).wall();
-        for ((plan, scanned), remains) in plans.iter().zip(remains) {
+        for (((_, scanned), tracker), remains) in plans.iter().zip(trackers.iter()).zip(remains) {
+            let plan = &tracker.plan;
             let Some(remains) = remains else { continue };
             let Some(device) = remains.state.device else {
                 continue;
             };
-            durable.merge(&remains.durable_latency);
-            samples_appended += remains.state.counts.records;
+            durable.merge(&tracker.past.durable);
+            samples_appended += tracker.past.records;
             let key = (device, remains.state.epoch);
             now_seqs.insert(key, remains.state.next_seqs.clone());
             let picture = self
                 .options
                 .data
                 .join(format!("screen-{}.png", plan.index + 1));
-            screen::write_png(
-                &picture,
-                workout_ui::WIDTH as u32,
-                workout_ui::HEIGHT as u32,
-                &remains.screen,
-            )
-            .map_err(|error| RunError::Folder {
+            let written = File::create(&picture)
+                .and_then(|file| screen::write_png(BufWriter::new(file), &remains.screen));
+            written.map_err(|error| RunError::Folder {
                 path: picture.clone(),
                 error,
             })?;
@@ -498,8 +563,8 @@ impl<'a> Conductor<'a> {
                 firmware: plan.firmware.number(),
                 read: scanned.samples,
                 agent: remains.state.durable,
-                frames: remains.state.counts.frames,
-                ring_drops: remains.state.counts.ring_drops,
+                frames: tracker.past.frames,
+                ring_drops: tracker.past.ring_drops,
                 picture,
                 curves: Curves::read(&self.store, device, run.clone())?,
             });
@@ -509,7 +574,7 @@ impl<'a> Conductor<'a> {
             (gateway.device(), gateway.epoch().get()),
             self.gateway.next_seqs(),
         );
-        let streams = ledger::reckon(&self.store, &now_seqs, run)?;
+        let streams = ledger::reckon(&self.store, &now_seqs, &self.etl.counts().set_aside, run)?;
         let stored = ledger::samples_stored(&self.store)?;
         Ok(Report {
             data: self.options.data.clone(),
@@ -534,14 +599,14 @@ impl<'a> Conductor<'a> {
             published: self.published,
             stored_latency: self.etl.latency().clone(),
             pulse: self.pulse,
-            outage: self.outage,
+            outages: self.outages,
             faults: faults.iter().map(ToString::to_string).collect(),
         })
     }
 }
 
-fn stages(states: &[State], etl: &Etl) -> Stages {
-    let sum = |f: fn(&State) -> u64| states.iter().map(f).sum();
+fn stages<'a>(states: impl Iterator<Item = &'a State> + Clone, etl: &Etl) -> Stages {
+    let sum = |f: fn(&State) -> u64| states.clone().map(f).sum();
     let resumed: u64 = sum(|s| s.resumed);
     Stages {
         read: sum(|s| s.read),

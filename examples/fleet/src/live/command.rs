@@ -1,0 +1,111 @@
+//! What a visitor can do to the running fleet.
+
+use serde::Deserialize;
+
+/// A button, and what it is pressed for. Trackers count from 1, as they do on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// The link to the log goes down.
+    CutLink,
+    /// The link is back.
+    RestoreLink,
+    /// A tracker loses its power in the middle of what it does.
+    Unplug {
+        /// Which.
+        tracker: usize,
+    },
+    /// It gets its power back.
+    Plug {
+        /// Which.
+        tracker: usize,
+    },
+    /// Every tracker gets firmware 2, one after the other.
+    RollOut,
+    /// A program on a tracker sends a record that nobody can read.
+    Poison {
+        /// Which.
+        tracker: usize,
+    },
+    /// A tracker loses its power while it writes: half a frame is on its disk.
+    CorruptTail {
+        /// Which.
+        tracker: usize,
+    },
+}
+
+/// Why a command is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The link is in that state.
+    #[error("the link is {state} already")]
+    Link {
+        /// Which state.
+        state: &'static str,
+    },
+    /// There is no such tracker.
+    #[error("there is no tracker {tracker}: they count from 1 to {count}")]
+    NoTracker {
+        /// What was asked for.
+        tracker: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// The tracker has no power.
+    #[error("tracker {tracker} is unplugged: plug it in first")]
+    Unplugged {
+        /// Which.
+        tracker: usize,
+    },
+    /// The tracker has power.
+    #[error("tracker {tracker} is plugged in")]
+    Plugged {
+        /// Which.
+        tracker: usize,
+    },
+    /// The tracker has not been switched on so far.
+    #[error("tracker {tracker} is not switched on yet: wait for its screen")]
+    NotOn {
+        /// Which.
+        tracker: usize,
+    },
+    /// Something is about to befall the tracker.
+    #[error("tracker {tracker} is busy with the last command: try again")]
+    Busy {
+        /// Which.
+        tracker: usize,
+    },
+    /// Every tracker has it.
+    #[error("every tracker runs firmware 2 already")]
+    RolledOut,
+    /// The report shows so many.
+    #[error("the link went down {max} times in this run: that is as many as a report shows")]
+    OutagesMax {
+        /// How many.
+        max: usize,
+    },
+    /// Nothing runs any more.
+    #[error("the run is over: start another one")]
+    Over,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_page() {
+        let read = |text| serde_json::from_str::<Command>(text).ok();
+        assert_eq!(read(r#"{"do":"cut-link"}"#), Some(Command::CutLink));
+        let unplug = Some(Command::Unplug { tracker: 2 });
+        assert_eq!(read(r#"{"do":"unplug","tracker":2}"#), unplug);
+        for wrong in [
+            r#"{"do":"unplug"}"#,
+            r#"{"do":"unplug","tracker":-1}"#,
+            r#"{"do":"format-disk"}"#,
+            "[]",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Who may look and who may press buttons, decided from a request's headers alone.
+
+use axum::http::header::{COOKIE, HOST, ORIGIN};
+use axum::http::{HeaderMap, Method};
+
+/// Name of the cookie that holds the token.
+pub(super) const COOKIE_NAME: &str = "fleet_token";
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// It does not have the token.
+    Token,
+    /// Its host is no name of this machine: another site's name that was pointed here.
+    Host,
+    /// Another site sent it.
+    Origin,
+}
+
+/// Whether a request may pass. `token` is what a page off loopback asks for.
+pub(super) fn check(
+    token: Option<&str>,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<(), Denied> {
+    let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
+    let host = text(HOST).ok_or(Denied::Host)?;
+    match token {
+        // A cookie belongs to the name in the address bar, so a foreign name does not have it.
+        Some(token) => {
+            let cookies = text(COOKIE).unwrap_or_default().split(';');
+            let mut pairs = cookies.filter_map(|c| c.trim().split_once('='));
+            let given = pairs.find(|(name, _)| *name == COOKIE_NAME);
+            if !given.is_some_and(|(_, value)| same(value, token)) {
+                return Err(Denied::Token);
+            }
+        }
+        None if !is_loopback(host) => return Err(Denied::Host),
+        None => {}
+    }
+    // Browsers name the site of whoever presses a button.
+    let own = text(ORIGIN).and_then(|o| o.strip_prefix("http://")) == Some(host);
+    if method != Method::GET && !own {
+        return Err(Denied::Origin);
+    }
+    Ok(())
+}
+
+/// Compares without telling by its time how much agrees.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    let pairs = a.bytes().zip(b.bytes());
+    a.len() == b.len() && pairs.fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+/// Whether a `Host` names this machine to itself, on any port.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    #[track_caller]
+    fn check_of(
+        token: Option<&str>,
+        method: Method,
+        pairs: &[(axum::http::HeaderName, &str)],
+        expected: Result<(), Denied>,
+    ) {
+        let headers = pairs.iter().map(|(n, v)| (n.clone(), v.parse().unwrap()));
+        assert_eq!(check(token, &method, &headers.collect()), expected);
+    }
+
+    #[test]
+    fn on_loopback_only_its_own_names_count() {
+        let get = |host, expected| check_of(None, Method::GET, &[(HOST, host)], expected);
+        for host in [
+            "localhost",
+            "localhost:80",
+            "127.0.0.1:4370",
+            "[::1]:1",
+            "[::1]",
+        ] {
+            get(host, Ok(()));
+        }
+        for host in [
+            "evil.example:4370",
+            "127.0.0.1.evil.example",
+            "localhost.",
+            "",
+        ] {
+            get(host, Err(Denied::Host));
+        }
+        check_of(None, Method::GET, &[], Err(Denied::Host));
+    }
+
+    #[test]
+    fn buttons_are_pressed_on_the_page_alone() {
+        let host = (HOST, "localhost:4370");
+        let post = |origin, expected| {
+            let headers = [host.clone(), (ORIGIN, origin)];
+            check_of(None, Method::POST, &headers, expected);
+        };
+        post("http://localhost:4370", Ok(()));
+        for origin in [
+            "http://localhost:8000",
+            "https://localhost:4370",
+            "http://evil",
+            "null",
+        ] {
+            post(origin, Err(Denied::Origin));
+        }
+        check_of(None, Method::POST, &[host], Err(Denied::Origin));
+    }
+
+    #[test]
+    fn off_loopback_the_token_is_the_key() {
+        let get = |cookie, expected| {
+            let headers = [(HOST, "gym.example:4370"), (COOKIE, cookie)];
+            check_of(Some(TOKEN), Method::GET, &headers, expected);
+        };
+        get("a=b; fleet_token=0123456789abcdef", Ok(()));
+        for cookie in [
+            "",
+            "fleet_token=",
+            "fleet_token=0123456789abcdeF",
+            "other=x",
+        ] {
+            get(cookie, Err(Denied::Token));
+        }
+        let headers = [
+            (HOST, "gym.example"),
+            (COOKIE, "fleet_token=0123456789abcdef"),
+        ];
+        check_of(Some(TOKEN), Method::POST, &headers, Err(Denied::Origin));
+    }
+}

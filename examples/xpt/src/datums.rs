@@ -1,0 +1,169 @@
+//! `xpt avro decode`: messages, batches and plain datums as lines of JSON.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value as Json, json};
+use telemetry_core::wire::Reader;
+use telemetry_core::{Fingerprint, Kind, NodeId, Plan, Schema, Value, single_object};
+
+use crate::answer::{Answer, Failure, Found, read_bytes};
+use crate::avro;
+
+/// What to decode, and with what.
+#[derive(Args)]
+pub(crate) struct Decode {
+    /// A file of messages in single-object encoding (records or batches), one after the other.
+    file: PathBuf,
+    /// The schema to read with.
+    #[arg(long, value_name = "SCHEMA")]
+    reader: PathBuf,
+    /// A schema that may have written them, again for each; the reader's own is known.
+    #[arg(long, value_name = "SCHEMA")]
+    writer: Vec<PathBuf>,
+    /// The file has datums without any header, of the first writer or else of the reader.
+    #[arg(long)]
+    plain: bool,
+}
+
+/// A way to read one kind of message.
+struct Way {
+    fingerprint: Fingerprint,
+    plan: Plan,
+    is_batch: bool,
+}
+
+impl Decode {
+    /// Does it.
+    pub(crate) fn run(self) -> Result<Answer, Failure> {
+        let bytes = read_bytes(&self.file)?;
+        let reader = avro::parse(&self.reader)?;
+        let writers = self.writer.iter().map(|path| avro::parse(path));
+        let mut writers: Vec<Schema> = writers.collect::<Result<_, _>>()?;
+        writers.push(reader.clone());
+        let mut lines = Vec::new();
+        let fault = if self.plain {
+            let writer = writers.first().unwrap_or(&reader);
+            let plan = Plan::compile(writer, &reader).map_err(|e| e.to_string())?;
+            datums(&plan, &reader, &bytes, &mut lines)
+        } else {
+            messages(&ways(&writers, &reader)?, &reader, &bytes, &mut lines)
+        };
+        Ok(Answer {
+            found: Found::Lines(lines),
+            fault: fault.err(),
+        })
+    }
+}
+
+fn ways(writers: &[Schema], reader: &Schema) -> Result<Vec<Way>, Failure> {
+    let mut ways = Vec::new();
+    let many = |schema: &Schema| {
+        let text = format!(r#"{{"type":"array","items":{}}}"#, schema.json());
+        Schema::parse(&text).map_err(|e| e.to_string())
+    };
+    for writer in writers {
+        for (from, to, is_batch) in [
+            (writer.clone(), reader.clone(), false),
+            (many(writer)?, many(reader)?, true),
+        ] {
+            ways.push(Way {
+                fingerprint: from.fingerprint(),
+                plan: Plan::compile(&from, &to).map_err(|e| e.to_string())?,
+                is_batch,
+            });
+        }
+    }
+    Ok(ways)
+}
+
+/// Reads one message after the other; says where and why it had to stop.
+fn messages(
+    ways: &[Way],
+    schema: &Schema,
+    bytes: &[u8],
+    lines: &mut Vec<Json>,
+) -> Result<(), String> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let at = bytes.len() - rest.len();
+        let (fingerprint, datum) = single_object::split(rest).map_err(|error| {
+            format!("byte {at}: {error}; datums without a header need --plain and --writer")
+        })?;
+        let way = ways.iter().find(|way| way.fingerprint == fingerprint);
+        let way = way.ok_or_else(|| {
+            format!("byte {at}: written with schema #{fingerprint}: give it with --writer")
+        })?;
+        let mut input = Reader::new(datum);
+        let value = way.plan.value(&mut input);
+        let value = value.map_err(|e| format!("byte {at}: {e}"))?;
+        rest = input.rest();
+        match value {
+            Value::Array(records) if way.is_batch => {
+                lines.extend(records.iter().map(|r| shown(schema, schema.root_id(), r)));
+            }
+            value => lines.push(shown(schema, schema.root_id(), &value)),
+        }
+    }
+    Ok(())
+}
+
+fn datums(plan: &Plan, schema: &Schema, bytes: &[u8], lines: &mut Vec<Json>) -> Result<(), String> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let at = bytes.len() - rest.len();
+        let mut input = Reader::new(rest);
+        let value = plan.value(&mut input);
+        let value = value.map_err(|e| format!("byte {at}: {e}"))?;
+        if input.rest().len() == rest.len() {
+            return Err(format!(
+                "byte {at}: such a datum has no bytes, yet bytes follow"
+            ));
+        }
+        rest = input.rest();
+        lines.push(shown(schema, schema.root_id(), &value));
+    }
+    Ok(())
+}
+
+/// A value with the names that its schema gives.
+fn shown(schema: &Schema, node: NodeId, value: &Value) -> Json {
+    match (value, &schema.node(node).kind) {
+        (Value::Record(values), Kind::Record(record)) => {
+            let pairs = record.fields.iter().zip(values);
+            let pairs = pairs.map(|(f, v)| (f.name.clone(), shown(schema, f.node, v)));
+            Json::Object(pairs.collect::<Map<_, _>>())
+        }
+        (Value::Array(items), Kind::Array(of)) => {
+            items.iter().map(|item| shown(schema, *of, item)).collect()
+        }
+        (Value::Map(pairs), Kind::Map(of)) => {
+            let pairs = pairs.iter();
+            let pairs = pairs.map(|(k, v)| (k.clone(), shown(schema, *of, v)));
+            Json::Object(pairs.collect::<Map<_, _>>())
+        }
+        (Value::Union(branch, value), Kind::Union(branches)) => branches
+            .get(*branch as usize)
+            .map_or(Json::Null, |of| shown(schema, *of, value)),
+        (Value::Enum(symbol), Kind::Enum(of)) => json!(of.symbols.get(*symbol as usize)),
+        (Value::Boolean(v), _) => json!(v),
+        (Value::Int(v), _) => json!(v),
+        (Value::Long(v), _) => json!(v),
+        (Value::Float(v), _) => number(f64::from(*v), &v.to_string()),
+        (Value::Double(v), _) => number(*v, &v.to_string()),
+        (Value::String(v), _) => json!(v),
+        (Value::Bytes(v) | Value::Fixed(v), _) => {
+            json!(v.iter().map(|b| format!("{b:02x}")).collect::<String>())
+        }
+        _ => Json::Null,
+    }
+}
+
+/// JSON has no name for what is no number.
+fn number(value: f64, text: &str) -> Json {
+    if !value.is_finite() {
+        return json!(text);
+    }
+    // A float has fewer digits than the double of the same value.
+    text.parse::<f64>().map_or(Json::Null, |v| json!(v))
+}
