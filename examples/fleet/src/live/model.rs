@@ -307,15 +307,17 @@ impl Model {
             let stored: u64 = of(&moment.etl.stored, device).map(|(_, n)| n).sum();
             let set_aside = of(&moment.etl.set_aside, device);
             let set_aside: u64 = set_aside.map(|(_, s)| s.count()).sum();
-            // Of openings before this process, only what arrived is known.
-            let total = numbered.total().max(stored + set_aside);
-            let elsewhere = total - (stored + set_aside);
-            // What is neither a row nor set aside has to be in the spool.
-            let waiting = elsewhere.min(numbered.depth);
             let samples = of(&moment.etl.stored, device)
                 .filter(|(stream, _)| stream.as_str() == ActivitySample::NAME)
                 .map(|(_, n)| n);
             let durable = state.filter(|s| s.device.is_some()).map(|s| s.durable);
+            let twice = durable.map_or(0, |durable| samples.sum::<u64>().saturating_sub(durable));
+            // Of openings before this process, only what arrived is known.
+            let arrived = stored + set_aside;
+            let total = numbered.total().max(arrived - twice);
+            let elsewhere = total.saturating_sub(arrived);
+            // What is neither a row nor set aside has to be in the spool.
+            let waiting = elsewhere.min(numbered.depth);
             devices.push(page::Account {
                 name,
                 numbered: total,
@@ -323,7 +325,7 @@ impl Model {
                 waiting,
                 set_aside,
                 missing: elsewhere - waiting,
-                twice: durable.map_or(0, |durable| samples.sum::<u64>().saturating_sub(durable)),
+                twice,
             });
         }
         let sum = |f: fn(&page::Account) -> u64| devices.iter().map(f).sum();
