@@ -64,12 +64,15 @@
 //!
 //! # Features
 //! `std` (default), `derive`: the derive macro and the built-in streams in `records`; `ocf`: object
-//! container files; `confluent`: a client of registries that speak Confluent's HTTP interface.
+//! container files; `confluent`: a client of registries that speak Confluent's HTTP interface;
+//! `apache-avro`: to and from the types of that crate.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
+#[cfg(feature = "apache-avro")]
+mod apache;
 mod error;
 mod id;
 mod time;
@@ -94,14 +97,16 @@ mod envelope;
 mod log_store;
 mod registry;
 
+#[cfg(feature = "apache-avro")]
+pub use apache::ValueError;
 pub use batch::{Batch, BatchBuilder, BatchError, BatchReader};
 pub use envelope::{CONTENT_TYPE_AVRO, Envelope, EnvelopeError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use id::{BootId, DeviceId, Epoch, IdError, RecordId, Seq, StreamName};
 pub use log_store::{Appended, LogGroup, LogHead, LogStore};
 pub use plan::{
-    Cursor, Datum, DecodeError, DecodeLimits, FieldSink, Incompatibility, OpId, Plan, PlanError,
-    PlanLimits, Scalar, Source, Value,
+    Cursor, Datum, DecodeError, DecodeLimits, FieldSink, Incompatibility, OpId, Origin, Plan,
+    PlanError, PlanLimits, Scalar, Source, Value,
 };
 pub use record::{AvroRecord, stream_of};
 pub use registry::{

@@ -11,6 +11,7 @@ mod check;
 mod conform;
 mod doctor;
 mod floors;
+mod fuzz;
 mod r#gen;
 mod no_std;
 mod run;
@@ -59,6 +60,8 @@ enum Verb {
         #[command(subcommand)]
         suite: conform::Suite,
     },
+    /// Fuzz what reads the bytes of strangers.
+    Fuzz(fuzz::Options),
     /// Windows XP: what can be said of it on this machine.
     Xp {
         /// Build the bare cores for its oldest processor and hold them against the gate.
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Verb::Bench { what } => bench::bench(what),
         Verb::Gen => setup::tools().and_then(|()| r#gen::generate()),
         Verb::Conform { suite } => conform::conform(&suite),
+        Verb::Fuzz(options) => fuzz::fuzz(&options),
         Verb::Xp { check: _ } => xp::check(),
         Verb::Doctor => doctor::doctor(),
     };

@@ -12,10 +12,22 @@ use crate::run::{answers, cargo, run};
 /// Name and version of each tool; a change of the version installs anew.
 const TOOLS: &[(&str, &str)] = &[("cargo-nextest", "0.9.151"), ("cargo-deny", "0.20.2")];
 
+/// What fuzzing needs besides.
+const FUZZER: &[(&str, &str)] = &[("cargo-fuzz", "0.13.2")];
+
 /// What `check` needs.
 pub(crate) fn tools() -> Result<(), Failure> {
+    install(TOOLS)
+}
+
+/// What `fuzz` needs.
+pub(crate) fn fuzzer() -> Result<(), Failure> {
+    install(FUZZER)
+}
+
+fn install(list: &[(&str, &str)]) -> Result<(), Failure> {
     let tools = cache().join("tools");
-    for (name, version) in TOOLS {
+    for (name, version) in list {
         let stamp = tools.join(format!("{name}-{version}.stamp"));
         if stamp.exists() {
             continue;

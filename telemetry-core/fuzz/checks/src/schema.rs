@@ -1,0 +1,35 @@
+//! Schema texts.
+
+use telemetry_core::{Compatibility, Plan, Schema, SchemaLimits};
+
+use crate::bounded;
+
+/// A JSON value of one byte takes a node of a tree: what a text costs while it is read.
+const FACTOR: usize = 512;
+
+/// A text is refused, or has a form that stays the same, and reads its own records.
+pub fn schema(bytes: &[u8]) {
+    let Ok(text) = core::str::from_utf8(bytes) else {
+        return;
+    };
+    let limits = SchemaLimits {
+        json_bytes_max: 4_096,
+        ..SchemaLimits::default()
+    };
+    let parsed = bounded("schema", text.len().min(4_096), FACTOR, 0, || {
+        Schema::parse_with(text, limits)
+    });
+    let Ok(schema) = parsed else { return };
+    let again = Schema::parse(schema.canonical()).unwrap();
+    assert_eq!(again.canonical(), schema.canonical());
+    assert_eq!(again.fingerprint(), schema.fingerprint());
+    assert_eq!(
+        Schema::parse(schema.json()).unwrap().meaning(),
+        schema.meaning()
+    );
+    if let Ok(plan) = Plan::compile(&schema, &schema) {
+        assert_eq!(plan.problems(), [], "{text}");
+        let conflict = Compatibility::FullTransitive.check(&[&schema], &schema);
+        assert!(matches!(conflict, Ok(None)));
+    }
+}

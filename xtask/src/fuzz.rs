@@ -1,0 +1,83 @@
+//! Fuzzing, with an address sanitizer, for as long as it is told.
+
+use std::fs;
+
+use clap::{Args, ValueEnum};
+
+use crate::run::{cargo, run, target_dir};
+use crate::{Failure, root, setup};
+
+/// What is fuzzed, by the name of its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// Schema texts.
+    Schema,
+    /// Datums of chosen schemas, on every executor.
+    Datum,
+    /// Two schemas and a datum.
+    Resolve,
+    /// Messages, prefixes, batches and envelopes.
+    Framing,
+    /// Container files.
+    Container,
+    /// The journal.
+    Journal,
+}
+
+/// What to fuzz, and how long.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// What to fuzz; all, one after another, if none is named.
+    #[arg(value_enum)]
+    targets: Vec<Target>,
+    /// Minutes for each of them.
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
+    /// Longest input in bytes.
+    #[arg(long, default_value_t = 4_096)]
+    len: usize,
+}
+
+pub(crate) fn fuzz(options: &Options) -> Result<(), Failure> {
+    setup::fuzzer()?;
+    let targets = match options.targets.as_slice() {
+        [] => Target::value_variants(),
+        chosen => chosen,
+    };
+    let dir = root().join("telemetry-core/fuzz");
+    for target in targets {
+        let Some(name) = target.to_possible_value().map(|v| v.get_name().to_owned()) else {
+            continue;
+        };
+        let found = target_dir().join("fuzz/found").join(&name);
+        let corpus = target_dir().join("fuzz/corpus").join(&name);
+        for folder in [&found, &corpus] {
+            fs::create_dir_all(folder).map_err(|error| Failure::Io {
+                what: format!("making {}", folder.display()),
+                error,
+            })?;
+        }
+        println!("fuzz: {name} for {} minutes", options.minutes);
+        run(
+            &format!(
+                "fuzzing {name} (what it found is in {}: fix it, and keep it in {}/seeds/{name})",
+                found.display(),
+                dir.display()
+            ),
+            cargo(&["fuzz", "run", "--fuzz-dir"])
+                .arg(&dir)
+                .args(["--sanitizer", "address", &name])
+                .arg(&corpus)
+                .arg(dir.join("seeds").join(&name))
+                .arg("--")
+                .arg(format!("-artifact_prefix={}/", found.display()))
+                .arg(format!("-max_total_time={}", options.minutes * 60))
+                .arg(format!("-max_len={}", options.len))
+                .args(["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1"])
+                .env("CARGO_TARGET_DIR", target_dir().join("fuzz"))
+                // Coverage and the sanitizer are not stable yet; their run-time is installed.
+                .env("RUSTC_BOOTSTRAP", "1"),
+        )?;
+    }
+    Ok(())
+}
