@@ -384,7 +384,7 @@ impl<'a> Conductor<'a> {
             let stages = stages(trackers.states(), &self.etl);
             self.pulse.beat(now.since_start, stages, lag);
             progress.show(stages, self.phase(now.since_start), now.since_start);
-            self.show(&mut trackers, now, lag)?;
+            self.show(&mut trackers, now, lag, last)?;
             if last {
                 break stopped;
             }

@@ -233,13 +233,14 @@ impl Visitors {
         Ok(())
     }
 
-    /// Shows the fleet after a step.
+    /// Shows the fleet after a step; after the last one the picture is of that step.
     fn show(
         &mut self,
         run: &Conductor<'_>,
         trackers: &mut Trackers,
         now: Now,
         lag: Duration,
+        last: bool,
     ) -> Result<(), RunError> {
         self.known.resize(trackers.count(), (0, 0));
         for (tracker, (epoch, screen)) in trackers.iter_mut().zip(&mut self.known) {
@@ -296,7 +297,7 @@ impl Visitors {
             etl: run.etl.counts(),
         };
         self.model.step(&moment);
-        if self.live.is_due() {
+        if last || self.live.is_due() {
             let besides = Besides {
                 incidents: run.controller.incidents().collect(),
                 cues: run.coach.cues(),
@@ -326,11 +327,12 @@ impl Conductor<'_> {
         trackers: &mut Trackers,
         now: Now,
         lag: Duration,
+        last: bool,
     ) -> Result<(), RunError> {
         let Some(mut visitors) = self.visitors.take() else {
             return Ok(());
         };
-        let shown = visitors.show(self, trackers, now, lag);
+        let shown = visitors.show(self, trackers, now, lag, last);
         self.visitors = Some(visitors);
         shown
     }

@@ -1,7 +1,7 @@
 //! The live page: what a visitor sees of a running fleet, and what they can do to it.
 //!
 //! # Ideas
-//! [`Model`] takes the fleet after each step and gives a [`Snapshot`](snapshot::Snapshot): no
+//! [`Model`] takes the fleet after each step and gives a [`Snapshot`]: no
 //! I/O, bounded memory. [`server`] shows it: static files, the newest snapshot as a stream of
 //! events, the screens as pictures. A browser that is slow misses snapshots and never delays a
 //! step. Buttons become a [`Command`] that the conductor carries out between two steps, on the

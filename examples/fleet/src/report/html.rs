@@ -57,7 +57,7 @@ fn page(report: &Report) -> io::Result<String> {
                 "meta",
                 &[("name", &"color-scheme"), ("content", &"light dark")],
             );
-            m.line("title", &[], format!("Fleet run of {}", report.start));
+            m.line("title", &[], format!("Fleet run of {}", start(report)));
             m.element("style", &[], |m| {
                 m.own(include_str!("../palette.css"));
                 m.own(include_str!("page.css"));
@@ -119,7 +119,7 @@ fn top(report: &Report, m: &mut Markup) {
             format!(
                 "{} of virtual time from {}, in {took:.1} s of real time.",
                 hms(report.length),
-                report.start.to_string().replace(".000000", ""),
+                start(report),
             ),
         );
         m.element("dl", &[("class", &"tiles")], |m| {
@@ -646,6 +646,11 @@ fn table(m: &mut Markup, head: &[&str], rows: impl Iterator<Item = Vec<String>>)
             });
         });
     });
+}
+
+/// When a run began: on a whole second.
+fn start(report: &Report) -> String {
+    report.start.to_string().replace(".000000", "")
 }
 
 /// A number with its thousands apart.
