@@ -44,6 +44,7 @@ const LAYERS: &[Layer] = &[
             core::RegistryFull::CODES,
             core::FileRegistryError::CODES,
             core::ocf::OcfError::CODES,
+            core::arrow::ArrowError::CODES,
         ],
     },
     Layer {
