@@ -98,16 +98,26 @@ impl Link {
                 _socket: socket,
             })
         };
-        opened.await.map_err(|error| send_error(&error))
+        let limit = config.limits.connect_timeout;
+        match tokio::time::timeout(limit, opened).await {
+            Ok(opened) => opened.map_err(|error: lapin::Error| send_error(&error)),
+            Err(_) => Err(SendError::ConnectTimeout { limit }),
+        }
     }
 
-    /// Declares everything again.
+    /// Declares everything again, or says that the link is dead.
     pub(super) fn repair(
         &self,
         config: Arc<AmqpConfig>,
-    ) -> Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>> {
+    ) -> Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>> {
         let connection = Arc::clone(&self.connection);
-        Box::pin(async move { config.topology.declare(&connection).await })
+        Box::pin(async move {
+            let declared = config.topology.declare(&connection);
+            match tokio::time::timeout(config.limits.confirm_timeout, declared).await {
+                Ok(declared) => declared.map_err(|error| send_error(&error)),
+                Err(_) => Err(SendError::LinkLost),
+            }
+        })
     }
 }
 

@@ -203,7 +203,7 @@ impl Drop for Publisher {
 }
 
 type Opening = Pin<Box<dyn Future<Output = Result<Live, SendError>> + Send>>;
-type Repair = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>;
+type Repair = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
 
 /// A link in use.
@@ -218,7 +218,7 @@ enum Happened {
     Command(Option<Command>),
     Opened(Result<Live, SendError>),
     Event(Option<Event>),
-    Repaired(lapin::Result<()>),
+    Repaired(Result<(), SendError>),
     Answers,
     Time,
 }
@@ -301,7 +301,7 @@ impl Owner {
                         live.repair = None;
                     }
                     if let Err(error) = result {
-                        self.feed(SenderInput::Failed(send_error(&error)));
+                        self.feed(SenderInput::Failed(error));
                     }
                 }
                 Happened::Answers => {

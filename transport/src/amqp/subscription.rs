@@ -536,19 +536,17 @@ async fn open(
     attempt: usize,
 ) -> Result<Live, SendError> {
     let limit = config.limits.connect_timeout;
-    let opening = async {
-        let link = Link::open(&config, &checked, attempt).await?;
-        let consumers = consume(&config, &subscribe, &link.channel).await;
-        Ok(Live {
-            consumers: consumers.map_err(|error| send_error(&error))?,
-            events: Box::pin(link.connection.events_listener()),
-            link,
-            turn: 0,
-            delivered: false,
-        })
-    };
-    let opened = tokio::time::timeout(limit, opening).await;
-    opened.unwrap_or(Err(SendError::ConnectTimeout { limit }))
+    let link = Link::open(&config, &checked, attempt).await?;
+    let consumers = consume(&config, &subscribe, &link.channel);
+    let consumers = tokio::time::timeout(limit, consumers).await;
+    let consumers = consumers.map_err(|_| SendError::ConnectTimeout { limit })?;
+    Ok(Live {
+        consumers: consumers.map_err(|error| send_error(&error))?,
+        events: Box::pin(link.connection.events_listener()),
+        link,
+        turn: 0,
+        delivered: false,
+    })
 }
 
 async fn consume(

@@ -28,6 +28,7 @@
 mod chaos;
 mod cluster;
 mod contract;
+mod examples;
 mod kills;
 mod power;
 mod refusals;
