@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -46,8 +46,8 @@ pub struct Options {
     pub nodes: u8,
     /// Lines added to every `rabbitmq.conf`.
     pub config: Vec<String>,
-    /// Listen for TLS, too, with these.
-    pub tls: Option<Certificates>,
+    /// Listen for TLS, too.
+    pub tls: bool,
 }
 
 /// A cluster of brokers with an address, ports and folders of its own.
@@ -62,6 +62,7 @@ pub struct Cluster {
     epmd_port: u16,
     dist_ports: Vec<u16>,
     first: Ipv4Addr,
+    certificates: Option<Certificates>,
     options: Options,
     dir: TempDir,
 }
@@ -95,9 +96,14 @@ impl Cluster {
         let dist_ports = dist_ports.collect::<Result<_, _>>()?;
         let first = first_address();
         let [a, b, c, d] = first.octets();
-        let addresses: Vec<String> = (1..=options.nodes)
-            .map(|node| Ipv4Addr::new(a, b, c, d + node).to_string())
+        let addresses: Vec<IpAddr> = (1..=options.nodes)
+            .map(|node| Ipv4Addr::new(a, b, c, d + node).into())
             .collect();
+        let certificates = match options.tls {
+            true => Some(Certificates::new(&addresses)?),
+            false => None,
+        };
+        let addresses: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
         let mut epmd = RABBITMQ.command(dir.path(), "epmd");
         epmd.args(["-port", &epmd_port.to_string()]);
         epmd.args(["-address", &addresses.join(",")]);
@@ -109,6 +115,7 @@ impl Cluster {
             epmd_port,
             dist_ports,
             first,
+            certificates,
             options,
             dir,
         };
@@ -130,6 +137,11 @@ impl Cluster {
     /// Where a node takes AMQP over TLS.
     pub fn tls_address(&self, node: u8) -> SocketAddr {
         SocketAddr::from((self.ip(node), 5671))
+    }
+
+    /// What its nodes show over TLS; `None` where they do not listen for it.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
     }
 
     /// A node's URL with the broker's first user.
@@ -237,7 +249,7 @@ impl Cluster {
                 );
             }
         }
-        if let Some(tls) = &self.options.tls {
+        if let Some(tls) = &self.certificates {
             let dir = self.dir.path();
             for (name, text) in [
                 ("ca.pem", &tls.authority),

@@ -1,6 +1,7 @@
 //! Certificates for one test, made by OpenSSL.
 
 use std::fs::{self, File};
+use std::net::IpAddr;
 use std::process::Command;
 
 use crate::setup::{Failure, host_packages, io, run};
@@ -17,8 +18,8 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// New certificates for an address, valid from now for `days`; negative days are over.
-    pub fn new(address: std::net::IpAddr, days: i32) -> Result<Self, Failure> {
+    /// New certificates for addresses, valid from now for 30 days.
+    pub fn new(addresses: &[IpAddr]) -> Result<Self, Failure> {
         host_packages(&["openssl"])?;
         let dir = tempfile::tempdir().map_err(io("making a folder for certificates"))?;
         let openssl = |line: &str| {
@@ -33,15 +34,16 @@ impl Certificates {
         openssl(&format!(
             "req {key} -keyout key.pem -out server.csr -subj /CN=broker"
         ))?;
+        let names: Vec<_> = addresses.iter().map(|ip| format!("IP:{ip}")).collect();
         fs::write(
             dir.path().join("extensions"),
-            format!("subjectAltName=IP:{address}\n"),
+            format!("subjectAltName={}\n", names.join(",")),
         )
         .map_err(io("writing the certificate's extensions"))?;
-        openssl(&format!(
+        openssl(
             "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem \
-             -days {days} -extfile extensions"
-        ))?;
+             -days 30 -extfile extensions",
+        )?;
         let read = |name: &str| {
             let file = File::open(dir.path().join(name));
             file.and_then(std::io::read_to_string)

@@ -7,6 +7,8 @@
 //! confirmed comes again under the same names, so a receiver drops what it has by name.
 //! [`Sender`] decides what is published when, and what follows from a failure ([`SendError::action`]).
 //! [`EmbeddedLog`] is the receiving end on one machine: batches in, named consumers out.
+//! `amqp` is the way to RabbitMQ: a `Publisher` that does what a [`Sender`] says, a `Subscription`,
+//! and the topology between. [`Dedup`] makes once in effect of what comes at least once.
 //!
 //! # Data flow
 //! ```text
@@ -61,26 +63,47 @@
 //! else. What grows is bounded by [`Limits`]; a bound that is reached is an error with its numbers.
 //! Damage inside the last commit before a crash cannot be told from a cut write.
 //!
+//! # What survives what
+//!
+//! | a record is | process killed | power cut | broker killed, or its majority lost | network gone | disk full |
+//! |---|---|---|---|---|---|
+//! | appended, not committed | lost | lost | kept | kept | refused with [`AppendError::Io`] or [`Full`](AppendError::Full) |
+//! | committed (a durable receipt) | kept | kept, on a disk that keeps what it synced | kept in the spool, sent again | kept in the spool, sent again | kept; taking goes on when there is space |
+//! | confirmed by the embedded log | kept | kept | - | - | kept |
+//! | confirmed by a quorum queue | kept there | kept there: synced on a majority before it confirms | kept while a majority comes back | kept there | alarm: the broker blocks publishers |
+//! | confirmed by a classic queue (only with `allow_loss`) | kept there | **may be lost**: RabbitMQ 4 confirms before it syncs | may be lost | kept there | alarm |
+//!
+//! Everything kept comes at least once, under the same name; with [`Dedup`], or a store that keys by
+//! name, once in effect. Two limits are RabbitMQ's own, seen on 4.0.5: a queue killed within half a
+//! second of its first declaration starts anew, so a publisher waits a second after it declared one;
+//! and a restarted broker may give a device another queue of its group, so while a backlog remains,
+//! order over a restart is only by number.
+//!
 //! # Start with
-//! [`Spool`], [`EmbeddedLog`], [`Directory`]; [`Sender`] where a link may break;
-//! `inspect` to look at a directory that another process owns.
+//! [`Spool`], [`EmbeddedLog`], [`Directory`]; `amqp::Publisher` and `amqp::Subscription` for
+//! RabbitMQ; [`Sender`] for a link of one's own; `inspect` to look at a directory that another
+//! process owns.
 //!
 //! # Not here
-//! Connections to brokers. What a schema means (`telemetry-core`).
+//! What a schema means (`telemetry-core`).
 //!
 //! # Features
 //! `std` (default): everything that keeps files; without it the crate is `no_std` with `alloc` and
-//! holds [`Sender`]. `embedded` (default): the embedded log. `test-util`: the
-//! simulated disk and `contract`, the suite that every broker adapter must pass.
+//! holds [`Sender`] and [`Dedup`]. `embedded` (default): the embedded log. `amqp`: RabbitMQ, on
+//! tokio. `tls`: `amqps://`, by rustls with the caller's own provider. `test-util`: the simulated
+//! disk, deliveries for tests, and `contract`, the suite that every broker adapter must pass.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
 #[cfg(feature = "test-util")]
 pub mod contract;
 #[cfg(feature = "std")]
 mod cursor;
+mod dedup;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "std")]
@@ -95,6 +118,7 @@ mod spool;
 #[cfg(feature = "std")]
 pub mod storage;
 
+pub use dedup::{Dedup, Fresh, Lineage};
 #[cfg(feature = "embedded")]
 pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog, LogStats};
 #[cfg(feature = "std")]

@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod chaos;
 mod check;
 mod conform;
 mod doctor;
@@ -53,6 +54,8 @@ enum Verb {
         #[arg(value_enum)]
         what: bench::What,
     },
+    /// Break the way to a real broker, kill processes, cut the power; nothing may be lost.
+    Chaos(chaos::Chaos),
     /// Write the generated files anew: interface tables, error numbers.
     Gen,
     /// Run conformance cases from a folder or file and print cases, agreed, disagreed.
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
             .and_then(|()| if fast { Ok(()) } else { setup::servers() })
             .and_then(|()| test::test(fast, all)),
         Verb::Bench { what } => bench::bench(what),
+        Verb::Chaos(chaos) => setup::servers().and_then(|()| chaos::chaos(&chaos)),
         Verb::Gen => setup::tools().and_then(|()| r#gen::generate()),
         Verb::Conform { suite } => conform::conform(&suite),
         Verb::Fuzz(options) => fuzz::fuzz(&options),

@@ -73,6 +73,10 @@ const LAYERS: &[Layer] = &[
             transport::ConsumeError::CODES,
             transport::SenderError::CODES,
             transport::SendError::CODES,
+            transport::amqp::ConfigError::CODES,
+            transport::amqp::OfferError::CODES,
+            transport::amqp::ReceiveError::CODES,
+            transport::amqp::DeadLetterError::CODES,
         ],
     },
     Layer {

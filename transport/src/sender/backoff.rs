@@ -4,10 +4,10 @@ use core::time::Duration;
 
 /// A small generator (SplitMix64): it spreads senders in time and guards nothing.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -22,7 +22,7 @@ impl Random {
 
 /// How often something failed in a row.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
@@ -30,7 +30,7 @@ impl Backoff {
     /// The next delay: evenly from zero to `first` doubled per failure, `longest` at most.
     ///
     /// Full jitter: a fleet whose broker comes back does not come back as one.
-    pub(super) fn next(
+    pub(crate) fn next(
         &mut self,
         first: Duration,
         longest: Duration,
@@ -46,7 +46,7 @@ impl Backoff {
     }
 
     /// It worked.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

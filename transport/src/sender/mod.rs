@@ -1,6 +1,6 @@
 //! The sender: which batch to publish when, without a connection.
 
-mod backoff;
+pub(crate) mod backoff;
 mod error;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,149 @@
+//! What was put aside: looked at, and published again.
+
+use bytes::Bytes;
+use lapin::message::Delivery as Raw;
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
+use lapin::types::FieldTable;
+use telemetry_core::{Batch, EnvelopeError};
+
+use super::config::{AmqpConfig, ConfigError};
+use super::link::{Link, send_error};
+use super::publisher::{OfferError, Publisher};
+use super::subscription::{QUEUE, REASON};
+use super::topology::name;
+use super::{Message, properties};
+use crate::SendError;
+
+/// A batch that was put aside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// Why: what a consumer said, or what the broker did, e.g. `delivery_limit`.
+    pub reason: String,
+    /// The batch, or why the message is none.
+    pub batch: Result<Batch, EnvelopeError>,
+}
+
+/// Why dead letters cannot be read or published again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeadLetterError {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The broker cannot be reached, or refuses.
+    #[error("the dead letters: {0}")]
+    Link(SendError),
+    /// The publisher ended.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+}
+
+telemetry_core::error_codes!(DeadLetterError {
+    Config(_) => 3090,
+    Link(_) => 3091,
+    Offer(_) => 3092,
+});
+
+/// The dead letters of a topology.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    config: AmqpConfig,
+}
+
+impl DeadLetters {
+    /// Checks the configuration; connects to nothing yet.
+    pub fn new(config: AmqpConfig) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self { config })
+    }
+
+    async fn link(&self) -> Result<Link, DeadLetterError> {
+        let checked = self.config.check()?;
+        let link = Link::open(&self.config, &checked, 0).await;
+        link.map_err(DeadLetterError::Link)
+    }
+
+    async fn get(&self, link: &Link) -> Result<Option<Raw>, DeadLetterError> {
+        let queue = name(&self.config.topology.dead_letter_queue());
+        let got = link.channel.basic_get(queue, BasicGetOptions::default());
+        let got = got
+            .await
+            .map_err(|e| DeadLetterError::Link(send_error(&e)))?;
+        Ok(got.map(|message| message.delivery))
+    }
+
+    /// The oldest letters, at most `max`; all of them stay.
+    pub async fn read(&self, max: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
+        let link = self.link().await?;
+        let mut letters = Vec::new();
+        let mut last = None;
+        while letters.len() < max
+            && let Some(raw) = self.get(&link).await?
+        {
+            last = Some(raw.delivery_tag);
+            letters.push(letter(raw));
+        }
+        if let Some(tag) = last {
+            let options = BasicNackOptions {
+                multiple: true,
+                requeue: true,
+            };
+            let back = link.channel.basic_nack(tag, options).await;
+            back.map_err(|e| DeadLetterError::Link(send_error(&e)))?;
+        }
+        // Once the broker has closed it, the letters are back in their places.
+        let closed = link.connection.close(200, "read".into()).await;
+        closed.map_err(|e| DeadLetterError::Link(send_error(&e)))?;
+        Ok(letters)
+    }
+
+    /// Publishes the oldest letters again, at most `max`, and then forgets each.
+    ///
+    /// Every group sees them, under the same names as before. Where the link breaks, some letters
+    /// may be published and still be there.
+    pub async fn replay(&self, max: usize) -> Result<usize, DeadLetterError> {
+        let link = self.link().await?;
+        let publisher = Publisher::start(self.config.clone())?;
+        let mut count = 0;
+        while count < max
+            && let Some(raw) = self.get(&link).await?
+        {
+            count += 1;
+            let (tag, id) = (raw.delivery_tag, count as u64);
+            let mut headers = FieldTable::default();
+            for (name, value) in raw.properties.headers().iter().flatten() {
+                // What the broker and the last consumer noted is over.
+                if !name.as_str().starts_with("x-") && ![REASON, QUEUE].contains(&name.as_str()) {
+                    headers.insert(name.clone(), value.clone());
+                }
+            }
+            let message = Message {
+                properties: raw.properties.with_headers(headers),
+                body: Bytes::from(raw.data),
+                ..publisher.blank()
+            };
+            publisher.offer_message(id, Box::new(message)).await?;
+            publisher.wait_confirmed(id).await?;
+            let ack = BasicAckOptions::default();
+            let acked = link.channel.basic_ack(tag, ack).await;
+            acked.map_err(|e| DeadLetterError::Link(send_error(&e)))?;
+        }
+        let closed = link.connection.close(200, "replayed".into()).await;
+        closed.map_err(|e| DeadLetterError::Link(send_error(&e)))?;
+        Ok(count)
+    }
+}
+
+fn letter(raw: Raw) -> DeadLetter {
+    let said = [REASON, "x-last-death-reason", "x-first-death-reason"];
+    let reason = said
+        .into_iter()
+        .find_map(|name| properties::header(&raw.properties, name));
+    DeadLetter {
+        reason: reason.unwrap_or("unknown").to_owned(),
+        batch: properties::to_envelope(&raw.properties).map(|envelope| Batch {
+            envelope,
+            body: Bytes::from(raw.data),
+        }),
+    }
+}

@@ -1,0 +1,203 @@
+//! Messages on their way: which attempt is answered how.
+//!
+//! lapin gives a confirmation to the message it belongs to, but a returned message to whichever
+//! confirmation comes next. So an answer counts only when every other answer that came before it
+//! is known, and returned messages are matched by their own message id.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use lapin::options::BasicPublishOptions;
+use lapin::{Channel, Confirmation};
+use tokio::sync::Notify;
+
+use super::Message;
+use super::link::send_error;
+use crate::{SendError, SenderInput};
+
+type Answer = lapin::Result<Confirmation>;
+
+struct Attempt {
+    id: u64,
+    attempt: u32,
+    message_id: String,
+    answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
+}
+
+/// Keys of the attempts that may have an answer, in the order in which they came.
+#[derive(Default)]
+struct Woken {
+    keys: Mutex<Vec<u64>>,
+    news: Arc<Notify>,
+}
+
+impl Woken {
+    fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Note {
+    key: u64,
+    woken: Arc<Woken>,
+}
+
+impl Wake for Note {
+    fn wake(self: Arc<Self>) {
+        let keys = self.woken.keys.lock();
+        keys.unwrap_or_else(PoisonError::into_inner).push(self.key);
+        self.woken.news.notify_one();
+    }
+}
+
+/// The attempts of one link.
+#[derive(Default)]
+pub(super) struct Flight {
+    attempts: HashMap<u64, Attempt>,
+    last_key: u64,
+    woken: Arc<Woken>,
+    /// Messages whose bytes the socket took.
+    written: Arc<AtomicU64>,
+    written_seen: u64,
+    answered: Vec<(u64, u32, String, Answer)>,
+}
+
+impl Flight {
+    /// Publishes an attempt: it takes its place on the channel before this returns.
+    pub(super) fn publish(&mut self, channel: &Channel, id: u64, attempt: u32, message: &Message) {
+        let message_id = message.properties.message_id();
+        let message_id = message_id.as_ref().map_or("", |id| id.as_str()).to_owned();
+        let (channel, message) = (channel.clone(), message.clone());
+        let written = Arc::clone(&self.written);
+        let answer = Box::pin(async move {
+            let options = BasicPublishOptions {
+                mandatory: true,
+                ..BasicPublishOptions::default()
+            };
+            let Message {
+                exchange,
+                routing_key,
+                properties,
+                body,
+            } = message;
+            let confirm = channel
+                .basic_publish(exchange, routing_key, options, &body, properties)
+                .await?;
+            written.fetch_add(1, Ordering::Relaxed);
+            confirm.await
+        });
+        self.last_key += 1;
+        self.attempts.insert(
+            self.last_key,
+            Attempt {
+                id,
+                attempt,
+                message_id,
+                answer,
+            },
+        );
+        self.poll(self.last_key);
+    }
+
+    fn poll(&mut self, key: u64) {
+        let Some(attempt) = self.attempts.get_mut(&key) else {
+            return;
+        };
+        let woken = Arc::clone(&self.woken);
+        let waker = Waker::from(Arc::new(Note { key, woken }));
+        if let Poll::Ready(answer) = attempt
+            .answer
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            && let Some(Attempt {
+                id,
+                attempt,
+                message_id,
+                ..
+            }) = self.attempts.remove(&key)
+        {
+            self.answered.push((id, attempt, message_id, answer));
+        }
+    }
+
+    /// Resolves when there may be something to settle.
+    pub(super) fn news(&self) -> impl Future<Output = ()> + Send + 'static {
+        Arc::clone(&self.woken.news).notified_owned()
+    }
+
+    /// Everything that is known by now, for the sender.
+    pub(super) fn settle(&mut self) -> Vec<SenderInput> {
+        // An answer that came before one that is taken here has woken its key before: going on
+        // until no key is left finds it.
+        loop {
+            let keys = self.woken.take();
+            if keys.is_empty() {
+                break;
+            }
+            keys.into_iter().for_each(|key| self.poll(key));
+        }
+        let mut inputs = Vec::new();
+        let written = self.written.load(Ordering::Relaxed);
+        if written != std::mem::replace(&mut self.written_seen, written) {
+            inputs.push(SenderInput::Progress);
+        }
+        let answers = std::mem::take(&mut self.answered);
+        inputs.extend(judge(answers, |message_id| {
+            let mut same = self.attempts.values();
+            same.find(|a| a.message_id == message_id)
+                .map(|a| (a.id, a.attempt))
+        }));
+        inputs
+    }
+}
+
+/// What answers mean. All that came before the last of them are among them or were judged before.
+///
+/// * A returned message is named by its own message id, wherever lapin put it.
+/// * A confirmation that carries another message says nothing of its own: lapin may still hold
+///   this message's return. The batch counts as refused and comes again; its name makes that
+///   harmless.
+/// * A confirmation that carries nothing was given when lapin held no return, so a return of its
+///   message is among the answers.
+fn judge(
+    answers: Vec<(u64, u32, String, Answer)>,
+    in_flight: impl Fn(&str) -> Option<(u64, u32)>,
+) -> Vec<SenderInput> {
+    let mut returned = HashSet::new();
+    for (.., answer) in &answers {
+        if let Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) = answer
+            && let Some(id) = message.properties.message_id()
+        {
+            returned.insert(id.as_str().to_owned());
+        }
+    }
+    let mut inputs = Vec::with_capacity(answers.len());
+    let mut broken = None;
+    for (id, attempt, message_id, answer) in &answers {
+        let (id, attempt) = (*id, *attempt);
+        inputs.push(match answer {
+            _ if returned.remove(message_id) => {
+                SenderInput::Failed(SendError::Returned { id, attempt })
+            }
+            Ok(Confirmation::Ack(None)) => SenderInput::Confirmed { id, attempt },
+            Ok(_) => SenderInput::Failed(SendError::Nacked { id, attempt }),
+            Err(error) => {
+                broken.get_or_insert_with(|| send_error(error));
+                continue;
+            }
+        });
+    }
+    // Returned, and its confirmation is still to come.
+    let open = returned
+        .iter()
+        .filter_map(|message_id| in_flight(message_id));
+    inputs
+        .extend(open.map(|(id, attempt)| SenderInput::Failed(SendError::Returned { id, attempt })));
+    // Last: it ends all the others.
+    inputs.extend(broken.map(SenderInput::Failed));
+    inputs
+}

@@ -1,0 +1,69 @@
+//! RabbitMQ by AMQP 0-9-1, over lapin.
+//!
+//! # Ideas
+//! [`Publisher`] is a task that owns one connection and one channel and does what a
+//! [`Sender`](crate::Sender) decides: publishes persistent, mandatory messages, connects again
+//! after a failure, publishes again what is not confirmed, declares a topology that is gone. Keep
+//! a batch until its name is [`confirmed`](Publisher::confirmed).
+//!
+//! [`Subscription`] takes batches from all queues of a group: acknowledgements are sent together, a
+//! batch is put off ([`retry`](Subscription::retry)) or put aside with a reason
+//! ([`reject`](Subscription::reject)). [`DeadLetters`] looks at what was put aside, and publishes it
+//! again. Publishing and consuming never share a connection: a broker that is short of memory or
+//! disk holds back publishers alone.
+//!
+//! ```no_run
+//! use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription};
+//! # async fn example(batch: telemetry_core::Batch) -> Result<(), Box<dyn std::error::Error>> {
+//! let config = AmqpConfig::new(["amqp://guest:guest@127.0.0.1/%2f"]);
+//! let publisher = Publisher::start(config.clone())?;
+//! publisher.offer(1, &batch).await?; // waits while the window is full
+//! publisher.wait_confirmed(1).await?; // only now may the spool forget it
+//!
+//! let mut subscription = Subscription::start(config, SubscribeConfig::default())?;
+//! let delivery = subscription.next().await?;
+//! // Make it durable downstream, then:
+//! subscription.ack(&delivery).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # What is refused
+//! The queues are quorum queues, which have a batch on disk before they confirm it; a type that
+//! does not is refused unless [`AmqpConfig::allow_loss`] says otherwise, and unencrypted links to
+//! another machine unless [`AmqpConfig::allow_plain`] does. Wrong credentials, certificates and
+//! queues of another kind halt a link ([`LinkState::Halted`]) until somebody resumes it.
+//!
+//! # Logs
+//! lapin writes a message that a broker returns, with its body, to `tracing` at level `WARN`: leave
+//! its targets out (`lapin=off`) where logs must not hold measured values.
+
+mod acks;
+mod config;
+mod dead_letters;
+mod flight;
+mod link;
+mod properties;
+mod publisher;
+mod subscription;
+mod tls;
+mod topology;
+
+use bytes::Bytes;
+use lapin::BasicProperties;
+use lapin::types::ShortString;
+
+pub use config::{AmqpConfig, ConfigError, Connections, Endpoint};
+pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
+pub use link::LinkState;
+pub use publisher::{OfferError, Publisher};
+pub use subscription::{Delivery, ReceiveError, SubscribeConfig, Subscription};
+pub use topology::{QueueType, Topology};
+
+/// A message as it is published.
+#[derive(Clone, Debug)]
+struct Message {
+    exchange: ShortString,
+    routing_key: ShortString,
+    properties: BasicProperties,
+    body: Bytes,
+}

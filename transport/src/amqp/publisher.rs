@@ -1,0 +1,450 @@
+//! Publishing: one task owns a link, and does what the [`Sender`] says.
+
+use std::collections::BTreeMap;
+use std::future::{Future, pending};
+use std::hash::{BuildHasher as _, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use lapin::options::ConfirmSelectOptions;
+use lapin::{BasicProperties, Event};
+use telemetry_core::{Batch, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::config::{AmqpConfig, Checked, ConfigError};
+use super::flight::Flight;
+use super::link::{Link, LinkState, send_error, tell};
+use super::topology::name;
+use super::{Message, properties};
+use crate::{SendError, Sender, SenderInput, SenderOutput};
+
+/// Publishes batches to RabbitMQ until each is confirmed.
+///
+/// A task owns the connection: it connects again, publishes again and repairs the topology by
+/// itself. Keep a batch, or the spool's record of it, until [`confirmed`](Self::confirmed) has
+/// reached its name; dropping the publisher ends the task and forgets what is not confirmed.
+#[derive(Debug)]
+pub struct Publisher {
+    commands: mpsc::Sender<Command>,
+    confirmed: watch::Receiver<Option<u64>>,
+    link: watch::Receiver<LinkState>,
+    checked: Checked,
+    exchange: lapin::types::ShortString,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Offer { id: u64, message: Box<Message> },
+    Resume,
+}
+
+/// A batch that was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OfferError {
+    /// The window is full: wait for a confirmation.
+    #[error("the window is full; wait for a confirmation")]
+    Full,
+    /// AMQP carries a content type of at most 255 bytes.
+    #[error("the content type has {len} bytes, AMQP carries at most 255")]
+    ContentType {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The task ended, with its runtime.
+    #[error("the publisher's task ended with its runtime; start another")]
+    Ended,
+}
+
+telemetry_core::error_codes!(OfferError {
+    Full => 3070,
+    ContentType { .. } => 3071,
+    Ended => 3072,
+});
+
+impl Publisher {
+    /// Checks the configuration and starts the task on the current tokio runtime.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(config: AmqpConfig) -> Result<Self, ConfigError> {
+        let checked = config.check()?;
+        let (commands, inbox) = mpsc::channel(1);
+        let (confirmed_tx, confirmed) = watch::channel(None);
+        let (state, link) = watch::channel(LinkState::default());
+        let exchange = name(&config.topology.exchange);
+        let seed = RandomState::new().hash_one(0);
+        let owner = Owner {
+            sender: Sender::new(config.limits, seed),
+            config: Arc::new(config),
+            checked: checked.clone(),
+            start: tokio::time::Instant::now(),
+            messages: BTreeMap::new(),
+            attempts: 0,
+            link: None,
+            confirmed: confirmed_tx,
+            state,
+        };
+        Ok(Self {
+            commands,
+            confirmed,
+            link,
+            checked,
+            exchange,
+            task: tokio::spawn(owner.run(inbox)),
+        })
+    }
+
+    /// Hands a batch over under a name larger than the one before, e.g. `SpooledBatch::id`;
+    /// waits while the window is full.
+    ///
+    /// Cancel safe: a batch is handed over whole, or not at all.
+    pub async fn offer(&self, id: u64, batch: &Batch) -> Result<(), OfferError> {
+        let message = self.message(batch)?;
+        self.offer_message(id, Box::new(message)).await
+    }
+
+    /// Hands a batch over if there is room for it.
+    pub fn try_offer(&self, id: u64, batch: &Batch) -> Result<(), OfferError> {
+        let message = Box::new(self.message(batch)?);
+        self.try_offer_message(id, message)
+            .map_err(|(error, _)| error)
+    }
+
+    /// Hands a message over, or gives it back.
+    pub(super) fn try_offer_message(
+        &self,
+        id: u64,
+        message: Box<Message>,
+    ) -> Result<(), (OfferError, Box<Message>)> {
+        let (error, permit) = match self.commands.try_reserve() {
+            Ok(permit) => (OfferError::Full, Some(permit)),
+            Err(mpsc::error::TrySendError::Full(())) => (OfferError::Full, None),
+            Err(mpsc::error::TrySendError::Closed(())) => (OfferError::Ended, None),
+        };
+        match permit {
+            Some(permit) => {
+                permit.send(Command::Offer { id, message });
+                Ok(())
+            }
+            None => Err((error, message)),
+        }
+    }
+
+    fn message(&self, batch: &Batch) -> Result<Message, OfferError> {
+        let len = batch.envelope.content_type.len();
+        Ok(Message {
+            properties: properties::from_envelope(&batch.envelope)
+                .ok_or(OfferError::ContentType { len })?,
+            body: batch.body.clone(),
+            ..self.blank()
+        })
+    }
+
+    /// A message to where batches go, with nothing in it.
+    pub(super) fn blank(&self) -> Message {
+        Message {
+            exchange: self.exchange.clone(),
+            routing_key: self.checked.routing_key.clone(),
+            properties: BasicProperties::default(),
+            body: Bytes::new(),
+        }
+    }
+
+    pub(super) async fn offer_message(
+        &self,
+        id: u64,
+        message: Box<Message>,
+    ) -> Result<(), OfferError> {
+        let command = Command::Offer { id, message };
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| OfferError::Ended)
+    }
+
+    /// Waits until a message may be handed over.
+    pub(super) async fn room(&self) {
+        // Its end shows when something is handed over.
+        let _ = self.commands.reserve().await;
+    }
+
+    /// Name of the last batch that is confirmed together with all before it.
+    pub fn confirmed(&self) -> watch::Receiver<Option<u64>> {
+        self.confirmed.clone()
+    }
+
+    /// What the link does.
+    pub fn link(&self) -> watch::Receiver<LinkState> {
+        self.link.clone()
+    }
+
+    /// Tries again after [`LinkState::Halted`].
+    pub async fn resume(&self) {
+        // A task that ended has nothing to resume.
+        let _ = self.commands.send(Command::Resume).await;
+    }
+
+    /// Waits until everything up to a name is confirmed.
+    pub async fn wait_confirmed(&self, id: u64) -> Result<(), OfferError> {
+        let mut confirmed = self.confirmed.clone();
+        let reached = confirmed.wait_for(|done| done.is_some_and(|done| done >= id));
+        reached.await.map_err(|_| OfferError::Ended)?;
+        Ok(())
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<Live, SendError>> + Send>>;
+type Repair = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
+type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
+
+/// A link in use.
+struct Live {
+    link: Link,
+    flight: Flight,
+    events: Events,
+    repair: Option<Repair>,
+}
+
+enum Happened {
+    Command(Option<Command>),
+    Opened(Result<Live, SendError>),
+    Event(Option<Event>),
+    Repaired(Result<(), SendError>),
+    Answers,
+    Time,
+}
+
+struct Owner {
+    config: Arc<AmqpConfig>,
+    checked: Checked,
+    sender: Sender,
+    start: tokio::time::Instant,
+    /// What is offered and not confirmed.
+    messages: BTreeMap<u64, Box<Message>>,
+    attempts: usize,
+    link: Option<Live>,
+    confirmed: watch::Sender<Option<u64>>,
+    state: watch::Sender<LinkState>,
+}
+
+/// Bytes that a message takes of the window.
+fn cost(message: &Message) -> usize {
+    // Headers, and what AMQP adds.
+    message.body.len() + 1024
+}
+
+impl Owner {
+    fn now(&self) -> Instant {
+        let nanos = self.start.elapsed().as_nanos();
+        Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let mut opening: Option<Opening> = None;
+        // Offered, and waiting for room.
+        let mut next: Option<(u64, Box<Message>)> = None;
+        loop {
+            if let Some((id, message)) = next.take() {
+                next = self.offer(id, message);
+            }
+            self.act(&mut opening);
+            let due = self.sender.poll_timeout();
+            let happened = {
+                let link = self.link.as_mut();
+                let (events, repair, answers) = match link {
+                    Some(live) => (
+                        Some(&mut live.events),
+                        live.repair.as_mut(),
+                        Some(live.flight.news()),
+                    ),
+                    None => (None, None, None),
+                };
+                let start = self.start;
+                tokio::select! {
+                    () = maybe(answers) => Happened::Answers,
+                    event = next_event(events) => Happened::Event(event),
+                    result = maybe(repair) => Happened::Repaired(result),
+                    result = maybe(opening.as_mut()) => Happened::Opened(result),
+                    command = inbox.recv(), if next.is_none() => Happened::Command(command),
+                    () = sleep_until(start, due) => Happened::Time,
+                }
+            };
+            match happened {
+                Happened::Command(Some(Command::Offer { id, message })) => {
+                    next = Some((id, message));
+                }
+                Happened::Command(Some(Command::Resume)) => self.feed(SenderInput::Resume),
+                Happened::Command(None) => return,
+                Happened::Opened(result) => {
+                    opening = None;
+                    match result {
+                        Ok(live) => {
+                            self.link = Some(live);
+                            self.feed(SenderInput::LinkUp);
+                            tell(&self.state, LinkState::Up);
+                        }
+                        Err(error) => self.feed(SenderInput::Failed(error)),
+                    }
+                }
+                Happened::Event(event) => self.event(event),
+                Happened::Repaired(result) => {
+                    if let Some(live) = &mut self.link {
+                        live.repair = None;
+                    }
+                    if let Err(error) = result {
+                        self.feed(SenderInput::Failed(error));
+                    }
+                }
+                Happened::Answers => {
+                    let inputs = self.link.as_mut().map(|live| live.flight.settle());
+                    for input in inputs.into_iter().flatten() {
+                        self.feed(input);
+                    }
+                }
+                Happened::Time => self.feed(SenderInput::Tick),
+            }
+        }
+    }
+
+    /// Offers a batch; returns it where there is no room yet.
+    fn offer(&mut self, id: u64, message: Box<Message>) -> Option<(u64, Box<Message>)> {
+        let bytes = cost(&message);
+        if !self.sender.has_room(bytes) {
+            return Some((id, message));
+        }
+        let now = self.now();
+        let input = SenderInput::Offer { id, bytes };
+        // A name that does not grow was offered before: it is in the window, or confirmed.
+        if self.sender.handle_input(now, input).is_ok() {
+            self.messages.insert(id, message);
+        }
+        None
+    }
+
+    /// A refused input is an answer to an attempt that is over.
+    fn feed(&mut self, input: SenderInput) {
+        let now = self.now();
+        let _ = self.sender.handle_input(now, input);
+    }
+
+    fn act(&mut self, opening: &mut Option<Opening>) {
+        loop {
+            // What is declared again has to be there before what is published next.
+            if self.link.as_ref().is_some_and(|live| live.repair.is_some()) {
+                return;
+            }
+            let Some(output) = self.sender.poll_output() else {
+                return;
+            };
+            match output {
+                SenderOutput::Connect => {
+                    tell(&self.state, LinkState::Connecting);
+                    let (config, checked) = (Arc::clone(&self.config), self.checked.clone());
+                    let attempt = self.attempts;
+                    self.attempts += 1;
+                    *opening = Some(Box::pin(open(config, checked, attempt)));
+                }
+                SenderOutput::Disconnect(reason) => {
+                    self.link = None;
+                    *opening = None;
+                    let reason = Some(reason);
+                    tell(&self.state, LinkState::Down { reason });
+                }
+                SenderOutput::Halt(reason) => {
+                    self.link = None;
+                    *opening = None;
+                    tell(&self.state, LinkState::Halted { reason });
+                }
+                SenderOutput::RepairTopology => {
+                    if let Some(live) = &mut self.link
+                        && self.config.declare
+                    {
+                        let config = Arc::clone(&self.config);
+                        live.repair = Some(live.link.repair(config));
+                    }
+                }
+                SenderOutput::Publish { id, attempt } => {
+                    if let (Some(live), Some(message)) = (&mut self.link, self.messages.get(&id)) {
+                        live.flight
+                            .publish(&live.link.channel, id, attempt, message);
+                    }
+                }
+                SenderOutput::Done { id } => {
+                    self.messages.remove(&id);
+                    self.confirmed.send_replace(Some(id));
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Option<Event>) {
+        match event {
+            Some(Event::ConnectionBlocked(reason)) => {
+                self.feed(SenderInput::Blocked);
+                tell(&self.state, LinkState::Blocked { reason });
+            }
+            Some(Event::ConnectionUnblocked) => {
+                self.feed(SenderInput::Unblocked);
+                tell(&self.state, LinkState::Up);
+            }
+            Some(Event::SendFlow(active)) => self.feed(match active {
+                true => SenderInput::Unblocked,
+                false => SenderInput::Blocked,
+            }),
+            Some(Event::Error(error)) => self.feed(SenderInput::Failed(send_error(&error))),
+            Some(_) => {}
+            None => self.feed(SenderInput::Failed(SendError::LinkLost)),
+        }
+    }
+}
+
+async fn open(
+    config: Arc<AmqpConfig>,
+    checked: Checked,
+    attempt: usize,
+) -> Result<Live, SendError> {
+    let link = Link::open(&config, &checked, attempt).await?;
+    let events = Box::pin(link.connection.events_listener());
+    let confirm = link.channel.confirm_select(ConfirmSelectOptions::default());
+    confirm.await.map_err(|error| send_error(&error))?;
+    Ok(Live {
+        link,
+        flight: Flight::default(),
+        events,
+        repair: None,
+    })
+}
+
+async fn next_event(events: Option<&mut Events>) -> Option<Event> {
+    match events {
+        Some(events) => std::future::poll_fn(|cx| events.as_mut().poll_next(cx)).await,
+        None => pending().await,
+    }
+}
+
+/// A future that may not be there.
+pub(super) async fn maybe<F: Future>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}
+
+async fn sleep_until(start: tokio::time::Instant, due: Option<Instant>) {
+    match due {
+        Some(due) => {
+            let since = std::time::Duration::from_nanos(due.as_nanos());
+            tokio::time::sleep_until(start + since).await;
+        }
+        None => pending().await,
+    }
+}

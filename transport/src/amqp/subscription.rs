@@ -1,0 +1,617 @@
+//! Consuming: one task owns a link, hands batches out and settles them.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::future::{Future, pending};
+use std::hash::{BuildHasher as _, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream as _;
+use lapin::message::Delivery as Raw;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Consumer, Event};
+use telemetry_core::Batch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::acks::Acks;
+use super::config::{AmqpConfig, Checked, ConfigError};
+use super::link::{Link, LinkState, send_error, tell};
+use super::publisher::{OfferError, Publisher, maybe};
+use super::topology::{name, text};
+use super::{Message, properties};
+use crate::sender::backoff::{Backoff, Random};
+use crate::{Action, SendError};
+
+/// Header of a dead letter: why.
+pub(super) const REASON: &str = "xpt-reason";
+
+/// Header of a dead letter: the queue it came from.
+pub(super) const QUEUE: &str = "xpt-queue";
+
+/// Bytes kept of the reason of a rejection.
+const REASON_LEN_MAX: usize = 1024;
+
+/// How batches are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscribeConfig {
+    /// Names this worker; queues spread over workers by it. Default `worker`.
+    pub worker: String,
+    /// Batches that a queue hands out without an acknowledgement; default 64.
+    pub prefetch: u16,
+    /// Batches that are done before they are acknowledged together; default 32.
+    pub ack_batches: usize,
+    /// Longest time that a batch that is done waits for others; default 50 ms.
+    pub ack_delay: Duration,
+}
+
+impl Default for SubscribeConfig {
+    fn default() -> Self {
+        Self {
+            worker: "worker".to_owned(),
+            prefetch: 64,
+            ack_batches: 32,
+            ack_delay: Duration::from_millis(50),
+        }
+    }
+}
+
+/// A batch, to be settled: acknowledged, put off or rejected.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// The batch.
+    pub batch: Batch,
+    /// It may have been delivered before.
+    pub redelivered: bool,
+    /// Failed deliveries before this one.
+    pub failures: u32,
+    queue: Arc<str>,
+    link: u64,
+    tag: u64,
+}
+
+#[cfg(feature = "test-util")]
+impl Delivery {
+    /// A delivery that belongs to no broker, for the tests of a service.
+    pub fn for_test(batch: Batch, redelivered: bool, failures: u32) -> Self {
+        Self {
+            batch,
+            redelivered,
+            failures,
+            queue: "".into(),
+            link: 0,
+            tag: 0,
+        }
+    }
+}
+
+/// A subscription that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// Start another.
+    #[error("the subscription's task ended with its runtime; start another")]
+    Ended,
+}
+
+telemetry_core::error_codes!(ReceiveError {
+    Ended => 3080,
+});
+
+/// Takes batches from all queues of a group.
+///
+/// A device's batches come in order, to one worker at a time. Everything comes at least once: what
+/// was not acknowledged when a link broke comes again. [`Dedup`](crate::Dedup) makes it once.
+#[derive(Debug)]
+pub struct Subscription {
+    deliveries: mpsc::Receiver<Delivery>,
+    commands: mpsc::Sender<Command>,
+    link: watch::Receiver<LinkState>,
+    current: watch::Receiver<u64>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Ack {
+        link: u64,
+        tag: u64,
+    },
+    Retry {
+        link: u64,
+        tag: u64,
+        at: Instant,
+    },
+    Reject {
+        link: u64,
+        tag: u64,
+        letter: Box<Message>,
+    },
+    Resume,
+}
+
+impl Subscription {
+    /// Checks the configuration and starts the task on the current tokio runtime.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(config: AmqpConfig, subscribe: SubscribeConfig) -> Result<Self, ConfigError> {
+        let checked = config.check()?;
+        let room = usize::from(config.topology.queues) * usize::from(subscribe.prefetch.max(1));
+        let (deliveries_tx, deliveries) = mpsc::channel(room.max(1));
+        let (commands, inbox) = mpsc::channel(256);
+        let (state, link) = watch::channel(LinkState::default());
+        let (current_tx, current) = watch::channel(0);
+        let worker = Worker {
+            random: Random::new(RandomState::new().hash_one(0)),
+            config: Arc::new(config),
+            checked,
+            subscribe,
+            backoff: Backoff::default(),
+            attempts: 0,
+            live: None,
+            connect_at: Some(Instant::now()),
+            acks: Acks::default(),
+            flush_at: None,
+            retries: BTreeSet::new(),
+            letters: VecDeque::new(),
+            rejected: VecDeque::new(),
+            rejecter: None,
+            last_letter: 0,
+            settling: None,
+            deliveries: deliveries_tx,
+            state,
+            current: current_tx,
+        };
+        Ok(Self {
+            deliveries,
+            commands,
+            link,
+            current,
+            task: tokio::spawn(worker.run(inbox)),
+        })
+    }
+
+    /// The next batch. Cancel safe.
+    pub async fn next(&mut self) -> Result<Delivery, ReceiveError> {
+        loop {
+            let delivery = self.deliveries.recv().await.ok_or(ReceiveError::Ended)?;
+            // What an older link brought comes again on this one.
+            if delivery.link == *self.current.borrow() {
+                return Ok(delivery);
+            }
+        }
+    }
+
+    /// Takes a batch as done; call it when what was made of it is durable.
+    ///
+    /// Acknowledgements are sent together, within [`SubscribeConfig::ack_delay`].
+    pub async fn ack(&self, delivery: &Delivery) -> Result<(), ReceiveError> {
+        let Delivery { link, tag, .. } = *delivery;
+        self.command(Command::Ack { link, tag }).await
+    }
+
+    /// Puts a batch back after a while: it comes again, and counts as a failed delivery.
+    ///
+    /// Keep `after` well below the broker's `consumer_timeout`, 30 minutes.
+    pub async fn retry(&self, delivery: &Delivery, after: Duration) -> Result<(), ReceiveError> {
+        let Delivery { link, tag, .. } = *delivery;
+        let at = Instant::now() + after;
+        self.command(Command::Retry { link, tag, at }).await
+    }
+
+    /// Puts a batch aside with a reason, of which 1 KiB is kept.
+    ///
+    /// It leaves its queue once the dead letters have it for good.
+    pub async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), ReceiveError> {
+        let Delivery { link, tag, .. } = *delivery;
+        let properties = properties::from_envelope(&delivery.batch.envelope).unwrap_or_default();
+        let body = delivery.batch.body.clone();
+        let letter = letter(properties, body, &delivery.queue, reason);
+        self.command(Command::Reject { link, tag, letter }).await
+    }
+
+    /// What the link does.
+    pub fn link(&self) -> watch::Receiver<LinkState> {
+        self.link.clone()
+    }
+
+    /// Tries again after [`LinkState::Halted`].
+    pub async fn resume(&self) -> Result<(), ReceiveError> {
+        self.command(Command::Resume).await
+    }
+
+    async fn command(&self, command: Command) -> Result<(), ReceiveError> {
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| ReceiveError::Ended)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A message as it is put aside; the exchange is filled in by the task.
+fn letter(properties: BasicProperties, body: Bytes, queue: &str, reason: &str) -> Box<Message> {
+    let mut headers = properties.headers().clone().unwrap_or_default();
+    let reason = &reason[..reason.floor_char_boundary(REASON_LEN_MAX)];
+    headers.insert(REASON.into(), text(reason));
+    headers.insert(QUEUE.into(), text(queue));
+    Box::new(Message {
+        exchange: "".into(),
+        routing_key: "".into(),
+        properties: properties.with_headers(headers),
+        body,
+    })
+}
+
+type Settling = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = Result<Live, SendError>> + Send>>;
+
+struct Live {
+    link: Link,
+    consumers: Vec<(Arc<str>, Consumer)>,
+    events: Pin<Box<dyn futures_core::Stream<Item = Event> + Send>>,
+    /// Which consumer is asked first.
+    turn: usize,
+    delivered: bool,
+}
+
+enum Happened {
+    Command(Option<Command>),
+    Opened(Result<Live, SendError>),
+    Delivered(Arc<str>, Box<Raw>),
+    Settled(lapin::Result<()>),
+    Broken(SendError),
+    /// A dead letter was confirmed, there is room again, or time has passed.
+    Look,
+}
+
+struct Worker {
+    config: Arc<AmqpConfig>,
+    checked: Checked,
+    subscribe: SubscribeConfig,
+    random: Random,
+    backoff: Backoff,
+    attempts: usize,
+    live: Option<Live>,
+    /// When to connect; `None` with a link, and where nothing helps.
+    connect_at: Option<Instant>,
+    acks: Acks,
+    flush_at: Option<Instant>,
+    retries: BTreeSet<(Instant, u64)>,
+    /// Dead letters to be published.
+    letters: VecDeque<(u64, Box<Message>)>,
+    /// Dead letters on their way: their name and the delivery they settle.
+    rejected: VecDeque<(u64, u64)>,
+    rejecter: Option<Publisher>,
+    last_letter: u64,
+    settling: Option<Settling>,
+    deliveries: mpsc::Sender<Delivery>,
+    state: watch::Sender<LinkState>,
+    /// Number of the link; deliveries of another one are void.
+    current: watch::Sender<u64>,
+}
+
+impl Worker {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let mut opening: Option<Opening> = None;
+        loop {
+            let now = Instant::now();
+            if self.connect_at.is_some_and(|at| at <= now) {
+                self.connect_at = None;
+                tell(&self.state, LinkState::Connecting);
+                opening = Some(Box::pin(open(
+                    Arc::clone(&self.config),
+                    self.checked.clone(),
+                    self.subscribe.clone(),
+                    self.attempts,
+                )));
+                self.attempts += 1;
+            }
+            self.put_aside();
+            self.settle(now);
+            let due = [
+                self.connect_at,
+                self.flush_at.filter(|_| self.settling.is_none()),
+                self.retries.first().map(|(at, _)| *at),
+            ];
+            let due = due.into_iter().flatten().min();
+            let rejecter = self.rejecter.as_ref();
+            let oldest = self.rejected.front().map(|(id, _)| *id);
+            let confirmed = rejecter.zip(oldest).map(|(r, id)| r.wait_confirmed(id));
+            let has_letters = !self.letters.is_empty();
+            let room = rejecter.filter(|_| has_letters).map(Publisher::room);
+            let is_full = self.deliveries.capacity() == 0;
+            let happened = {
+                let deliveries = self.deliveries.clone();
+                let live = self.live.as_mut();
+                tokio::select! {
+                    command = inbox.recv() => Happened::Command(command),
+                    result = maybe(opening.as_mut()) => Happened::Opened(result),
+                    result = maybe(self.settling.as_mut()) => Happened::Settled(result),
+                    happened = next(live, is_full) => happened,
+                    _ = maybe(confirmed) => Happened::Look,
+                    () = maybe(room) => Happened::Look,
+                    _ = deliveries.reserve(), if is_full => Happened::Look,
+                    () = maybe(due.map(tokio::time::sleep_until)) => Happened::Look,
+                }
+            };
+            match happened {
+                Happened::Command(Some(command)) => self.command(command),
+                Happened::Command(None) => return,
+                Happened::Opened(Ok(live)) => {
+                    opening = None;
+                    self.live = Some(live);
+                    self.current.send_modify(|link| *link += 1);
+                    tell(&self.state, LinkState::Up);
+                }
+                Happened::Opened(Err(error)) => {
+                    opening = None;
+                    self.lost(error);
+                }
+                Happened::Delivered(queue, raw) => self.deliver(queue, *raw),
+                Happened::Settled(result) => {
+                    self.settling = None;
+                    if let Err(error) = result {
+                        self.lost(running(&error));
+                    }
+                }
+                Happened::Broken(error) => self.lost(error),
+                Happened::Look => {}
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let current = *self.current.borrow();
+        match command {
+            Command::Ack { link, tag } if link == current => self.done(tag),
+            Command::Retry { link, tag, at } if link == current && self.acks.take(tag) => {
+                self.retries.insert((at, tag));
+            }
+            Command::Reject { link, tag, letter } if link == current => {
+                self.letters.push_back((tag, letter));
+            }
+            Command::Resume if self.live.is_none() && self.connect_at.is_none() => {
+                self.connect_at = Some(Instant::now());
+            }
+            // The delivery of an older link comes again.
+            _ => {}
+        }
+    }
+
+    fn done(&mut self, tag: u64) {
+        if self.acks.done(tag) {
+            let at = Instant::now() + self.subscribe.ack_delay;
+            self.flush_at.get_or_insert(at);
+        }
+    }
+
+    fn deliver(&mut self, queue: Arc<str>, raw: Raw) {
+        let tag = raw.delivery_tag;
+        self.acks.delivered(tag);
+        if let Some(live) = &mut self.live
+            && !std::mem::replace(&mut live.delivered, true)
+        {
+            self.backoff.reset();
+        }
+        let body = Bytes::from(raw.data);
+        let envelope = match properties::to_envelope(&raw.properties) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let reason = format!("no envelope: {error}");
+                let letter = letter(raw.properties, body, &queue, &reason);
+                self.letters.push_back((tag, letter));
+                return;
+            }
+        };
+        let failures = properties::number(&raw.properties, "x-delivery-count");
+        let delivery = Delivery {
+            batch: Batch { envelope, body },
+            redelivered: raw.redelivered,
+            failures: failures.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            queue,
+            link: *self.current.borrow(),
+            tag,
+        };
+        // Nobody was asked for a delivery without room for it.
+        let _ = self.deliveries.try_send(delivery);
+    }
+
+    /// Publishes dead letters, and takes as done what they have for good.
+    fn put_aside(&mut self) {
+        if !self.letters.is_empty() && self.rejecter.is_none() {
+            // It was checked at the start.
+            self.rejecter = Publisher::start((*self.config).clone()).ok();
+        }
+        let Some(rejecter) = &self.rejecter else {
+            return;
+        };
+        while let Some((tag, mut letter)) = self.letters.pop_front() {
+            letter.exchange = name(&self.config.topology.dead_letter_exchange());
+            let id = self.last_letter + 1;
+            match rejecter.try_offer_message(id, letter) {
+                Ok(()) => {
+                    self.last_letter = id;
+                    self.rejected.push_back((id, tag));
+                }
+                Err((OfferError::Full, letter)) => {
+                    self.letters.push_front((tag, letter));
+                    break;
+                }
+                // With the runtime: nothing goes on.
+                Err(_) => break,
+            }
+        }
+        let confirmed = *rejecter.confirmed().borrow();
+        while let Some((_, tag)) = self.rejected.pop_front_if(|(id, _)| Some(*id) <= confirmed) {
+            self.done(tag);
+        }
+    }
+
+    /// Acknowledges and puts back what is due.
+    fn settle(&mut self, now: Instant) {
+        let Some(live) = &self.live else {
+            return;
+        };
+        if self.settling.is_some() {
+            return;
+        }
+        let mut back = Vec::new();
+        while self.retries.first().is_some_and(|(at, _)| *at <= now) {
+            back.extend(self.retries.pop_first().map(|(_, tag)| tag));
+        }
+        let many = self.acks.waiting() >= self.subscribe.ack_batches;
+        let acks = match many || self.flush_at.is_some_and(|at| at <= now) {
+            true => {
+                self.flush_at = None;
+                self.acks.flush()
+            }
+            false => Vec::new(),
+        };
+        if !back.is_empty() || !acks.is_empty() {
+            self.settling = Some(Box::pin(send(live.link.channel.clone(), acks, back)));
+        }
+    }
+
+    fn lost(&mut self, error: SendError) {
+        self.live = None;
+        self.settling = None;
+        self.acks = Acks::default();
+        self.flush_at = None;
+        self.retries.clear();
+        // What they settle comes again. Letters that are published already come twice.
+        self.letters.clear();
+        self.rejected.clear();
+        self.current.send_modify(|link| *link += 1);
+        if error.action() == Action::Fatal {
+            self.connect_at = None;
+            tell(&self.state, LinkState::Halted { reason: error });
+            return;
+        }
+        let limits = self.config.limits;
+        let (first, longest) = (limits.backoff_first, limits.backoff_max);
+        let delay = self.backoff.next(first, longest, &mut self.random);
+        self.connect_at = Some(Instant::now() + delay);
+        let reason = Some(error);
+        tell(&self.state, LinkState::Down { reason });
+    }
+}
+
+/// What a failure after the opening means: a channel that took too long is closed as if a queue
+/// were another one.
+fn running(error: &lapin::Error) -> SendError {
+    match send_error(error) {
+        SendError::TopologyMismatch => SendError::LinkLost,
+        error => error,
+    }
+}
+
+async fn send(channel: Channel, acks: Vec<(u64, bool)>, back: Vec<u64>) -> lapin::Result<()> {
+    for (tag, multiple) in acks {
+        channel.basic_ack(tag, BasicAckOptions { multiple }).await?;
+    }
+    for tag in back {
+        let options = BasicNackOptions {
+            requeue: true,
+            multiple: false,
+        };
+        channel.basic_nack(tag, options).await?;
+    }
+    Ok(())
+}
+
+async fn open(
+    config: Arc<AmqpConfig>,
+    checked: Checked,
+    subscribe: SubscribeConfig,
+    attempt: usize,
+) -> Result<Live, SendError> {
+    let limit = config.limits.connect_timeout;
+    let link = Link::open(&config, &checked, attempt).await?;
+    let consumers = consume(&config, &subscribe, &link.channel);
+    let consumers = tokio::time::timeout(limit, consumers).await;
+    let consumers = consumers.map_err(|_| SendError::ConnectTimeout { limit })?;
+    Ok(Live {
+        consumers: consumers.map_err(|error| send_error(&error))?,
+        events: Box::pin(link.connection.events_listener()),
+        link,
+        turn: 0,
+        delivered: false,
+    })
+}
+
+async fn consume(
+    config: &AmqpConfig,
+    subscribe: &SubscribeConfig,
+    channel: &Channel,
+) -> lapin::Result<Vec<(Arc<str>, Consumer)>> {
+    let qos = BasicQosOptions::default();
+    channel.basic_qos(subscribe.prefetch.max(1), qos).await?;
+    let mut consumers = Vec::new();
+    for index in 0..config.topology.queues {
+        let queue = config.topology.queue(index);
+        let mut arguments = FieldTable::default();
+        let priority = priority(&subscribe.worker, &queue);
+        arguments.insert("x-priority".into(), priority.into());
+        let options = BasicConsumeOptions::default();
+        let consumer = channel.basic_consume(name(&queue), "".into(), options, arguments);
+        consumers.push((queue.into(), consumer.await?));
+    }
+    Ok(consumers)
+}
+
+/// Which worker has a queue: the one with the highest number, another one for each queue.
+fn priority(worker: &str, queue: &str) -> i32 {
+    // FNV-1a: the same in every release.
+    let bytes = worker.bytes().chain([0]).chain(queue.bytes());
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    i32::from((hash ^ (hash >> 16)) as u16 >> 1)
+}
+
+/// The next delivery of any queue, in turn, or what ends the link.
+async fn next(live: Option<&mut Live>, is_full: bool) -> Happened {
+    let Some(live) = live else {
+        return pending().await;
+    };
+    std::future::poll_fn(|cx| {
+        while let Poll::Ready(event) = live.events.as_mut().poll_next(cx) {
+            match event {
+                Some(Event::Error(error)) => return Poll::Ready(Happened::Broken(running(&error))),
+                None => return Poll::Ready(Happened::Broken(SendError::LinkLost)),
+                Some(_) => {}
+            }
+        }
+        if is_full {
+            return Poll::Pending;
+        }
+        let count = live.consumers.len();
+        for _ in 0..count {
+            live.turn = (live.turn + 1) % count;
+            let (queue, consumer) = &mut live.consumers[live.turn];
+            match Pin::new(consumer).poll_next(cx) {
+                Poll::Ready(Some(Ok(raw))) => {
+                    return Poll::Ready(Happened::Delivered(Arc::clone(queue), raw.into()));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Happened::Broken(running(&error)));
+                }
+                // The queue was deleted: a new link declares it.
+                Poll::Ready(None) => return Poll::Ready(Happened::Broken(SendError::LinkLost)),
+                Poll::Pending => {}
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,265 @@
+//! What a broker refuses: batches without a queue, full queues, batches that nobody can take,
+//! consumers that take too long, other queues, wrong passwords and certificates.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ConnectionProperties};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use telemetry_transport::SendError;
+use telemetry_transport::amqp::{DeadLetters, LinkState, Publisher, SubscribeConfig, Subscription};
+use testkit::rabbitmq::{Cluster, Options};
+use testkit::tls::Certificates;
+
+use crate::rig::{Counter, Device, config, runtime, within};
+
+const BATCH: usize = 2_000;
+
+async fn channel(cluster: &Cluster) -> (Connection, Channel) {
+    let properties = ConnectionProperties::default();
+    let connection = Connection::connect(&cluster.url(1), properties)
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    (connection, channel)
+}
+
+#[test]
+fn refusals() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let cluster = Cluster::start(Options {
+        config: vec!["consumer_timeout = 1000".to_owned()],
+        ..Options::default()
+    })
+    .unwrap();
+    // How often a channel looks for consumers that take too long.
+    let often = "application:set_env(rabbit, channel_tick_interval, 500).";
+    cluster.eval(1, often).unwrap();
+    runtime.block_on(async {
+        unroutable(&cluster).await;
+        queue_full(&cluster).await;
+        poison(&cluster).await;
+        consumer_timeout(&cluster).await;
+        configuration(&cluster).await;
+    });
+}
+
+/// Row 24: the queue is deleted; it is declared again, and nothing is lost.
+async fn unroutable(cluster: &Cluster) {
+    let mut config = config(&[cluster.url(1)], "unroutable");
+    config.topology.queues = 1;
+    let mut device = Device::start(config.clone(), 7);
+    device
+        .wait_link("a link", |state| *state == LinkState::Up)
+        .await;
+    let (_connection, channel) = channel(cluster).await;
+    let delete = QueueDeleteOptions::default();
+    let queue = config.topology.queue(0);
+    channel
+        .queue_delete(queue.as_str().into(), delete)
+        .await
+        .unwrap();
+    device.append(300, 200);
+    device.drain(BATCH).await;
+    Counter::start(config).expect(&[&device]).await;
+    println!("24 unroutable: {} durable, 0 lost", device.durable.len());
+}
+
+/// Row 25: the queue is full until somebody takes something.
+async fn queue_full(cluster: &Cluster) {
+    let mut config = config(&[cluster.url(1)], "full");
+    config.topology.queues = 1;
+    config.topology.queue_bytes = 20_000;
+    let mut device = Device::start(config.clone(), 7);
+    device.append(500, 200);
+    device.publish(BATCH).await;
+    // What fits is confirmed, the rest is not.
+    let mut confirmed = device.publisher.confirmed();
+    within("a first confirmation", confirmed.wait_for(Option::is_some))
+        .await
+        .unwrap();
+    let mut counter = Counter::start(config);
+    device.drain(BATCH).await;
+    counter.expect(&[&device]).await;
+    println!("25 queue full: {} durable, 0 lost", device.durable.len());
+}
+
+/// Row 23: a batch that fails again and again goes to the dead letters; the others flow on. A
+/// message that is no batch goes there at once.
+async fn poison(cluster: &Cluster) {
+    let mut config = config(&[cluster.url(1)], "poison");
+    config.topology.queues = 1;
+    config.topology.deliveries = 3;
+    let mut device = Device::start(config.clone(), 7);
+    device.append(5, 200);
+    device.drain(1).await;
+    let (_connection, channel) = channel(cluster).await;
+    let strange = channel.basic_publish(
+        "".into(),
+        config.topology.queue(0).as_str().into(),
+        Default::default(),
+        b"strange",
+        Default::default(),
+    );
+    strange.await.unwrap().await.unwrap();
+    let mut subscription = Subscription::start(config.clone(), SubscribeConfig::default()).unwrap();
+    let (mut failures, mut taken) = (0, 0);
+    // The third batch fails 4 times.
+    while failures < 4 || taken < 4 {
+        let delivery = within("a delivery", subscription.next()).await.unwrap();
+        if delivery.batch.envelope.first_seq.get() == 3 {
+            assert_eq!(delivery.failures, failures);
+            failures += 1;
+            subscription.retry(&delivery, Duration::ZERO).await.unwrap();
+        } else {
+            taken += 1;
+            subscription.ack(&delivery).await.unwrap();
+        }
+    }
+    let dead = DeadLetters::new(config.clone()).unwrap();
+    let letters = within("dead letters", async {
+        loop {
+            let letters = dead.read(10).await.unwrap();
+            if letters.len() == 2 {
+                return letters;
+            }
+        }
+    })
+    .await;
+    let mut reasons: Vec<_> = letters
+        .iter()
+        .map(|letter| letter.reason.as_str())
+        .collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons[0], "delivery_limit");
+    assert!(reasons[1].starts_with("no envelope: "), "{}", reasons[1]);
+    let poisoned = letters.iter().find_map(|letter| letter.batch.as_ref().ok());
+    assert_eq!(poisoned.unwrap().envelope.first_seq.get(), 3);
+    println!("23 poison: put aside after 4 deliveries, 4 others flowed on");
+}
+
+/// Row 26: the broker closes the channel of a consumer that takes too long; it comes back.
+async fn consumer_timeout(cluster: &Cluster) {
+    let mut config = config(&[cluster.url(1)], "slow");
+    config.topology.queues = 1;
+    let mut device = Device::start(config.clone(), 7);
+    device.append(1, 200);
+    device.drain(BATCH).await;
+    let mut subscription = Subscription::start(config, SubscribeConfig::default()).unwrap();
+    let slow = within("a delivery", subscription.next()).await.unwrap();
+    assert!(!slow.redelivered);
+    // Not acknowledged in time: it comes again, on another link.
+    let again = within("another delivery", subscription.next())
+        .await
+        .unwrap();
+    assert_eq!(again.batch, slow.batch);
+    assert!(again.redelivered);
+    // An acknowledgement of the old delivery settles nothing.
+    subscription.ack(&slow).await.unwrap();
+    subscription.ack(&again).await.unwrap();
+    println!("26 consumer timeout: delivered again");
+}
+
+async fn halted(publisher: &Publisher) -> SendError {
+    let mut link = publisher.link();
+    let halted = link.wait_for(|state| matches!(state, LinkState::Halted { .. }));
+    let state = within("a halt", halted).await.unwrap().clone();
+    match state {
+        LinkState::Halted { reason } => reason,
+        _ => unreachable!(),
+    }
+}
+
+/// Row 27, and a queue of another kind: told once, and tried again only when asked.
+async fn configuration(cluster: &Cluster) {
+    let url = cluster.url(1).replace("guest:guest", "guest:wrong");
+    let publisher = Publisher::start(config(&[url], "other")).unwrap();
+    assert_eq!(halted(&publisher).await, SendError::Unauthorized);
+
+    let other = config(&[cluster.url(1)], "other");
+    let (_connection, channel) = channel(cluster).await;
+    let mut classic = FieldTable::default();
+    classic.insert(
+        "x-queue-type".into(),
+        AMQPValue::LongString("classic".into()),
+    );
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    let queue = other.topology.queue(0);
+    let declared = channel.queue_declare(queue.as_str().into(), durable, classic);
+    declared.await.unwrap();
+    let publisher = Publisher::start(other.clone()).unwrap();
+    assert_eq!(halted(&publisher).await, SendError::TopologyMismatch);
+    let delete = QueueDeleteOptions::default();
+    channel
+        .queue_delete(queue.as_str().into(), delete)
+        .await
+        .unwrap();
+    publisher.resume().await;
+    let mut link = publisher.link();
+    within("a link", link.wait_for(|state| *state == LinkState::Up))
+        .await
+        .unwrap();
+    println!("27 wrong password, another queue: halted until resumed");
+}
+
+/// A clock some days from now.
+#[derive(Debug)]
+struct Later(Duration);
+
+impl rustls::time_provider::TimeProvider for Later {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = UnixTime::now().as_secs() + self.0.as_secs();
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(now)))
+    }
+}
+
+/// Trusts an authority, on a day.
+fn client(authority: &str, days: u64) -> Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clock = Arc::new(Later(Duration::from_secs(days * 86_400)));
+    let builder = rustls::ClientConfig::builder_with_details(provider, clock);
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Row 27: certificates.
+#[test]
+fn certificates() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let cluster = Cluster::start(Options {
+        tls: true,
+        ..Options::default()
+    })
+    .unwrap();
+    let authority = &cluster.certificates().unwrap().authority;
+    let url = format!("amqps://guest:guest@{}/%2f", cluster.tls_address(1));
+    runtime.block_on(async {
+        let mut secure = config(&[url], "tls");
+        secure.tls = Some(client(authority, 0));
+        let mut device = Device::start(secure.clone(), 7);
+        let mut counter = Counter::start(secure.clone());
+        device.append(300, 200);
+        device.drain(BATCH).await;
+        counter.expect(&[&device]).await;
+
+        let stranger = Certificates::new(&[cluster.tls_address(1).ip()]).unwrap();
+        for tls in [client(&stranger.authority, 0), client(authority, 31)] {
+            secure.tls = Some(tls);
+            let publisher = Publisher::start(secure.clone()).unwrap();
+            assert_eq!(halted(&publisher).await, SendError::Unauthorized);
+        }
+        println!("27 another authority, an expired certificate: halted");
+    });
+}

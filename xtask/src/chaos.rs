@@ -1,0 +1,41 @@
+//! Faults for as long as one likes, against a real broker.
+
+use crate::Failure;
+use crate::run::{cargo, run};
+
+/// What to do, and how long.
+#[derive(clap::Args)]
+pub(crate) struct Chaos {
+    /// Minutes of a random mix of faults.
+    #[arg(long, default_value_t = 0)]
+    minutes: u64,
+    /// Names the mix: the same faults in the same order, with the same lengths.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Processes to kill at named points.
+    #[arg(long, default_value_t = 0)]
+    kills: u64,
+    /// Power cuts on a copied disk.
+    #[arg(long, default_value_t = 0)]
+    cuts: u64,
+}
+
+pub(crate) fn chaos(chaos: &Chaos) -> Result<(), Failure> {
+    let (seconds, seed) = (chaos.minutes * 60, chaos.seed);
+    let parts = [
+        (seconds, "chaos::", "XPT_CHAOS_SECONDS"),
+        (chaos.kills, "kills::", "XPT_KILLS"),
+        (chaos.cuts, "power::a_power_cut", "XPT_CUTS"),
+    ];
+    if parts.iter().all(|(count, ..)| *count == 0) {
+        let what = "nothing to do: give --minutes, --kills or --cuts";
+        return Err(Failure::Said(what.to_owned()));
+    }
+    for (count, test, variable) in parts.into_iter().filter(|(count, ..)| *count > 0) {
+        let mut command = cargo(&["test", "--locked", "-p", "telemetry-transport"]);
+        command.args(["--all-features", "--test", "rabbitmq", "--", "--nocapture"]);
+        command.arg(test).env(variable, count.to_string());
+        run(test, command.env("XPT_CHAOS_SEED", seed.to_string()))?;
+    }
+    Ok(())
+}
