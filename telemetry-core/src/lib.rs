@@ -74,6 +74,8 @@ mod error;
 mod id;
 mod time;
 
+#[cfg(feature = "arrow")]
+pub mod arrow;
 pub mod journal;
 #[cfg(feature = "ocf")]
 pub mod ocf;

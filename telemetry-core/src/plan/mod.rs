@@ -26,6 +26,8 @@ use flat::Flat;
 pub use op::OpId;
 pub(crate) use op::{Move, Op};
 pub use value::Value;
+#[cfg(feature = "arrow")]
+pub(crate) use {op::Step, rules::wire_min};
 
 /// A value of a flat field, borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug, PartialEq)]

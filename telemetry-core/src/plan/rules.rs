@@ -123,7 +123,7 @@ fn may_resolve(writer: &Schema, from: NodeId, reader: &Schema, to: NodeId) -> bo
 }
 
 /// The least bytes that each type of a schema takes on the wire; never too much.
-pub(super) fn wire_min(schema: &Schema) -> alloc::vec::Vec<u32> {
+pub(crate) fn wire_min(schema: &Schema) -> alloc::vec::Vec<u32> {
     /// Rounds after which a type that holds itself, and so has no datum, stops growing.
     const ROUNDS: usize = 16;
     let nodes = schema.nodes();

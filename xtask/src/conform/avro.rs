@@ -6,6 +6,7 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 use serde_json::Value as Json;
+use telemetry_core::arrow::{ArrowError, Columns, encode};
 use telemetry_core::wire::Reader;
 use telemetry_core::{Fingerprint, Plan, Schema, Value};
 
@@ -23,15 +24,22 @@ pub(super) fn run(dir: &Path) -> Result<Vec<Score>, Failure> {
     }
     let mut value = Score::new("decode to value");
     let mut bytes = Score::new("transcode");
+    let mut columns = Score::new("to Arrow and back");
     for case in cases(&dir.join("decode.jsonl.gz"))? {
-        datum(&case, &mut value, &mut bytes);
+        datum(&case, &mut value, &mut bytes, &mut columns);
     }
     let mut pairs = Score::new("pairs: compatibility");
     let mut pairs_value = Score::new("pairs: decode to value");
     let mut pairs_bytes = Score::new("pairs: transcode");
+    let mut pairs_columns = Score::new("pairs: to Arrow and back");
     for case in cases(&dir.join("pairs.jsonl.gz"))? {
         verdict(&case, field(&case, "compat"), &mut pairs);
-        datum(&case, &mut pairs_value, &mut pairs_bytes);
+        datum(
+            &case,
+            &mut pairs_value,
+            &mut pairs_bytes,
+            &mut pairs_columns,
+        );
     }
     Ok(vec![
         forms,
@@ -39,9 +47,11 @@ pub(super) fn run(dir: &Path) -> Result<Vec<Score>, Failure> {
         compat,
         value,
         bytes,
+        columns,
         pairs,
         pairs_value,
         pairs_bytes,
+        pairs_columns,
     ])
 }
 
@@ -132,10 +142,10 @@ fn verdict(case: &Json, expected: &str, score: &mut Score) {
 }
 
 /// Reads a datum by a plan and gives the reader's.
-type Executor = fn(&Plan, &mut Reader<'_>) -> Result<Vec<u8>, String>;
+type Executor = fn(&Plan, &Schema, &mut Reader<'_>) -> Result<Vec<u8>, String>;
 
 /// Compares a datum read with the reader's schema and written again.
-fn datum(case: &Json, value: &mut Score, bytes: &mut Score) {
+fn datum(case: &Json, value: &mut Score, bytes: &mut Score, columns: &mut Score) {
     let input = hex(field(case, "bytes"));
     // Both readers of the reference count: a case is agreed if ours is what they agree on.
     let expected = match (field(case, "slow"), field(case, "fast")) {
@@ -148,28 +158,41 @@ fn datum(case: &Json, value: &mut Score, bytes: &mut Score) {
         let (plan, _, reader) = compiled.as_ref().map_err(Clone::clone)?;
         let bytes = input.as_ref().ok_or("the case has no bytes")?;
         let mut rest = Reader::new(bytes);
-        let out = run(plan, &mut rest)?;
+        let out = run(plan, reader, &mut rest)?;
         if !rest.is_empty() {
             return Err(format!("{} bytes are left", rest.rest().len()));
         }
         normal(reader, &out)
     };
-    let by_value = through(|plan, input| {
+    let by_value = through(|plan, _, input| {
         let value = plan.value(input).map_err(|e| e.to_string())?;
         let mut out = Vec::new();
         value.put(&mut out);
         Ok(out)
     });
-    let by_bytes = through(|plan, input| {
+    let by_bytes = through(|plan, _, input| {
         let mut out = Vec::new();
         plan.transcode(input, &mut out).map_err(|e| e.to_string())?;
+        Ok(out)
+    });
+    let by_columns = through(|plan, reader, input| {
+        let mut columns = Columns::new(plan, reader).map_err(|e| e.to_string())?;
+        columns.push(input).map_err(|e| e.to_string())?;
+        let batch = columns.finish().map_err(|e| e.to_string())?;
+        let mut out = Vec::new();
+        encode(reader, &batch, |_, datum| out.extend_from_slice(datum))
+            .map_err(|e| e.to_string())?;
         Ok(out)
     });
     let expected = expected.map(|bytes| {
         let (_, _, reader) = compiled.as_ref().ok()?;
         normal(reader, &bytes?).ok()
     });
-    for (score, ours) in [(value, by_value), (bytes, by_bytes)] {
+    let mut found = vec![(value, by_value), (bytes, by_bytes)];
+    if compiled.as_ref().is_ok_and(has_columns) {
+        found.push((columns, by_columns));
+    }
+    for (score, ours) in found {
         let agrees = expected
             .as_ref()
             .is_some_and(|e| e.as_ref() == ours.as_ref().ok());
@@ -180,6 +203,14 @@ fn datum(case: &Json, value: &mut Score, bytes: &mut Score) {
         }
         score.add(agrees, || format!("{case}\n  got {ours:02x?}"));
     }
+}
+
+/// Whether Arrow has types for the reader's schema: records that do not hold themselves.
+fn has_columns((_, _, reader): &(Plan, Schema, Schema)) -> bool {
+    !matches!(
+        telemetry_core::arrow::schema(reader),
+        Err(ArrowError::NoRecord | ArrowError::NoType { .. })
+    )
 }
 
 /// Java checks the bytes that a collection needs by the *reader's* least item size, and so refuses

@@ -1,0 +1,507 @@
+//! A column that grows: values in through a plan, back to a row on an error.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::types::nullable;
+use super::{ArrowError, constant};
+use crate::plan::{Op, Step};
+use crate::{Cursor, Datum, DecodeError, Kind, NodeId, OpId, Plan, Primitive, Schema};
+
+/// Values of one type of the reader.
+#[derive(Debug)]
+pub(super) enum Column {
+    Null(usize),
+    Boolean(Vec<bool>),
+    Int(Vec<i32>),
+    Long(Vec<i64>),
+    Float(Vec<f32>),
+    Double(Vec<f64>),
+    Text(Slices),
+    Bytes(Slices),
+    Fixed {
+        size: usize,
+        rows: usize,
+        bytes: Vec<u8>,
+    },
+    Enum {
+        keys: Vec<i32>,
+        symbols: Vec<String>,
+    },
+    List {
+        ends: Vec<i32>,
+        items: Box<Column>,
+        /// Least bytes of an item that was written as it is read.
+        min: usize,
+    },
+    Map {
+        ends: Vec<i32>,
+        keys: Slices,
+        values: Box<Column>,
+        min: usize,
+    },
+    Record {
+        rows: usize,
+        fields: Vec<Column>,
+    },
+    Nullable {
+        valid: Vec<bool>,
+        /// Which branch is null.
+        null: u8,
+        inner: Box<Column>,
+    },
+    Union {
+        ids: Vec<i8>,
+        offsets: Vec<i32>,
+        branches: Vec<(usize, Column)>,
+    },
+}
+
+/// Texts or bytes behind each other, and where each ends.
+#[derive(Debug, Default)]
+pub(super) struct Slices {
+    pub(super) ends: Vec<i32>,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Slices {
+    #[inline]
+    fn push(&mut self, value: &[u8]) -> Result<(), ArrowError> {
+        self.bytes.extend_from_slice(value);
+        self.ends.push(end(self.bytes.len())?);
+        Ok(())
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.ends.truncate(rows);
+        self.bytes.truncate(last(&self.ends));
+    }
+}
+
+#[inline]
+fn end(len: usize) -> Result<i32, ArrowError> {
+    i32::try_from(len).map_err(|_| ArrowError::Full)
+}
+
+/// Where the last row ends.
+fn last(ends: &[i32]) -> usize {
+    ends.last().map_or(0, |&end| end as usize)
+}
+
+#[cold]
+const fn other() -> ArrowError {
+    ArrowError::OtherReader
+}
+
+impl Column {
+    pub(super) fn new(schema: &Schema, node: NodeId) -> Self {
+        let mins = crate::plan::wire_min(schema);
+        Self::with(schema, node, &mins)
+    }
+
+    fn with(schema: &Schema, node: NodeId, mins: &[u32]) -> Self {
+        let new = |node| Self::with(schema, node, mins);
+        let min = |node: NodeId| mins[node.index()] as usize;
+        if let Some((inner, null)) = nullable(schema, node) {
+            return Self::Nullable {
+                valid: Vec::new(),
+                null,
+                inner: Box::new(new(inner)),
+            };
+        }
+        match &schema.node(node).kind {
+            Kind::Primitive(p) => match p {
+                Primitive::Null => Self::Null(0),
+                Primitive::Boolean => Self::Boolean(Vec::new()),
+                Primitive::Int => Self::Int(Vec::new()),
+                Primitive::Long => Self::Long(Vec::new()),
+                Primitive::Float => Self::Float(Vec::new()),
+                Primitive::Double => Self::Double(Vec::new()),
+                Primitive::Bytes => Self::Bytes(Slices::default()),
+                Primitive::String => Self::Text(Slices::default()),
+            },
+            Kind::Array(items) => Self::List {
+                ends: Vec::new(),
+                items: Box::new(new(*items)),
+                min: min(*items),
+            },
+            Kind::Map(values) => Self::Map {
+                ends: Vec::new(),
+                keys: Slices::default(),
+                values: Box::new(new(*values)),
+                min: min(*values).saturating_add(1),
+            },
+            Kind::Union(branches) => Self::Union {
+                ids: Vec::new(),
+                offsets: Vec::new(),
+                branches: branches.iter().map(|&b| (0, new(b))).collect(),
+            },
+            Kind::Record(record) => Self::Record {
+                rows: 0,
+                fields: record.fields.iter().map(|f| new(f.node)).collect(),
+            },
+            Kind::Enum(e) => Self::Enum {
+                keys: Vec::new(),
+                symbols: e.symbols.clone(),
+            },
+            Kind::Fixed(fixed) => Self::Fixed {
+                size: fixed.size as usize,
+                rows: 0,
+                bytes: Vec::new(),
+            },
+        }
+    }
+
+    /// Reads what `op` of the cursor's plan gives.
+    #[inline]
+    pub(super) fn take(&mut self, cursor: &mut Cursor<'_, '_>, op: OpId) -> Result<(), ArrowError> {
+        if cursor.plan.same(op) {
+            self.read(&mut cursor.datum)
+        } else {
+            self.resolve(cursor, op)
+        }
+    }
+
+    /// Reads a default of the plan.
+    pub(super) fn constant(&mut self, plan: &Plan, number: u32) -> Result<(), ArrowError> {
+        self.read(&mut constant(plan, number))
+    }
+
+    /// Reads a value that was written as this type.
+    pub(super) fn read(&mut self, datum: &mut Datum<'_>) -> Result<(), ArrowError> {
+        match self {
+            Self::Null(rows) => *rows += 1,
+            Self::Boolean(v) => v.push(datum.input.boolean().map_err(DecodeError::from)?),
+            Self::Int(v) => v.push(datum.input.int().map_err(DecodeError::from)?),
+            Self::Long(v) => v.push(datum.input.long().map_err(DecodeError::from)?),
+            Self::Float(v) => v.push(datum.input.float().map_err(DecodeError::from)?),
+            Self::Double(v) => v.push(datum.input.double().map_err(DecodeError::from)?),
+            Self::Text(v) => {
+                v.push(datum.input.string().map_err(DecodeError::from)?.as_bytes())?;
+            }
+            Self::Bytes(v) => v.push(datum.input.bytes().map_err(DecodeError::from)?)?,
+            Self::Fixed { size, rows, bytes } => {
+                bytes.extend_from_slice(datum.input.take(*size).map_err(DecodeError::from)?);
+                *rows += 1;
+            }
+            Self::Enum { keys, symbols } => keys.push(datum.symbol(symbols.len())? as i32),
+            Self::List { ends, items, min } => {
+                let mut len = last(ends);
+                datum.enter()?;
+                while let Some(block) = datum.block(*min)? {
+                    items.read_many(datum, block.count)?;
+                    datum.close(&block)?;
+                    len += block.count;
+                }
+                datum.leave();
+                ends.push(end(len)?);
+            }
+            Self::Map {
+                ends,
+                keys,
+                values,
+                min,
+            } => {
+                let mut len = last(ends);
+                datum.enter()?;
+                while let Some(block) = datum.block(*min)? {
+                    for _ in 0..block.count {
+                        let key = datum.input.string().map_err(DecodeError::from)?;
+                        keys.push(key.as_bytes())?;
+                        values.read(datum)?;
+                    }
+                    datum.close(&block)?;
+                    len += block.count;
+                }
+                datum.leave();
+                ends.push(end(len)?);
+            }
+            Self::Record { rows, fields } => {
+                datum.enter()?;
+                for field in fields {
+                    field.read(datum)?;
+                }
+                datum.leave();
+                *rows += 1;
+            }
+            Self::Nullable { valid, null, inner } => {
+                let there = datum.branch(2)? != usize::from(*null);
+                valid.push(there);
+                if there {
+                    inner.read(datum)?;
+                } else {
+                    inner.nothing()?;
+                }
+            }
+            Self::Union {
+                ids,
+                offsets,
+                branches,
+            } => {
+                let branch = datum.branch(branches.len())?;
+                let (rows, column) = &mut branches[branch];
+                column.read(datum)?;
+                ids.push(branch as i8);
+                offsets.push(end(*rows)?);
+                *rows += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads values behind each other; their count is checked against what is left.
+    fn read_many(&mut self, datum: &mut Datum<'_>, count: usize) -> Result<(), ArrowError> {
+        match self {
+            Self::Double(v) => {
+                let bytes = datum.input.take(count * 8).map_err(DecodeError::from)?;
+                let chunks = bytes.as_chunks().0.iter();
+                v.extend(chunks.map(|chunk| f64::from_le_bytes(*chunk)));
+            }
+            Self::Float(v) => {
+                let bytes = datum.input.take(count * 4).map_err(DecodeError::from)?;
+                let chunks = bytes.as_chunks().0.iter();
+                v.extend(chunks.map(|chunk| f32::from_le_bytes(*chunk)));
+            }
+            other => {
+                for _ in 0..count {
+                    other.read(datum)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a value that the plan resolves to this type.
+    fn resolve(&mut self, cursor: &mut Cursor<'_, '_>, op: OpId) -> Result<(), ArrowError> {
+        let plan = cursor.plan;
+        match (self, cursor.settle(op)?) {
+            (Self::Nullable { valid, null, inner }, Op::Wrap { branch, then }) => {
+                let there = *branch != u32::from(*null);
+                valid.push(there);
+                if there {
+                    inner.take(cursor, *then)?;
+                } else {
+                    inner.nothing()?;
+                }
+            }
+            (
+                Self::Union {
+                    ids,
+                    offsets,
+                    branches,
+                },
+                Op::Wrap { branch, then },
+            ) => {
+                let (rows, column) = branches.get_mut(*branch as usize).ok_or_else(other)?;
+                column.take(cursor, *then)?;
+                ids.push(*branch as i8);
+                offsets.push(end(*rows)?);
+                *rows += 1;
+            }
+            (column, Op::Scalar { wire, .. }) => column.promote(&mut cursor.datum, *wire)?,
+            (column @ Self::Fixed { .. }, Op::Fixed { .. }) => column.read(&mut cursor.datum)?,
+            (Self::Enum { keys, .. }, Op::Enum { symbols, problem }) => {
+                keys.push(cursor.symbol(symbols, *problem)? as i32);
+            }
+            (Self::List { ends, items, .. }, Op::Array { item, min }) => {
+                let mut len = last(ends);
+                cursor.datum.enter()?;
+                while let Some(block) = cursor.datum.block(*min as usize)? {
+                    for _ in 0..block.count {
+                        items.take(cursor, *item)?;
+                    }
+                    cursor.datum.close(&block)?;
+                    len += block.count;
+                }
+                cursor.datum.leave();
+                ends.push(end(len)?);
+            }
+            (
+                Self::Map {
+                    ends, keys, values, ..
+                },
+                Op::Map { value, min },
+            ) => {
+                let mut len = last(ends);
+                cursor.datum.enter()?;
+                while let Some(block) = cursor.datum.block(*min as usize)? {
+                    for _ in 0..block.count {
+                        let key = cursor.datum.input.string().map_err(DecodeError::from)?;
+                        keys.push(key.as_bytes())?;
+                        values.take(cursor, *value)?;
+                    }
+                    cursor.datum.close(&block)?;
+                    len += block.count;
+                }
+                cursor.datum.leave();
+                ends.push(end(len)?);
+            }
+            (Self::Record { rows, fields }, Op::Record(record)) => {
+                cursor.open(record)?;
+                for step in &record.steps {
+                    match *step {
+                        Step::Skip(op) => cursor.skip(op)?,
+                        Step::Set { field, op } => fields[field as usize].take(cursor, op)?,
+                        Step::Default { field, constant } => {
+                            fields[field as usize].constant(plan, constant)?;
+                        }
+                    }
+                }
+                cursor.datum.leave();
+                *rows += 1;
+            }
+            _ => return Err(other()),
+        }
+        Ok(())
+    }
+
+    /// Reads a value of a type that promotes to this one.
+    fn promote(&mut self, datum: &mut Datum<'_>, wire: Primitive) -> Result<(), ArrowError> {
+        let input = &mut datum.input;
+        let mut int = || input.int().map_err(DecodeError::from);
+        match (self, wire) {
+            (Self::Long(v), Primitive::Int) => v.push(int()?.into()),
+            (Self::Float(v), Primitive::Int) => v.push(int()? as f32),
+            (Self::Double(v), Primitive::Int) => v.push(int()?.into()),
+            (Self::Float(v), Primitive::Long) => {
+                v.push(input.long().map_err(DecodeError::from)? as f32);
+            }
+            (Self::Double(v), Primitive::Long) => {
+                v.push(input.long().map_err(DecodeError::from)? as f64);
+            }
+            (Self::Double(v), Primitive::Float) => {
+                v.push(input.float().map_err(DecodeError::from)?.into());
+            }
+            // Text and bytes are written alike.
+            (column, _) => column.read(datum)?,
+        }
+        Ok(())
+    }
+
+    /// Adds a row that nobody looks at, beneath a null.
+    fn nothing(&mut self) -> Result<(), ArrowError> {
+        match self {
+            Self::Null(rows) => *rows += 1,
+            Self::Boolean(v) => v.push(false),
+            Self::Int(v) => v.push(0),
+            Self::Long(v) => v.push(0),
+            Self::Float(v) => v.push(0.0),
+            Self::Double(v) => v.push(0.0),
+            Self::Text(v) | Self::Bytes(v) => v.push(&[])?,
+            Self::Fixed { size, rows, bytes } => {
+                bytes.resize(bytes.len() + *size, 0);
+                *rows += 1;
+            }
+            Self::Enum { keys, .. } => keys.push(0),
+            Self::List { ends, .. } | Self::Map { ends, .. } => ends.push(last(ends) as i32),
+            Self::Record { rows, fields } => {
+                fields.iter_mut().try_for_each(Self::nothing)?;
+                *rows += 1;
+            }
+            Self::Nullable { valid, inner, .. } => {
+                valid.push(false);
+                inner.nothing()?;
+            }
+            Self::Union {
+                ids,
+                offsets,
+                branches,
+            } => {
+                let (rows, column) = branches.first_mut().ok_or_else(other)?;
+                column.nothing()?;
+                ids.push(0);
+                offsets.push(end(*rows)?);
+                *rows += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the only row so many times more; `again` adds it where there is no shorter way.
+    pub(super) fn repeat(
+        &mut self,
+        times: usize,
+        mut again: impl FnMut(&mut Self) -> Result<(), ArrowError>,
+    ) -> Result<(), ArrowError> {
+        fn fill<T: Copy>(v: &mut Vec<T>, times: usize) {
+            if let Some(&value) = v.first() {
+                v.resize(times + 1, value);
+            }
+        }
+        match self {
+            Self::Null(rows) => *rows += times,
+            Self::Boolean(v) => fill(v, times),
+            Self::Int(v) => fill(v, times),
+            Self::Long(v) => fill(v, times),
+            Self::Float(v) => fill(v, times),
+            Self::Double(v) => fill(v, times),
+            Self::Enum { keys, .. } => fill(keys, times),
+            Self::Text(v) | Self::Bytes(v) => {
+                let len = v.bytes.len();
+                end(len.saturating_mul(times + 1))?;
+                v.bytes = v.bytes.repeat(times + 1);
+                v.ends = (1..=times + 1).map(|row| (row * len) as i32).collect();
+            }
+            _ => {
+                for _ in 0..times {
+                    again(self)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away what was added after the first `rows`.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        match self {
+            Self::Null(n) => *n = (*n).min(rows),
+            Self::Boolean(v) => v.truncate(rows),
+            Self::Int(v) => v.truncate(rows),
+            Self::Long(v) => v.truncate(rows),
+            Self::Float(v) => v.truncate(rows),
+            Self::Double(v) => v.truncate(rows),
+            Self::Text(v) | Self::Bytes(v) => v.truncate(rows),
+            Self::Fixed {
+                size,
+                rows: n,
+                bytes,
+            } => {
+                *n = (*n).min(rows);
+                bytes.truncate(*n * *size);
+            }
+            Self::Enum { keys, .. } => keys.truncate(rows),
+            Self::List { ends, items, .. } => {
+                ends.truncate(rows);
+                items.truncate(last(ends));
+            }
+            Self::Map {
+                ends, keys, values, ..
+            } => {
+                ends.truncate(rows);
+                keys.truncate(last(ends));
+                values.truncate(last(ends));
+            }
+            Self::Record { rows: n, fields } => {
+                *n = (*n).min(rows);
+                fields.iter_mut().for_each(|f| f.truncate(rows));
+            }
+            Self::Nullable { valid, inner, .. } => {
+                valid.truncate(rows);
+                inner.truncate(rows);
+            }
+            Self::Union {
+                ids,
+                offsets,
+                branches,
+            } => {
+                ids.truncate(rows);
+                offsets.truncate(rows);
+                for (i, (n, column)) in branches.iter_mut().enumerate() {
+                    *n = ids.iter().filter(|&&id| id as usize == i).count();
+                    column.truncate(*n);
+                }
+            }
+        }
+    }
+}
