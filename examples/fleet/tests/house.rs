@@ -45,6 +45,7 @@ const LAYERS: &[Layer] = &[
             core::FileRegistryError::CODES,
             core::ocf::OcfError::CODES,
             core::ConfluentError::CODES,
+            core::arrow::ArrowError::CODES,
         ],
     },
     Layer {

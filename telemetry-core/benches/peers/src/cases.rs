@@ -6,8 +6,14 @@ use apache_avro::Schema as ApacheSchema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as ApacheValue;
 use apache_avro::writer::datum::GenericDatumWriter;
+use arrow_array::RecordBatch;
+use arrow_avro::reader::{Decoder, DecoderMode, ReaderBuilder};
+use arrow_avro::schema::{AvroSchema, SchemaStore};
+use arrow_avro::writer::WriterBuilder;
+use arrow_avro::writer::format::AvroBinaryFormat;
 use prost::Message as _;
 use serde_avro_fast::ser::SerializerConfig;
+use telemetry_core::arrow::{Columns, encode};
 use telemetry_core::wire::Reader;
 use telemetry_core::{AvroRecord, Plan, Schema};
 
@@ -23,6 +29,9 @@ struct Side<R> {
     buffer: Vec<u8>,
     ends: Vec<usize>,
     plan: Plan,
+    /// From the writer's schema to the writer's.
+    same: Plan,
+    schemas: [Schema; 2],
     fast: serde_avro_fast::Schema,
     writer: ApacheSchema,
     /// The reader's schema as far as apache-avro resolves it: without aliases of fields.
@@ -49,6 +58,8 @@ impl<R: AvroRecord> Side<R> {
             buffer,
             ends,
             plan: Plan::compile(&schema(R::SCHEMA), &schema(reader)).expect("schemas resolve"),
+            same: Plan::compile(&schema(R::SCHEMA), &schema(R::SCHEMA)).expect("schemas resolve"),
+            schemas: [schema(R::SCHEMA), schema(reader)],
             fast: R::SCHEMA.parse().expect("a schema of the derive"),
             writer: ApacheSchema::parse_str(R::SCHEMA).expect("a schema of the derive"),
             reader: ApacheSchema::parse_str(reader_without_alias).expect("a schema of the derive"),
@@ -61,6 +72,52 @@ impl<R: AvroRecord> Side<R> {
             .iter()
             .map(|&end| &self.buffer[std::mem::replace(&mut start, end)..end])
             .collect()
+    }
+
+    /// arrow-avro's decoder of datums without a frame.
+    fn decoder(&self, reader: Option<&str>) -> Decoder {
+        let mut store = SchemaStore::new();
+        let writer = AvroSchema::new(self.schemas[0].json().to_owned());
+        let print = store.register(writer).expect("a schema of the derive");
+        let builder = ReaderBuilder::new()
+            .with_writer_schema_store(store)
+            .with_active_fingerprint(print)
+            .with_batch_size(self.records.len())
+            .with_decoder_mode(DecoderMode::UnframedDatum);
+        let builder = match reader {
+            Some(reader) => builder.with_reader_schema(AvroSchema::new(reader.to_owned())),
+            None => builder,
+        };
+        builder.build_decoder().expect("a decoder")
+    }
+
+    /// The records as a batch, by arrow-avro and by us.
+    fn batches(&self, resolved: bool) -> [RecordBatch; 2] {
+        let reader = resolved.then(|| self.schemas[1].json());
+        let mut decoder = self.decoder(reader);
+        let (plan, schema) = if resolved {
+            (&self.plan, &self.schemas[1])
+        } else {
+            (&self.same, &self.schemas[0])
+        };
+        let mut columns = Columns::new(plan, schema).expect("columns");
+        for datum in self.datums() {
+            decoder.decode(datum).expect("a datum");
+            columns.push(&mut Reader::new(datum)).expect("a datum");
+        }
+        let theirs = decoder.flush().expect("a batch").expect("rows");
+        [theirs, columns.finish().expect("a batch")]
+    }
+
+    /// Compares column by column.
+    fn check_batches(&self) {
+        for resolved in [false, true] {
+            let [theirs, ours] = self.batches(resolved);
+            assert_eq!(theirs.num_columns(), ours.num_columns());
+            for (theirs, ours) in theirs.columns().iter().zip(ours.columns()) {
+                assert_eq!(plain(theirs.as_ref()), plain(ours.as_ref()));
+            }
+        }
     }
 
     fn size(&self) -> (usize, usize) {
@@ -84,6 +141,8 @@ impl Corpus {
 
     /// Every library reads and writes the same.
     fn check(&self) {
+        self.large.check_batches();
+        self.small.check_batches();
         let side = &self.large;
         let writer = GenericDatumWriter::builder(&side.writer)
             .build()
@@ -126,6 +185,80 @@ impl Corpus {
     }
 }
 
+/// A column without names of inner fields and metadata, which each library sets as it likes.
+fn plain(array: &dyn arrow_array::Array) -> String {
+    format!("{array:?}")
+}
+
+/// Datums of rows, into a batch.
+fn to_arrow<'a, R>(side: &'a Side<R>, plan: &'a Plan, schema: &'a Schema) -> impl FnMut() + 'a
+where
+    R: AvroRecord,
+{
+    let datums = side.datums();
+    let mut columns = Columns::new(plan, schema).expect("columns");
+    move || {
+        for datum in &datums {
+            columns.push(&mut Reader::new(datum)).expect("a datum");
+        }
+        black_box(columns.finish().expect("a batch"));
+    }
+}
+
+/// The same by arrow-avro.
+fn to_arrow_avro<'a, R: AvroRecord>(side: &'a Side<R>, reader: Option<&str>) -> impl FnMut() + 'a {
+    let datums = side.datums();
+    let mut decoder = side.decoder(reader);
+    move || {
+        for datum in &datums {
+            decoder.decode(datum).expect("a datum");
+        }
+        black_box(decoder.flush().expect("a batch"));
+    }
+}
+
+fn arrow<'a, R: AvroRecord>(
+    side: &'a Side<R>,
+    [from, to, resolve]: [&'static str; 3],
+    cases: &mut Cases<'a>,
+) {
+    let size = side.size();
+    let [writer, reader] = &side.schemas;
+    cases.add(
+        to,
+        "telemetry-core",
+        size,
+        to_arrow(side, &side.same, writer),
+    );
+    cases.add(to, "arrow-avro", size, to_arrow_avro(side, None));
+    cases.add(
+        resolve,
+        "telemetry-core",
+        size,
+        to_arrow(side, &side.plan, reader),
+    );
+    cases.add(
+        resolve,
+        "arrow-avro",
+        size,
+        to_arrow_avro(side, Some(reader.json())),
+    );
+    let [theirs, ours] = side.batches(false);
+    cases.add(from, "telemetry-core", size, move || {
+        encode(writer, &ours, |_, datum| {
+            black_box(datum);
+        })
+        .expect("rows");
+    });
+    let mut encoder = WriterBuilder::new((*theirs.schema()).clone())
+        .build_encoder::<AvroBinaryFormat>()
+        .expect("an encoder");
+    cases.add(from, "arrow-avro", size, move || {
+        encoder.encode(&theirs).expect("rows");
+        black_box(encoder.flush());
+    });
+}
+
 /// Runs `read` for each item.
 fn each<T: Copy, U>(items: Vec<T>, mut read: impl FnMut(T) -> U) -> impl FnMut() {
     move || {
@@ -153,7 +286,21 @@ fn into<'a, T>(
 
 pub fn add<'a>(corpus: &'a Corpus, cases: &mut Cases<'a>) {
     large(corpus, cases);
+    arrow(
+        &corpus.large,
+        ["encode from Arrow", "decode to Arrow", "resolve to Arrow"],
+        cases,
+    );
     small(corpus, cases);
+    arrow(
+        &corpus.small,
+        [
+            "small: encode from Arrow",
+            "small: decode to Arrow",
+            "small: resolve to Arrow",
+        ],
+        cases,
+    );
 }
 
 fn copy<'a, R>(side: &'a Side<R>, datums: Vec<&'a [u8]>) -> impl FnMut() + 'a {
