@@ -4,9 +4,10 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::constant;
 use super::types::nullable;
-use super::{ArrowError, constant};
 use crate::plan::{Op, Step};
+use crate::wire::Out;
 use crate::{Cursor, Datum, DecodeError, Kind, NodeId, OpId, Plan, Primitive, Schema};
 
 /// Values of one type of the reader.
@@ -67,8 +68,8 @@ pub(super) struct Slices {
 
 impl Slices {
     #[inline]
-    fn push(&mut self, value: &[u8]) -> Result<(), ArrowError> {
-        self.bytes.extend_from_slice(value);
+    fn push(&mut self, value: &[u8]) -> Result<(), DecodeError> {
+        Out::new(&mut self.bytes, value.len()).raw(value);
         self.ends.push(end(self.bytes.len())?);
         Ok(())
     }
@@ -80,8 +81,12 @@ impl Slices {
 }
 
 #[inline]
-fn end(len: usize) -> Result<i32, ArrowError> {
-    i32::try_from(len).map_err(|_| ArrowError::Full)
+fn end(len: usize) -> Result<i32, DecodeError> {
+    i32::try_from(len).map_err(|_| DecodeError::Limit {
+        offset: 0,
+        what: "bytes or items of a column",
+        max: i32::MAX as usize,
+    })
 }
 
 /// Where the last row ends.
@@ -90,8 +95,10 @@ fn last(ends: &[i32]) -> usize {
 }
 
 #[cold]
-const fn other() -> ArrowError {
-    ArrowError::OtherReader
+const fn other() -> DecodeError {
+    DecodeError::OtherReader {
+        expected: "the schema of the columns",
+    }
 }
 
 impl Column {
@@ -155,7 +162,11 @@ impl Column {
 
     /// Reads what `op` of the cursor's plan gives.
     #[inline]
-    pub(super) fn take(&mut self, cursor: &mut Cursor<'_, '_>, op: OpId) -> Result<(), ArrowError> {
+    pub(super) fn take(
+        &mut self,
+        cursor: &mut Cursor<'_, '_>,
+        op: OpId,
+    ) -> Result<(), DecodeError> {
         if cursor.plan.same(op) {
             self.read(&mut cursor.datum)
         } else {
@@ -164,28 +175,47 @@ impl Column {
     }
 
     /// Reads a default of the plan.
-    pub(super) fn constant(&mut self, plan: &Plan, number: u32) -> Result<(), ArrowError> {
+    pub(super) fn constant(&mut self, plan: &Plan, number: u32) -> Result<(), DecodeError> {
         self.read(&mut constant(plan, number))
     }
 
     /// Reads a value that was written as this type.
-    pub(super) fn read(&mut self, datum: &mut Datum<'_>) -> Result<(), ArrowError> {
+    #[inline(always)]
+    pub(super) fn read(&mut self, datum: &mut Datum<'_>) -> Result<(), DecodeError> {
         match self {
-            Self::Null(rows) => *rows += 1,
-            Self::Boolean(v) => v.push(datum.input.boolean().map_err(DecodeError::from)?),
-            Self::Int(v) => v.push(datum.input.int().map_err(DecodeError::from)?),
-            Self::Long(v) => v.push(datum.input.long().map_err(DecodeError::from)?),
-            Self::Float(v) => v.push(datum.input.float().map_err(DecodeError::from)?),
-            Self::Double(v) => v.push(datum.input.double().map_err(DecodeError::from)?),
+            Self::Boolean(v) => v.push(datum.input.boolean()?),
+            Self::Int(v) => v.push(datum.input.int()?),
+            Self::Long(v) => v.push(datum.input.long()?),
+            Self::Float(v) => v.push(datum.input.float()?),
+            Self::Double(v) => v.push(datum.input.double()?),
             Self::Text(v) => {
-                v.push(datum.input.string().map_err(DecodeError::from)?.as_bytes())?;
-            }
-            Self::Bytes(v) => v.push(datum.input.bytes().map_err(DecodeError::from)?)?,
-            Self::Fixed { size, rows, bytes } => {
-                bytes.extend_from_slice(datum.input.take(*size).map_err(DecodeError::from)?);
-                *rows += 1;
+                v.push(datum.input.string()?.as_bytes())?;
             }
             Self::Enum { keys, symbols } => keys.push(datum.symbol(symbols.len())? as i32),
+            Self::Nullable { valid, null, inner } => {
+                let there = datum.branch(2)? != usize::from(*null);
+                valid.push(there);
+                match (&mut **inner, there) {
+                    (Self::Double(v), true) => v.push(datum.input.double()?),
+                    (Self::Double(v), false) => v.push(0.0),
+                    (inner, true) => inner.read_parts(datum)?,
+                    (inner, false) => inner.nothing()?,
+                }
+            }
+            other => other.read_parts(datum)?,
+        }
+        Ok(())
+    }
+
+    /// Reads as [`read`](Column::read) does, any type, at the price of a call.
+    fn read_parts(&mut self, datum: &mut Datum<'_>) -> Result<(), DecodeError> {
+        match self {
+            Self::Null(rows) => *rows += 1,
+            Self::Bytes(v) => v.push(datum.input.bytes()?)?,
+            Self::Fixed { size, rows, bytes } => {
+                bytes.extend_from_slice(datum.input.take(*size)?);
+                *rows += 1;
+            }
             Self::List { ends, items, min } => {
                 let mut len = last(ends);
                 datum.enter()?;
@@ -207,7 +237,7 @@ impl Column {
                 datum.enter()?;
                 while let Some(block) = datum.block(*min)? {
                     for _ in 0..block.count {
-                        let key = datum.input.string().map_err(DecodeError::from)?;
+                        let key = datum.input.string()?;
                         keys.push(key.as_bytes())?;
                         values.read(datum)?;
                     }
@@ -225,15 +255,6 @@ impl Column {
                 datum.leave();
                 *rows += 1;
             }
-            Self::Nullable { valid, null, inner } => {
-                let there = datum.branch(2)? != usize::from(*null);
-                valid.push(there);
-                if there {
-                    inner.read(datum)?;
-                } else {
-                    inner.nothing()?;
-                }
-            }
             Self::Union {
                 ids,
                 offsets,
@@ -246,20 +267,21 @@ impl Column {
                 offsets.push(end(*rows)?);
                 *rows += 1;
             }
+            other => return other.read(datum),
         }
         Ok(())
     }
 
     /// Reads values behind each other; their count is checked against what is left.
-    fn read_many(&mut self, datum: &mut Datum<'_>, count: usize) -> Result<(), ArrowError> {
+    fn read_many(&mut self, datum: &mut Datum<'_>, count: usize) -> Result<(), DecodeError> {
         match self {
             Self::Double(v) => {
-                let bytes = datum.input.take(count * 8).map_err(DecodeError::from)?;
+                let bytes = datum.input.take(count * 8)?;
                 let chunks = bytes.as_chunks().0.iter();
                 v.extend(chunks.map(|chunk| f64::from_le_bytes(*chunk)));
             }
             Self::Float(v) => {
-                let bytes = datum.input.take(count * 4).map_err(DecodeError::from)?;
+                let bytes = datum.input.take(count * 4)?;
                 let chunks = bytes.as_chunks().0.iter();
                 v.extend(chunks.map(|chunk| f32::from_le_bytes(*chunk)));
             }
@@ -273,7 +295,11 @@ impl Column {
     }
 
     /// Reads a value that the plan resolves to this type.
-    fn resolve(&mut self, cursor: &mut Cursor<'_, '_>, op: OpId) -> Result<(), ArrowError> {
+    pub(super) fn resolve(
+        &mut self,
+        cursor: &mut Cursor<'_, '_>,
+        op: OpId,
+    ) -> Result<(), DecodeError> {
         let plan = cursor.plan;
         match (self, cursor.settle(op)?) {
             (Self::Nullable { valid, null, inner }, Op::Wrap { branch, then }) => {
@@ -327,7 +353,7 @@ impl Column {
                 cursor.datum.enter()?;
                 while let Some(block) = cursor.datum.block(*min as usize)? {
                     for _ in 0..block.count {
-                        let key = cursor.datum.input.string().map_err(DecodeError::from)?;
+                        let key = cursor.datum.input.string()?;
                         keys.push(key.as_bytes())?;
                         values.take(cursor, *value)?;
                     }
@@ -357,21 +383,21 @@ impl Column {
     }
 
     /// Reads a value of a type that promotes to this one.
-    fn promote(&mut self, datum: &mut Datum<'_>, wire: Primitive) -> Result<(), ArrowError> {
+    fn promote(&mut self, datum: &mut Datum<'_>, wire: Primitive) -> Result<(), DecodeError> {
         let input = &mut datum.input;
-        let mut int = || input.int().map_err(DecodeError::from);
+        let mut int = || input.int();
         match (self, wire) {
             (Self::Long(v), Primitive::Int) => v.push(int()?.into()),
             (Self::Float(v), Primitive::Int) => v.push(int()? as f32),
             (Self::Double(v), Primitive::Int) => v.push(int()?.into()),
             (Self::Float(v), Primitive::Long) => {
-                v.push(input.long().map_err(DecodeError::from)? as f32);
+                v.push(input.long()? as f32);
             }
             (Self::Double(v), Primitive::Long) => {
-                v.push(input.long().map_err(DecodeError::from)? as f64);
+                v.push(input.long()? as f64);
             }
             (Self::Double(v), Primitive::Float) => {
-                v.push(input.float().map_err(DecodeError::from)?.into());
+                v.push(input.float()?.into());
             }
             // Text and bytes are written alike.
             (column, _) => column.read(datum)?,
@@ -380,7 +406,7 @@ impl Column {
     }
 
     /// Adds a row that nobody looks at, beneath a null.
-    fn nothing(&mut self) -> Result<(), ArrowError> {
+    fn nothing(&mut self) -> Result<(), DecodeError> {
         match self {
             Self::Null(rows) => *rows += 1,
             Self::Boolean(v) => v.push(false),
@@ -422,8 +448,8 @@ impl Column {
     pub(super) fn repeat(
         &mut self,
         times: usize,
-        mut again: impl FnMut(&mut Self) -> Result<(), ArrowError>,
-    ) -> Result<(), ArrowError> {
+        mut again: impl FnMut(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
         fn fill<T: Copy>(v: &mut Vec<T>, times: usize) {
             if let Some(&value) = v.first() {
                 v.resize(times + 1, value);

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::mem::take;
+use core::mem::{replace, take};
 
 use arrow_array::types::{
     Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, Time32MillisecondType,
@@ -30,57 +30,54 @@ impl Column {
     fn array(&mut self, ty: &DataType, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
         Ok(match (self, ty) {
             (Self::Nullable { valid, inner, .. }, ty) => {
-                let valid = BooleanBuffer::from(take(valid));
+                let valid = BooleanBuffer::from(renew(valid));
                 let own = NullBuffer::new(valid);
                 let nulls = (own.null_count() > 0).then_some(own);
                 return inner.array(ty, nulls);
             }
             (Self::Null(rows), DataType::Null) => Arc::new(NullArray::new(take(rows))),
             (Self::Boolean(v), DataType::Boolean) => {
-                Arc::new(BooleanArray::new(BooleanBuffer::from(take(v)), nulls))
+                Arc::new(BooleanArray::new(BooleanBuffer::from(renew(v)), nulls))
             }
-            (Self::Int(v), DataType::Int32) => primitive::<Int32Type>(take(v), ty, nulls)?,
-            (Self::Int(v), DataType::Date32) => primitive::<Date32Type>(take(v), ty, nulls)?,
+            (Self::Int(v), DataType::Int32) => primitive::<Int32Type>(renew(v), ty, nulls)?,
+            (Self::Int(v), DataType::Date32) => primitive::<Date32Type>(renew(v), ty, nulls)?,
             (Self::Int(v), DataType::Time32(TimeUnit::Millisecond)) => {
-                primitive::<Time32MillisecondType>(take(v), ty, nulls)?
+                primitive::<Time32MillisecondType>(renew(v), ty, nulls)?
             }
-            (Self::Long(v), DataType::Int64) => primitive::<Int64Type>(take(v), ty, nulls)?,
+            (Self::Long(v), DataType::Int64) => primitive::<Int64Type>(renew(v), ty, nulls)?,
             (Self::Long(v), DataType::Time64(TimeUnit::Microsecond)) => {
-                primitive::<Time64MicrosecondType>(take(v), ty, nulls)?
+                primitive::<Time64MicrosecondType>(renew(v), ty, nulls)?
             }
             (Self::Long(v), DataType::Timestamp(TimeUnit::Millisecond, _)) => {
-                primitive::<TimestampMillisecondType>(take(v), ty, nulls)?
+                primitive::<TimestampMillisecondType>(renew(v), ty, nulls)?
             }
             (Self::Long(v), DataType::Timestamp(TimeUnit::Microsecond, _)) => {
-                primitive::<TimestampMicrosecondType>(take(v), ty, nulls)?
+                primitive::<TimestampMicrosecondType>(renew(v), ty, nulls)?
             }
             (Self::Long(v), DataType::Timestamp(TimeUnit::Nanosecond, _)) => {
-                primitive::<TimestampNanosecondType>(take(v), ty, nulls)?
+                primitive::<TimestampNanosecondType>(renew(v), ty, nulls)?
             }
-            (Self::Float(v), DataType::Float32) => primitive::<Float32Type>(take(v), ty, nulls)?,
-            (Self::Double(v), DataType::Float64) => primitive::<Float64Type>(take(v), ty, nulls)?,
-            (Self::Text(v), DataType::Utf8) => {
-                let (offsets, bytes) = v.parts();
-                Arc::new(StringArray::try_new(offsets, bytes, nulls)?)
-            }
+            (Self::Float(v), DataType::Float32) => primitive::<Float32Type>(renew(v), ty, nulls)?,
+            (Self::Double(v), DataType::Float64) => primitive::<Float64Type>(renew(v), ty, nulls)?,
+            (Self::Text(v), DataType::Utf8) => Arc::new(v.text(nulls)),
             (Self::Bytes(v), DataType::Binary) => {
                 let (offsets, bytes) = v.parts();
                 Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?)
             }
             (Self::Fixed { rows, bytes, .. }, DataType::FixedSizeBinary(size)) => {
-                let bytes = Buffer::from_vec(take(bytes));
+                let bytes = Buffer::from_vec(renew(bytes));
                 let rows = take(rows);
                 let array = FixedSizeBinaryArray::try_new_with_len(*size, bytes, nulls, rows);
                 Arc::new(array?)
             }
             (Self::Enum { keys, symbols }, DataType::Dictionary(..)) => {
-                let keys = Int32Array::try_new(ScalarBuffer::from(take(keys)), nulls)?;
+                let keys = Int32Array::try_new(ScalarBuffer::from(renew(keys)), nulls)?;
                 let symbols = StringArray::from_iter_values(symbols.iter());
                 Arc::new(DictionaryArray::try_new(keys, Arc::new(symbols))?)
             }
             (Self::List { ends, items, .. }, DataType::List(field)) => {
                 let items = items.finish(field.data_type())?;
-                let offsets = offsets(take(ends));
+                let offsets = offsets(renew(ends));
                 Arc::new(ListArray::try_new(
                     Arc::clone(field),
                     offsets,
@@ -97,12 +94,11 @@ impl Column {
                 let DataType::Struct(fields) = field.data_type() else {
                     return Err(ArrowError::OtherReader);
                 };
-                let (key_offsets, bytes) = keys.parts();
-                let keys = StringArray::try_new(key_offsets, bytes, None)?;
+                let keys = keys.text(None);
                 let values = values.finish(fields[1].data_type())?;
                 let arrays: Vec<ArrayRef> = alloc::vec![Arc::new(keys), values];
                 let entries = StructArray::try_new(fields.clone(), arrays, None)?;
-                let offsets = offsets(take(ends));
+                let offsets = offsets(renew(ends));
                 let field = Arc::clone(field);
                 Arc::new(MapArray::try_new(field, offsets, entries, nulls, *sorted)?)
             }
@@ -132,7 +128,7 @@ impl Column {
                         column.finish(field.data_type())
                     })
                     .collect::<Result<Vec<_>, _>>()?;
-                let (ids, offsets) = (take(ids).into(), take(offsets).into());
+                let (ids, offsets) = (renew(ids).into(), renew(offsets).into());
                 Arc::new(UnionArray::try_new(
                     fields.clone(),
                     ids,
@@ -156,9 +152,27 @@ fn primitive<T: ArrowPrimitiveType>(
 
 impl Slices {
     fn parts(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let bytes = Buffer::from_vec(take(&mut self.bytes));
-        (offsets(take(&mut self.ends)), bytes)
+        let bytes = Buffer::from_vec(renew(&mut self.bytes));
+        (offsets(renew(&mut self.ends)), bytes)
     }
+
+    /// The rows as texts.
+    #[expect(
+        unsafe_code,
+        reason = "each text was checked when it came, with its place"
+    )]
+    fn text(&mut self, nulls: Option<NullBuffer>) -> StringArray {
+        let (offsets, bytes) = self.parts();
+        // SAFETY: a column of texts gets `str`s alone, and is cut at their ends alone, so all
+        // between two offsets is UTF-8. There is a null for each row, or there is none.
+        unsafe { StringArray::new_unchecked(offsets, bytes, nulls) }
+    }
+}
+
+/// What is there; the next batch gets as much room.
+fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
+    let next = Vec::with_capacity(values.len());
+    replace(values, next)
 }
 
 /// Ends of rows with the start of the first before them.

@@ -50,7 +50,7 @@ use alloc::vec::Vec;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 
-use crate::plan::{Op, Step};
+use crate::plan::{Move, Op, Step};
 use crate::wire::Reader;
 use crate::{Cursor, Datum, DecodeError, DecodeLimits, Kind, Plan, Schema};
 use column::Column;
@@ -130,25 +130,30 @@ impl<'p> Columns<'p> {
             Ok(()) => self.rows += 1,
             Err(_) => self.fields.iter_mut().for_each(|f| f.truncate(self.rows)),
         }
-        result
+        Ok(result?)
     }
 
-    fn row(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), ArrowError> {
+    fn row(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), DecodeError> {
         let root = self.plan.op(self.plan.root());
         let op = cursor.settle(self.plan.root())?;
         let Op::Record(record) = op else {
-            return Err(ArrowError::OtherReader);
+            return Err(DecodeError::OtherReader {
+                expected: "a record",
+            });
         };
         let once = core::ptr::eq(root, op);
         cursor.open(record)?;
-        for step in &record.steps {
-            match *step {
-                Step::Skip(op) => cursor.skip(op)?,
-                Step::Set { field, op } => self.fields[field as usize].take(cursor, op)?,
-                Step::Default { .. } if once => {}
-                Step::Default { field, constant } => {
-                    self.fields[field as usize].constant(self.plan, constant)?;
-                }
+        for step in &record.moves {
+            let Some((field, how)) = step.field() else {
+                cursor.pass(step.operand)?;
+                continue;
+            };
+            let column = &mut self.fields[field];
+            match how {
+                Move::SAME => column.read(&mut cursor.datum)?,
+                Move::RESOLVED => column.resolve(cursor, step.operand)?,
+                _ if once => {}
+                _ => column.constant(self.plan, step.operand)?,
             }
         }
         cursor.datum.leave();
@@ -186,7 +191,8 @@ fn constant(plan: &Plan, constant: u32) -> Datum<'_> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArrowError {
-    /// The datum cannot be read.
+    /// The datum cannot be read; or a column would have more than the 2^31 bytes or items that Arrow
+    /// allows: finish the batch before.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// A batch has the columns of a record.
@@ -203,9 +209,6 @@ pub enum ArrowError {
     /// The plan leads to another schema.
     #[error("the plan leads to another schema than the columns': compile it for that reader")]
     OtherReader,
-    /// A column of Arrow holds at most 2^31 bytes or items: finish the batch before.
-    #[error("a column is full: finish the batch before")]
-    Full,
     /// The columns of a batch are not those of the schema.
     #[error("{path}: the schema has {expected}, the batch {found}")]
     Column {
@@ -234,10 +237,9 @@ crate::error_codes!(ArrowError {
     NoRecord => 1111,
     NoType { .. } => 1112,
     OtherReader => 1113,
-    Full => 1114,
-    Column { .. } => 1115,
-    Row { .. } => 1116,
-    Arrow(_) => 1117,
+    Column { .. } => 1114,
+    Row { .. } => 1115,
+    Arrow(_) => 1116,
 });
 
 #[cfg(test)]

@@ -79,6 +79,15 @@ impl Move {
     /// The default.
     pub(crate) const DEFAULT: u32 = 2;
 
+    /// The reader's field and how it comes; `None` for a skip.
+    #[cfg(feature = "arrow")]
+    pub(crate) const fn field(self) -> Option<(usize, u32)> {
+        match self.code % 4 {
+            3 => None,
+            how => Some(((self.code / 4) as usize, how)),
+        }
+    }
+
     /// `same` says which operations give what they read as it is.
     pub(crate) fn of(step: &Step, same: &[bool]) -> Self {
         let (field, how, operand) = match *step {

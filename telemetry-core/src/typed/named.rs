@@ -71,16 +71,6 @@ impl<'a> Cursor<'a, 'a> {
         T::read(&mut self.datum)
     }
 
-    /// Reads past a field that goes nowhere.
-    #[doc(hidden)]
-    #[inline(always)]
-    pub fn pass(&mut self, op: OpId) -> Result<(), DecodeError> {
-        match self.plan.op(op) {
-            Op::Scalar { wire, .. } => Ok(skip(&mut self.datum.input, *wire)?),
-            _ => self.skip(op),
-        }
-    }
-
     /// Reads a value of a branch.
     #[doc(hidden)]
     #[inline]
@@ -117,6 +107,18 @@ impl<'a> Cursor<'a, 'a> {
         match self.settle(op)? {
             Op::Wrap { branch, then } => Ok((*branch, *then)),
             _ => Err(other(name)),
+        }
+    }
+}
+
+impl Cursor<'_, '_> {
+    /// Reads past a field that goes nowhere.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn pass(&mut self, op: OpId) -> Result<(), DecodeError> {
+        match self.plan.op(op) {
+            Op::Scalar { wire, .. } => Ok(skip(&mut self.datum.input, *wire)?),
+            _ => self.skip(op),
         }
     }
 }
