@@ -46,6 +46,7 @@ const LAYERS: &[Layer] = &[
             core::ocf::OcfError::CODES,
             core::ConfluentError::CODES,
             core::arrow::ArrowError::CODES,
+            core::codegen::CodegenError::CODES,
         ],
     },
     Layer {

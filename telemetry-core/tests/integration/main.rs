@@ -6,4 +6,5 @@
     reason = "a failed check of a test panics"
 )]
 
+mod codegen;
 mod derive;
