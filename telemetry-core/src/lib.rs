@@ -79,6 +79,8 @@ mod time;
 
 #[cfg(feature = "arrow")]
 pub mod arrow;
+#[cfg(feature = "std")]
+pub mod codegen;
 pub mod journal;
 #[cfg(feature = "ocf")]
 pub mod ocf;

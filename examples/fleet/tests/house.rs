@@ -47,6 +47,7 @@ const LAYERS: &[Layer] = &[
             core::ConfluentError::CODES,
             core::ValueError::CODES,
             core::arrow::ArrowError::CODES,
+            core::codegen::CodegenError::CODES,
         ],
     },
     Layer {

@@ -235,7 +235,15 @@ fn union(input: &DeriveInput, data: &DataEnum, attributes: &TypeAttributes) -> R
     let other = quote! {
         return ::core::result::Result::Err(#krate::DecodeError::OtherReader { expected: #name })
     };
+    // Shows where the type stands what is wrong with its branches.
+    let check = input.generics.type_params().next().is_none().then(|| {
+        let lifetimes = input.generics.lifetimes().map(|_| quote!('static));
+        let ty = quote!(#ident<#(#lifetimes),*>);
+        quote!(const _: &#krate::typed::Type = <#ty as #krate::AvroType>::TYPE;)
+    });
     Ok(quote! {
+        #check
+
         impl #typed #krate::AvroType for #ident #arguments #wheres {
             const TYPE: &'static #krate::typed::Type =
                 &#krate::typed::check::union(&[#(#types),*]);

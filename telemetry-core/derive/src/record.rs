@@ -1,7 +1,7 @@
 //! From a struct with fields to a record.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{format_ident, quote};
 use syn::spanned::Spanned as _;
 use syn::{Data, DeriveInput, Error, Fields, Generics, Ident, Result, Type};
 
@@ -80,6 +80,7 @@ impl Record {
                 quote!(::core::convert::Into::into(self.#ident))
             }
         };
+        let check = self.check();
         let (_, arguments, bounds) = self.generics.split_for_impl();
         let encode = bounded(&self.generics, &quote!(#krate::Encode));
         let (encode, ..) = encode.split_for_impl();
@@ -152,7 +153,39 @@ impl Record {
                     #event_time
                 }
             }
+
+            #check
         })
+    }
+
+    fn is_generic(&self) -> bool {
+        self.generics.type_params().next().is_some()
+    }
+
+    /// Makes the constants where the type stands, so that what is wrong with them shows there.
+    fn check(&self) -> TokenStream {
+        if self.is_generic() {
+            return TokenStream::new();
+        }
+        let (krate, ident) = (&self.attributes.krate, &self.ident);
+        let lifetimes = self.generics.lifetimes().map(|_| quote!('static));
+        let ty = quote!(#ident<#(#lifetimes),*>);
+        let fields = self.fields.iter().enumerate().map(|(i, field)| {
+            let default = field.attributes.default.as_ref().map(Default::span);
+            let logical = field.attributes.logical.as_ref().map(|l| l.span());
+            let span = default.or(logical).unwrap_or_else(|| field.ty.span());
+            let field = quote!(<#ty>::__AVRO_FIELDS[#i]);
+            at(
+                span,
+                quote!(const _: () = #krate::typed::check::field(&#field);),
+            )
+        });
+        // A type that is defined further out is not in sight here.
+        let partial = self.fields.iter().any(|f| f.attributes.recursive);
+        let whole = (!partial).then(
+            || quote!(const _: #krate::Fingerprint = <#ty as #krate::AvroRecord>::FINGERPRINT;),
+        );
+        quote!(#(#fields)* #whole)
     }
 
     fn type_of(&self) -> Result<TokenStream> {
@@ -168,15 +201,14 @@ impl Record {
             .map(|field| field.definition(krate))
             .collect::<Result<_>>()?;
         let types: Vec<_> = self.fields.iter().map(|f| &f.ty).collect();
-        let indices = 0..self.fields.len();
-        let checks = self.fields.iter().zip(indices).map(|(field, i)| {
-            let default = field.attributes.default.as_ref().map(Default::span);
-            let logical = field.attributes.logical.as_ref().map(|l| l.span());
-            let span = default.or(logical).unwrap_or_else(|| field.ty.span());
-            quote_spanned!(span=> #krate::typed::check::field(&Self::__AVRO_FIELDS[#i]);)
-        });
-        let (inherent, arguments, bounds) = self.generics.split_for_impl();
-        let _ = inherent;
+        // Else each is checked where it stands.
+        let checks = if self.is_generic() {
+            let indices = 0..self.fields.len();
+            quote!(#(#krate::typed::check::field(&Self::__AVRO_FIELDS[#indices]);)*)
+        } else {
+            TokenStream::new()
+        };
+        let (_, arguments, bounds) = self.generics.split_for_impl();
         let generics = bounded(&self.generics, &quote!(#krate::AvroType));
         let (generics, ..) = generics.split_for_impl();
         Ok(quote! {
@@ -186,7 +218,7 @@ impl Record {
 
             impl #generics #krate::AvroType for #ident #arguments #bounds {
                 const TYPE: &'static #krate::typed::Type = {
-                    #(#checks)*
+                    #checks
                     &#krate::typed::Type::Named {
                         name: #name,
                         aliases: &[#(#aliases),*],
@@ -263,12 +295,28 @@ impl Field {
     }
 }
 
+/// Lets errors of `tokens` show at `span`.
+fn at(span: Span, tokens: TokenStream) -> TokenStream {
+    let whole = |mut token: TokenTree| {
+        if let TokenTree::Group(group) = token {
+            let inner = at(span, group.stream());
+            token = proc_macro2::Group::new(group.delimiter(), inner).into();
+        }
+        // A literal keeps its place: lints look up its text there.
+        if !matches!(token, TokenTree::Literal(_)) {
+            token.set_span(span);
+        }
+        token
+    };
+    tokens.into_iter().map(whole).collect()
+}
+
 /// Whether a type mentions another by its name: a record that holds itself.
 pub(crate) fn mentions(ty: &Type, name: &Ident) -> bool {
     fn within(tokens: TokenStream, name: &Ident) -> bool {
         tokens.into_iter().any(|token| match token {
-            proc_macro2::TokenTree::Ident(ident) => ident == *name || ident == "Self",
-            proc_macro2::TokenTree::Group(group) => within(group.stream(), name),
+            TokenTree::Ident(ident) => ident == *name || ident == "Self",
+            TokenTree::Group(group) => within(group.stream(), name),
             _ => false,
         })
     }

@@ -113,6 +113,7 @@ impl Type {
 }
 
 /// `Option` of `inner`.
+#[track_caller]
 pub const fn nullable(inner: &'static Type) -> Type {
     assert!(
         !inner.is_union() && !inner.is_null(),
@@ -123,6 +124,7 @@ pub const fn nullable(inner: &'static Type) -> Type {
 }
 
 /// A Rust enum whose variants hold `branches`.
+#[track_caller]
 pub const fn union(branches: &'static [&'static Type]) -> Type {
     let mut i = 0;
     while i < branches.len() {
@@ -239,6 +241,7 @@ pub(super) const fn same_named(a: &Named, b: &Named) -> bool {
 }
 
 /// Checks what only both the type and the attributes of a field show.
+#[track_caller]
 pub const fn check(field: &FieldDef) {
     if let Some(logical) = field.logical {
         assert!(
@@ -264,6 +267,7 @@ pub const fn check(field: &FieldDef) {
 }
 
 /// Checks that a logical type goes with what is on the wire.
+#[track_caller]
 pub const fn check_logical(ty: &Type, logical: Logical) {
     let base = match ty {
         Type::Nullable(inner) => inner,

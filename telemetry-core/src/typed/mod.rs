@@ -26,7 +26,7 @@ pub mod check {
 ///
 /// | Rust | Avro |
 /// |---|---|
-/// | `bool`, `i32`, `i64`, `f32`, `f64` | `boolean`, `int`, `long`, `float`, `double` |
+/// | `()`, `bool`, `i32`, `i64`, `f32`, `f64` | `null`, `boolean`, `int`, `long`, `float`, `double` |
 /// | `String`, `&str`, `Cow<str>` | `string` |
 /// | `Vec<u8>`, `&[u8]`, `Cow<[u8]>` | `bytes` |
 /// | [`Timestamp`](crate::Timestamp), `uuid::Uuid` | `long` as `timestamp-micros`, `string` as `uuid` |

@@ -45,6 +45,7 @@ macro_rules! wire_type {
             #[inline]
             fn put(&self, $out: &mut Out<'_>) {
                 let $v = self;
+                let _ = $v;
                 $put
             }
         }
@@ -79,6 +80,13 @@ macro_rules! read {
         }
     };
 }
+
+wire_type!([](), Null, 0, |v| 0, |out| {
+    let _ = out;
+});
+read!(<'de> [] (), Null, |input| {
+    let _ = input;
+}, {});
 
 wire_type!([] bool, Boolean, 1, |v| 1, |out| out.byte(u8::from(*v)));
 read!(<'de> [] bool, Boolean, |input| input.boolean()?, {});

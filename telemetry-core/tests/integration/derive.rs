@@ -56,7 +56,7 @@ enum Reading {
 
 #[derive(AvroRecord, Clone, Debug, Default, PartialEq)]
 #[avro(namespace = "vendor", alias = "vendor.Old")]
-struct Everything {
+pub(crate) struct Everything {
     #[avro(event_time)]
     time: Timestamp,
     yes: bool,
@@ -91,7 +91,7 @@ struct Everything {
     r#type: String,
 }
 
-fn everything() -> Everything {
+pub(crate) fn everything() -> Everything {
     let point = |lat| Point {
         lat,
         lon: -lat,
@@ -222,6 +222,8 @@ fn everything_round_trips_as_it_was_written() {
     }
 }
 
+pub(crate) use later::Later;
+
 /// What a later reader makes of [`Everything`]: reordered, widened, renamed, added and removed.
 mod later {
     use super::*;
@@ -260,7 +262,7 @@ mod later {
 
     #[derive(AvroRecord, Clone, Debug, PartialEq)]
     #[avro(name = "Everything", namespace = "vendor")]
-    pub(super) struct Later<'a> {
+    pub(crate) struct Later<'a> {
         pub(super) track: Vec<Place<'a>>,
         #[avro(alias = "activity")]
         pub(super) sport: Sport,
@@ -296,7 +298,7 @@ mod later {
 
 #[test]
 fn a_later_reader_resolves_everything() {
-    use later::{Later, Sport, Wide, place};
+    use later::{Sport, Wide, place};
 
     check::<Later<'_>>();
     let mut record = everything();
@@ -347,20 +349,21 @@ fn a_later_reader_resolves_everything() {
     assert_eq!(datum(&found), by_value);
 }
 
+/// What a reader sees that copies nothing.
+#[derive(AvroRecord, Clone, Debug, PartialEq)]
+#[avro(name = "Everything", namespace = "vendor")]
+pub(crate) struct View<'a> {
+    track: Items<'a, Point>,
+    doubles: Items<'a, f64>,
+    small: i64,
+    tags: Entries<'a, &'a str>,
+    marks: Entries<'a, Items<'a, Option<i64>>>,
+    #[avro(default = [1, 2])]
+    laps: Items<'a, i64>,
+}
+
 #[test]
 fn a_view_allocates_nothing_and_sees_the_same() {
-    #[derive(AvroRecord, Clone, Debug, PartialEq)]
-    #[avro(name = "Everything", namespace = "vendor")]
-    struct View<'a> {
-        track: Items<'a, Point>,
-        doubles: Items<'a, f64>,
-        small: i64,
-        tags: Entries<'a, &'a str>,
-        marks: Entries<'a, Items<'a, Option<i64>>>,
-        #[avro(default = [1, 2])]
-        laps: Items<'a, i64>,
-    }
-
     let record = everything();
     let bytes = datum(&record);
     let plan = plan(Everything::SCHEMA, View::SCHEMA);

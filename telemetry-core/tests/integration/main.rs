@@ -2,8 +2,12 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "a failed check of a test panics"
 )]
 
+#[cfg(feature = "arrow")]
+mod agree;
+mod codegen;
 mod derive;
