@@ -57,7 +57,7 @@ pub struct ValueError {
     pub path: String,
 }
 
-crate::error_codes!(ValueError => 1150);
+crate::error_codes!(ValueError => 1160);
 
 impl Value {
     /// The value as `apache-avro` has it, logical types by their own variants.

@@ -16,7 +16,7 @@ use crate::{Failure, check};
 const SLOW: &str = "test(/^slow_/)";
 
 /// Tests that talk to real servers, by their binary.
-const SERVERS: &str = "binary(=rabbitmq) or binary(=registries)";
+const SERVERS: &str = "binary(=rabbitmq) or binary(=registries) or binary(=python)";
 
 struct Row {
     suite: String,

@@ -27,6 +27,8 @@ pub(crate) enum Found {
     Table(Table),
     /// One JSON value a line, for both.
     Lines(Vec<Value>),
+    /// A text for people and for compilers, a JSON string for programs.
+    Text(String),
 }
 
 impl Found {
@@ -39,6 +41,8 @@ impl Found {
                 let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
                 lines.join("\n")
             }
+            Self::Text(text) if json => Value::from(text.as_str()).to_string(),
+            Self::Text(text) => text.trim_end().to_owned(),
         }
     }
 }

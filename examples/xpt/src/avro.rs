@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
-use telemetry_core::{Plan, Schema};
+use telemetry_core::{Compatibility, Direction, Schema, codegen};
 
-use crate::answer::{Answer, Failure, Table, read};
+use crate::answer::{Answer, Failure, Found, Table, read};
 use crate::datums;
 use crate::explain::explain;
 
@@ -18,12 +18,16 @@ pub(crate) enum Command {
         /// The schema, an .avsc file.
         schema: PathBuf,
     },
-    /// Whether records of an old schema can be read with a new one.
+    /// Whether a new schema may follow an old one, and what to do if not.
     Check {
         /// The schema that records were written with.
         old: PathBuf,
         /// The schema that is to follow.
         new: PathBuf,
+        /// What it must be able to do: BACKWARD (read old records), FORWARD (be read by old
+        /// readers) or FULL.
+        #[arg(long, default_value = "BACKWARD")]
+        mode: Compatibility,
     },
     /// Where each field of a reader comes from, in words.
     Explain {
@@ -34,6 +38,12 @@ pub(crate) enum Command {
     },
     /// Records as JSON, one a line: bytes as hex, a union as the value it holds.
     Decode(datums::Decode),
+    /// Rust types of schemas, which may refer to each other's.
+    Gen {
+        /// The schemas, .avsc files in any order.
+        #[arg(required = true)]
+        schemas: Vec<PathBuf>,
+    },
 }
 
 impl Command {
@@ -41,9 +51,10 @@ impl Command {
     pub(crate) fn run(self) -> Result<Answer, Failure> {
         match self {
             Self::Fingerprint { schema } => fingerprint(&parse(&schema)?),
-            Self::Check { old, new } => check(&parse(&old)?, &parse(&new)?),
+            Self::Check { old, new, mode } => check(&parse(&old)?, &parse(&new)?, mode),
             Self::Explain { writer, reader } => explain(&parse(&writer)?, &parse(&reader)?),
             Self::Decode(decode) => decode.run(),
+            Self::Gen { schemas } => generate(&schemas),
         }
     }
 }
@@ -61,7 +72,7 @@ fn fingerprint(schema: &Schema) -> Result<Answer, Failure> {
     Ok(table.fine())
 }
 
-fn check(old: &Schema, new: &Schema) -> Result<Answer, Failure> {
+fn check(old: &Schema, new: &Schema, mode: Compatibility) -> Result<Answer, Failure> {
     let mut table = Table::new(["where", "rule", "what to do"]);
     if old.fingerprint() == new.fingerprint() && old.meaning() != new.meaning() {
         table.row([
@@ -70,8 +81,15 @@ fn check(old: &Schema, new: &Schema) -> Result<Answer, Failure> {
             json!("give the field whose logical type or property changed a new name"),
         ]);
     }
-    let plan = Plan::compile(old, new).map_err(|e| e.to_string())?;
-    for problem in plan.problems() {
+    let mut fault = "the new schema cannot follow the old one".to_owned();
+    let conflict = mode.check(&[old], new).map_err(|e| e.to_string())?;
+    if let Some(conflict) = &conflict {
+        fault += match conflict.direction {
+            Direction::Backward => ": it cannot read what was written",
+            Direction::Forward => ": readers of the old one cannot read what it writes",
+        };
+    }
+    for problem in conflict.iter().flat_map(|c| &c.problems) {
         table.row([
             json!(problem.path),
             json!(problem.rule),
@@ -79,6 +97,15 @@ fn check(old: &Schema, new: &Schema) -> Result<Answer, Failure> {
         ]);
     }
     let bad = !table.is_empty();
-    let fault = "the new schema cannot follow the old one";
-    Ok(table.with(bad.then(|| fault.to_owned())))
+    Ok(table.with(bad.then_some(fault)))
+}
+
+fn generate(paths: &[PathBuf]) -> Result<Answer, Failure> {
+    let texts: Vec<String> = paths.iter().map(|p| read(p)).collect::<Result<_, _>>()?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let code = codegen::generate(&texts).map_err(|e| e.to_string())?;
+    Ok(Answer {
+        found: Found::Text(code),
+        fault: None,
+    })
 }

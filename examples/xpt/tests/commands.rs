@@ -241,6 +241,16 @@ fn records_are_explained_and_decoded() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("renamed by an alias"), "{text}");
 
+    // Wider is fine for new readers, and not for old ones.
+    let (code, text) = xpt(&["avro", "check", &old, &new]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = xpt(&["avro", "check", &old, &new, "--mode", "FULL"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("readers of the old one"), "{text}");
+    let (code, text) = xpt(&["avro", "gen", &new]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("pub rate: f64,"), "{text}");
+
     let schema = Schema::parse(SCHEMA).unwrap();
     let mut messages = single_object::header(schema.fingerprint()).to_vec();
     messages.extend([0x82, 0x01]);
