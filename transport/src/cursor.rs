@@ -42,6 +42,7 @@ impl Cursor {
     }
 
     /// The position that a cursor file holds.
+    #[cfg(feature = "embedded")]
     pub(crate) fn position_in(bytes: &[u8]) -> Position {
         let mut cursor = Self {
             name: String::new(),

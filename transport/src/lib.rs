@@ -90,7 +90,8 @@
 //! # Features
 //! `std` (default): everything that keeps files; without it the crate is `no_std` with `alloc` and
 //! holds [`Sender`] and [`Dedup`]. `embedded` (default): the embedded log. `amqp`: RabbitMQ, on
-//! tokio. `tls`: `amqps://`, by rustls with the caller's own provider. `test-util`: the simulated
+//! tokio. `tls`: `amqps://`, by rustls with the caller's own provider. `metrics`:
+//! counts for a Prometheus registry. `test-util`: the simulated
 //! disk, deliveries for tests, and `contract`, the suite that every broker adapter must pass.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -110,6 +111,8 @@ mod embedded;
 mod error;
 #[cfg(feature = "embedded")]
 pub mod inspect;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "std")]
 mod segments;
 mod sender;

@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 
-use crate::Failure;
 use crate::run::{cargo, run};
+use crate::{Failure, setup};
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum What {
@@ -11,7 +11,7 @@ pub(crate) enum What {
     Avro,
     /// The main job: records per second and processor time per record, stage by stage.
     Fleet,
-    /// The spool and the embedded log beside the bare disk.
+    /// The spool beside other stores, and RabbitMQ beside other clients, in one run.
     Transport,
 }
 
@@ -35,15 +35,18 @@ pub(crate) fn bench(what: What) -> Result<(), Failure> {
             "the bench of the main job",
             &mut cargo(&["run", "--release", "--locked", "-p", "fleet", "--", "bench"]),
         ),
-        What::Transport => run(
-            "the bench of transport",
-            &mut cargo(&[
-                "bench",
-                "--locked",
-                "-p",
-                "telemetry-transport",
-                "--all-features",
-            ]),
-        ),
+        // A workspace of its own: its peers are built for it alone.
+        What::Transport => setup::servers().and_then(|()| {
+            run(
+                "the bench of transport",
+                &mut cargo(&[
+                    "run",
+                    "--release",
+                    "--locked",
+                    "--manifest-path",
+                    "benches/transport/Cargo.toml",
+                ]),
+            )
+        }),
     }
 }

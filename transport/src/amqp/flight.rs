@@ -146,11 +146,9 @@ impl Flight {
             inputs.push(SenderInput::Progress);
         }
         let answers = std::mem::take(&mut self.answered);
-        inputs.extend(judge(answers, |message_id| {
-            let mut same = self.attempts.values();
-            same.find(|a| a.message_id == message_id)
-                .map(|a| (a.id, a.attempt))
-        }));
+        let open = self.attempts.values();
+        let open = open.map(|a| (a.id, a.attempt, a.message_id.as_str()));
+        inputs.extend(judge(&answers, open));
         inputs
     }
 }
@@ -163,24 +161,25 @@ impl Flight {
 ///   harmless.
 /// * A confirmation that carries nothing was given when lapin held no return, so a return of its
 ///   message is among the answers.
-fn judge(
-    answers: Vec<(u64, u32, String, Answer)>,
-    in_flight: impl Fn(&str) -> Option<(u64, u32)>,
+fn judge<'a>(
+    answers: &[(u64, u32, String, Answer)],
+    open: impl Iterator<Item = (u64, u32, &'a str)>,
 ) -> Vec<SenderInput> {
     let mut returned = HashSet::new();
-    for (.., answer) in &answers {
+    for (.., answer) in answers {
         if let Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) = answer
             && let Some(id) = message.properties.message_id()
         {
-            returned.insert(id.as_str().to_owned());
+            returned.insert(id.as_str());
         }
     }
     let mut inputs = Vec::with_capacity(answers.len());
     let mut broken = None;
-    for (id, attempt, message_id, answer) in &answers {
+    for (id, attempt, message_id, answer) in answers {
         let (id, attempt) = (*id, *attempt);
         inputs.push(match answer {
-            _ if returned.remove(message_id) => {
+            // Which of two attempts came back cannot be told: both come again.
+            _ if returned.contains(message_id.as_str()) => {
                 SenderInput::Failed(SendError::Returned { id, attempt })
             }
             Ok(Confirmation::Ack(None)) => SenderInput::Confirmed { id, attempt },
@@ -191,13 +190,123 @@ fn judge(
             }
         });
     }
-    // Returned, and its confirmation is still to come.
-    let open = returned
-        .iter()
-        .filter_map(|message_id| in_flight(message_id));
-    inputs
-        .extend(open.map(|(id, attempt)| SenderInput::Failed(SendError::Returned { id, attempt })));
+    // Returned, and the confirmation is still to come.
+    let open = open.filter(|(.., message_id)| returned.contains(message_id));
+    inputs.extend(
+        open.map(|(id, attempt, _)| SenderInput::Failed(SendError::Returned { id, attempt })),
+    );
     // Last: it ends all the others.
     inputs.extend(broken.map(SenderInput::Failed));
     inputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    use lapin::BasicProperties;
+    use lapin::message::{BasicReturnMessage, Delivery};
+    use proptest::prelude::*;
+
+    fn message_id(id: u64) -> String {
+        format!("message {id}")
+    }
+
+    fn returned(id: u64) -> BasicReturnMessage {
+        let mut delivery = Delivery::mock(0, "".into(), "".into(), false, Vec::new());
+        let id = message_id(id).as_str().into();
+        delivery.properties = BasicProperties::default().with_message_id(id);
+        BasicReturnMessage {
+            delivery,
+            reply_code: 312,
+            reply_text: "NO_ROUTE".into(),
+        }
+    }
+
+    /// lapin as its source says: a confirmation takes the oldest return that waits, whosever.
+    #[derive(Default)]
+    struct Lapin {
+        waiting: VecDeque<u64>,
+    }
+
+    impl Lapin {
+        fn confirm(&mut self, ack: bool) -> Answer {
+            let message = self.waiting.pop_front().map(returned);
+            Ok(match ack {
+                true => Confirmation::Ack(message),
+                false => Confirmation::Nack(message),
+            })
+        }
+    }
+
+    proptest! {
+        /// Messages that no queue takes are never taken for confirmed, in whatever order the
+        /// broker confirms and whenever somebody looks; nothing waits for an answer for ever.
+        #[test]
+        fn a_returned_message_is_never_confirmed(
+            // Per step: publish (with a route or without), confirm one of the open, or look.
+            steps in proptest::collection::vec((0_u8..6, any::<u16>()), 1..200)
+        ) {
+            let (mut lapin, mut answers) = (Lapin::default(), Vec::new());
+            // Attempts the broker has not confirmed, and which of them it returned.
+            let mut unconfirmed: Vec<(u64, u32, bool)> = Vec::new();
+            let mut lost: HashSet<(u64, u32)> = HashSet::new();
+            let mut next = 0;
+            let mut again: Vec<(u64, u32)> = Vec::new();
+            // The sender takes one answer for an attempt.
+            let mut settled: HashSet<(u64, u32)> = HashSet::new();
+            for (step, number) in steps.into_iter().chain([(9, 0)]) {
+                match step {
+                    0..3 => {
+                        let (id, attempt) = again.pop().unwrap_or_else(|| {
+                            next += 1;
+                            (next, 1)
+                        });
+                        let is_lost = number % 2 == 0;
+                        if is_lost {
+                            // The return comes before the confirmation.
+                            lapin.waiting.push_back(id);
+                            lost.insert((id, attempt));
+                        }
+                        unconfirmed.push((id, attempt, is_lost));
+                    }
+                    3..5 if !unconfirmed.is_empty() => {
+                        let at = usize::from(number) % unconfirmed.len();
+                        let (id, attempt, is_lost) = unconfirmed.remove(at);
+                        let answer = lapin.confirm(is_lost || number % 7 != 0);
+                        answers.push((id, attempt, message_id(id), answer));
+                    }
+                    _ => {
+                        let names: Vec<_> = unconfirmed
+                            .iter()
+                            .map(|(id, attempt, _)| (*id, *attempt, message_id(*id)))
+                            .collect();
+                        let open = names.iter().map(|(id, at, name)| (*id, *at, name.as_str()));
+                        let judged = judge(&answers, open);
+                        prop_assert!(judged.len() >= answers.len());
+                        for input in judged {
+                            match input {
+                                SenderInput::Confirmed { id, attempt } => {
+                                    let took = settled.insert((id, attempt));
+                                    let is_lost = lost.contains(&(id, attempt));
+                                    prop_assert!(!took || !is_lost, "{id} {attempt}");
+                                }
+                                SenderInput::Failed(
+                                    SendError::Returned { id, attempt }
+                                    | SendError::Nacked { id, attempt },
+                                ) => {
+                                    if settled.insert((id, attempt)) {
+                                        again.push((id, attempt + 1));
+                                    }
+                                }
+                                other => prop_assert!(false, "{other:?}"),
+                            }
+                        }
+                        answers.clear();
+                    }
+                }
+            }
+        }
+    }
 }

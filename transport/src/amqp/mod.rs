@@ -13,7 +13,7 @@
 //! disk holds back publishers alone.
 //!
 //! ```no_run
-//! use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription};
+//! use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription, SubscriptionStats};
 //! # async fn example(batch: telemetry_core::Batch) -> Result<(), Box<dyn std::error::Error>> {
 //! let config = AmqpConfig::new(["amqp://guest:guest@127.0.0.1/%2f"]);
 //! let publisher = Publisher::start(config.clone())?;
@@ -55,8 +55,8 @@ use lapin::types::ShortString;
 pub use config::{AmqpConfig, ConfigError, Connections, Endpoint};
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
 pub use link::LinkState;
-pub use publisher::{OfferError, Publisher};
-pub use subscription::{Delivery, ReceiveError, SubscribeConfig, Subscription};
+pub use publisher::{OfferError, Publisher, PublisherStats};
+pub use subscription::{Delivery, ReceiveError, SubscribeConfig, Subscription, SubscriptionStats};
 pub use topology::{QueueType, Topology};
 
 /// A message as it is published.

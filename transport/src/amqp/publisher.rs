@@ -1,6 +1,6 @@
 //! Publishing: one task owns a link, and does what the [`Sender`] says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, pending};
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
@@ -21,6 +21,9 @@ use super::topology::name;
 use super::{Message, properties};
 use crate::{SendError, Sender, SenderInput, SenderOutput};
 
+/// Batches that are handed over and published together: one hand-off to the socket for all.
+const GROUP: usize = 16;
+
 /// Publishes batches to RabbitMQ until each is confirmed.
 ///
 /// A task owns the connection: it connects again, publishes again and repairs the topology by
@@ -31,6 +34,7 @@ pub struct Publisher {
     commands: mpsc::Sender<Command>,
     confirmed: watch::Receiver<Option<u64>>,
     link: watch::Receiver<LinkState>,
+    stats: watch::Receiver<PublisherStats>,
     checked: Checked,
     exchange: lapin::types::ShortString,
     task: JoinHandle<()>,
@@ -40,6 +44,26 @@ pub struct Publisher {
 enum Command {
     Offer { id: u64, message: Box<Message> },
     Resume,
+}
+
+/// Counts of a publisher since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PublisherStats {
+    /// Messages published, each attempt counted.
+    pub published: u64,
+    /// Batches confirmed together with all before them.
+    pub confirmed: u64,
+    /// Attempts that the broker refused.
+    pub refused: u64,
+    /// Attempts that no queue took.
+    pub returned: u64,
+    /// Links that were dropped because nothing moved.
+    pub timeouts: u64,
+    /// Attempts to connect.
+    pub connects: u64,
+    /// Batches in the window.
+    pub window: u64,
 }
 
 /// A batch that was not taken.
@@ -73,9 +97,10 @@ impl Publisher {
     /// Outside a tokio runtime.
     pub fn start(config: AmqpConfig) -> Result<Self, ConfigError> {
         let checked = config.check()?;
-        let (commands, inbox) = mpsc::channel(1);
+        let (commands, inbox) = mpsc::channel(GROUP);
         let (confirmed_tx, confirmed) = watch::channel(None);
         let (state, link) = watch::channel(LinkState::default());
+        let (stats_tx, stats) = watch::channel(PublisherStats::default());
         let exchange = name(&config.topology.exchange);
         let seed = RandomState::new().hash_one(0);
         let owner = Owner {
@@ -88,11 +113,14 @@ impl Publisher {
             link: None,
             confirmed: confirmed_tx,
             state,
+            stats: PublisherStats::default(),
+            tell_stats: stats_tx,
         };
         Ok(Self {
             commands,
             confirmed,
             link,
+            stats,
             checked,
             exchange,
             task: tokio::spawn(owner.run(inbox)),
@@ -100,7 +128,7 @@ impl Publisher {
     }
 
     /// Hands a batch over under a name larger than the one before, e.g. `SpooledBatch::id`;
-    /// waits while the window is full.
+    /// waits while the window is full and a few more wait for it.
     ///
     /// Cancel safe: a batch is handed over whole, or not at all.
     pub async fn offer(&self, id: u64, batch: &Batch) -> Result<(), OfferError> {
@@ -181,6 +209,16 @@ impl Publisher {
         self.link.clone()
     }
 
+    /// Counts since the start.
+    pub fn stats(&self) -> PublisherStats {
+        *self.stats.borrow()
+    }
+
+    /// A way to the counts that outlives the publisher, e.g. for metrics.
+    pub fn watch_stats(&self) -> watch::Receiver<PublisherStats> {
+        self.stats.clone()
+    }
+
     /// Tries again after [`LinkState::Halted`].
     pub async fn resume(&self) {
         // A task that ended has nothing to resume.
@@ -215,7 +253,7 @@ struct Live {
 }
 
 enum Happened {
-    Command(Option<Command>),
+    Commands(usize),
     Opened(Result<Live, SendError>),
     Event(Option<Event>),
     Repaired(Result<(), SendError>),
@@ -234,6 +272,8 @@ struct Owner {
     link: Option<Live>,
     confirmed: watch::Sender<Option<u64>>,
     state: watch::Sender<LinkState>,
+    stats: PublisherStats,
+    tell_stats: watch::Sender<PublisherStats>,
 }
 
 /// Bytes that a message takes of the window.
@@ -250,13 +290,19 @@ impl Owner {
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         let mut opening: Option<Opening> = None;
-        // Offered, and waiting for room.
-        let mut next: Option<(u64, Box<Message>)> = None;
+        let mut commands = Vec::with_capacity(GROUP);
+        // Handed over, and waiting for room.
+        let mut waiting = VecDeque::<(u64, Box<Message>)>::with_capacity(GROUP);
         loop {
-            if let Some((id, message)) = next.take() {
-                next = self.offer(id, message);
+            while let Some((_, message)) = waiting.front()
+                && self.sender.has_room(cost(message))
+                && let Some((id, message)) = waiting.pop_front()
+            {
+                self.offer(id, message);
             }
             self.act(&mut opening);
+            self.stats.window = self.messages.len() as u64;
+            self.tell_stats.send_replace(self.stats);
             let due = self.sender.poll_timeout();
             let happened = {
                 let link = self.link.as_mut();
@@ -274,16 +320,23 @@ impl Owner {
                     event = next_event(events) => Happened::Event(event),
                     result = maybe(repair) => Happened::Repaired(result),
                     result = maybe(opening.as_mut()) => Happened::Opened(result),
-                    command = inbox.recv(), if next.is_none() => Happened::Command(command),
+                    count = inbox.recv_many(&mut commands, GROUP), if waiting.is_empty() => {
+                        Happened::Commands(count)
+                    }
                     () = sleep_until(start, due) => Happened::Time,
                 }
             };
             match happened {
-                Happened::Command(Some(Command::Offer { id, message })) => {
-                    next = Some((id, message));
+                // The publisher was dropped.
+                Happened::Commands(0) => return,
+                Happened::Commands(_) => {
+                    for command in commands.drain(..) {
+                        match command {
+                            Command::Offer { id, message } => waiting.push_back((id, message)),
+                            Command::Resume => self.feed(SenderInput::Resume),
+                        }
+                    }
                 }
-                Happened::Command(Some(Command::Resume)) => self.feed(SenderInput::Resume),
-                Happened::Command(None) => return,
                 Happened::Opened(result) => {
                     opening = None;
                     match result {
@@ -315,23 +368,24 @@ impl Owner {
         }
     }
 
-    /// Offers a batch; returns it where there is no room yet.
-    fn offer(&mut self, id: u64, message: Box<Message>) -> Option<(u64, Box<Message>)> {
+    /// Offers a batch that there is room for.
+    fn offer(&mut self, id: u64, message: Box<Message>) {
         let bytes = cost(&message);
-        if !self.sender.has_room(bytes) {
-            return Some((id, message));
-        }
         let now = self.now();
         let input = SenderInput::Offer { id, bytes };
         // A name that does not grow was offered before: it is in the window, or confirmed.
         if self.sender.handle_input(now, input).is_ok() {
             self.messages.insert(id, message);
         }
-        None
     }
 
     /// A refused input is an answer to an attempt that is over.
     fn feed(&mut self, input: SenderInput) {
+        match input {
+            SenderInput::Failed(SendError::Nacked { .. }) => self.stats.refused += 1,
+            SenderInput::Failed(SendError::Returned { .. }) => self.stats.returned += 1,
+            _ => {}
+        }
         let now = self.now();
         let _ = self.sender.handle_input(now, input);
     }
@@ -351,9 +405,12 @@ impl Owner {
                     let (config, checked) = (Arc::clone(&self.config), self.checked.clone());
                     let attempt = self.attempts;
                     self.attempts += 1;
+                    self.stats.connects += 1;
                     *opening = Some(Box::pin(open(config, checked, attempt)));
                 }
                 SenderOutput::Disconnect(reason) => {
+                    let timed_out = matches!(reason, SendError::ConfirmTimeout { .. });
+                    self.stats.timeouts += u64::from(timed_out);
                     self.link = None;
                     *opening = None;
                     let reason = Some(reason);
@@ -376,10 +433,12 @@ impl Owner {
                     if let (Some(live), Some(message)) = (&mut self.link, self.messages.get(&id)) {
                         live.flight
                             .publish(&live.link.channel, id, attempt, message);
+                        self.stats.published += 1;
                     }
                 }
                 SenderOutput::Done { id } => {
                     self.messages.remove(&id);
+                    self.stats.confirmed += 1;
                     self.confirmed.send_replace(Some(id));
                 }
             }

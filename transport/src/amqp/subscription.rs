@@ -37,6 +37,9 @@ pub(super) const QUEUE: &str = "xpt-queue";
 /// Bytes kept of the reason of a rejection.
 const REASON_LEN_MAX: usize = 1024;
 
+/// Deliveries and answers that are looked at together.
+const GROUP: usize = 32;
+
 /// How batches are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscribeConfig {
@@ -90,6 +93,24 @@ impl Delivery {
     }
 }
 
+/// Counts of a subscription since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubscriptionStats {
+    /// Batches delivered, each delivery counted.
+    pub delivered: u64,
+    /// Deliveries that may not have been the first.
+    pub redelivered: u64,
+    /// Deliveries acknowledged, with those that were put aside.
+    pub acknowledged: u64,
+    /// Deliveries put back.
+    pub retried: u64,
+    /// Deliveries put aside.
+    pub rejected: u64,
+    /// Attempts to connect.
+    pub connects: u64,
+}
+
 /// A subscription that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -113,6 +134,7 @@ pub struct Subscription {
     commands: mpsc::Sender<Command>,
     link: watch::Receiver<LinkState>,
     current: watch::Receiver<u64>,
+    stats: watch::Receiver<SubscriptionStats>,
     task: JoinHandle<()>,
 }
 
@@ -147,6 +169,7 @@ impl Subscription {
         let (commands, inbox) = mpsc::channel(256);
         let (state, link) = watch::channel(LinkState::default());
         let (current_tx, current) = watch::channel(0);
+        let (stats_tx, stats) = watch::channel(SubscriptionStats::default());
         let worker = Worker {
             random: Random::new(RandomState::new().hash_one(0)),
             config: Arc::new(config),
@@ -167,12 +190,15 @@ impl Subscription {
             deliveries: deliveries_tx,
             state,
             current: current_tx,
+            stats: SubscriptionStats::default(),
+            tell_stats: stats_tx,
         };
         Ok(Self {
             deliveries,
             commands,
             link,
             current,
+            stats,
             task: tokio::spawn(worker.run(inbox)),
         })
     }
@@ -221,6 +247,16 @@ impl Subscription {
         self.link.clone()
     }
 
+    /// Counts since the start.
+    pub fn stats(&self) -> SubscriptionStats {
+        *self.stats.borrow()
+    }
+
+    /// A way to the counts that outlives the subscription, e.g. for metrics.
+    pub fn watch_stats(&self) -> watch::Receiver<SubscriptionStats> {
+        self.stats.clone()
+    }
+
     /// Tries again after [`LinkState::Halted`].
     pub async fn resume(&self) -> Result<(), ReceiveError> {
         self.command(Command::Resume).await
@@ -265,9 +301,9 @@ struct Live {
 }
 
 enum Happened {
-    Command(Option<Command>),
+    Commands(usize),
     Opened(Result<Live, SendError>),
-    Delivered(Arc<str>, Box<Raw>),
+    Delivered(Vec<(Arc<str>, Raw)>),
     Settled(lapin::Result<()>),
     Broken(SendError),
     /// A dead letter was confirmed, there is room again, or time has passed.
@@ -298,11 +334,14 @@ struct Worker {
     state: watch::Sender<LinkState>,
     /// Number of the link; deliveries of another one are void.
     current: watch::Sender<u64>,
+    stats: SubscriptionStats,
+    tell_stats: watch::Sender<SubscriptionStats>,
 }
 
 impl Worker {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         let mut opening: Option<Opening> = None;
+        let mut commands = Vec::with_capacity(GROUP);
         loop {
             let now = Instant::now();
             if self.connect_at.is_some_and(|at| at <= now) {
@@ -315,9 +354,11 @@ impl Worker {
                     self.attempts,
                 )));
                 self.attempts += 1;
+                self.stats.connects += 1;
             }
             self.put_aside();
             self.settle(now);
+            self.tell_stats.send_replace(self.stats);
             let due = [
                 self.connect_at,
                 self.flush_at.filter(|_| self.settling.is_none()),
@@ -328,25 +369,29 @@ impl Worker {
             let oldest = self.rejected.front().map(|(id, _)| *id);
             let confirmed = rejecter.zip(oldest).map(|(r, id)| r.wait_confirmed(id));
             let has_letters = !self.letters.is_empty();
-            let room = rejecter.filter(|_| has_letters).map(Publisher::room);
-            let is_full = self.deliveries.capacity() == 0;
+            let letter_room = rejecter.filter(|_| has_letters).map(Publisher::room);
+            let room = self.deliveries.capacity().min(GROUP);
+            let is_full = room == 0;
             let happened = {
                 let deliveries = self.deliveries.clone();
                 let live = self.live.as_mut();
                 tokio::select! {
-                    command = inbox.recv() => Happened::Command(command),
+                    count = inbox.recv_many(&mut commands, GROUP) => Happened::Commands(count),
                     result = maybe(opening.as_mut()) => Happened::Opened(result),
                     result = maybe(self.settling.as_mut()) => Happened::Settled(result),
-                    happened = next(live, is_full) => happened,
+                    happened = next(live, room) => happened,
                     _ = maybe(confirmed) => Happened::Look,
-                    () = maybe(room) => Happened::Look,
+                    () = maybe(letter_room) => Happened::Look,
                     _ = deliveries.reserve(), if is_full => Happened::Look,
                     () = maybe(due.map(tokio::time::sleep_until)) => Happened::Look,
                 }
             };
             match happened {
-                Happened::Command(Some(command)) => self.command(command),
-                Happened::Command(None) => return,
+                // The subscription was dropped.
+                Happened::Commands(0) => return,
+                Happened::Commands(_) => {
+                    commands.drain(..).for_each(|command| self.command(command));
+                }
                 Happened::Opened(Ok(live)) => {
                     opening = None;
                     self.live = Some(live);
@@ -357,7 +402,10 @@ impl Worker {
                     opening = None;
                     self.lost(error);
                 }
-                Happened::Delivered(queue, raw) => self.deliver(queue, *raw),
+                Happened::Delivered(some) => {
+                    some.into_iter()
+                        .for_each(|(queue, raw)| self.deliver(queue, raw));
+                }
                 Happened::Settled(result) => {
                     self.settling = None;
                     if let Err(error) = result {
@@ -376,6 +424,7 @@ impl Worker {
             Command::Ack { link, tag } if link == current => self.done(tag),
             Command::Retry { link, tag, at } if link == current && self.acks.take(tag) => {
                 self.retries.insert((at, tag));
+                self.stats.retried += 1;
             }
             Command::Reject { link, tag, letter } if link == current => {
                 self.letters.push_back((tag, letter));
@@ -390,6 +439,7 @@ impl Worker {
 
     fn done(&mut self, tag: u64) {
         if self.acks.done(tag) {
+            self.stats.acknowledged += 1;
             let at = Instant::now() + self.subscribe.ack_delay;
             self.flush_at.get_or_insert(at);
         }
@@ -398,6 +448,8 @@ impl Worker {
     fn deliver(&mut self, queue: Arc<str>, raw: Raw) {
         let tag = raw.delivery_tag;
         self.acks.delivered(tag);
+        self.stats.delivered += 1;
+        self.stats.redelivered += u64::from(raw.redelivered);
         if let Some(live) = &mut self.live
             && !std::mem::replace(&mut live.delivered, true)
         {
@@ -440,6 +492,7 @@ impl Worker {
             let id = self.last_letter + 1;
             match rejecter.try_offer_message(id, letter) {
                 Ok(()) => {
+                    self.stats.rejected += 1;
                     self.last_letter = id;
                     self.rejected.push_back((id, tag));
                 }
@@ -579,8 +632,9 @@ fn priority(worker: &str, queue: &str) -> i32 {
     i32::from((hash ^ (hash >> 16)) as u16 >> 1)
 }
 
-/// The next delivery of any queue, in turn, or what ends the link.
-async fn next(live: Option<&mut Live>, is_full: bool) -> Happened {
+/// The next deliveries of any queue, in turn, as many as there are and `room` is for; or what ends
+/// the link.
+async fn next(live: Option<&mut Live>, room: usize) -> Happened {
     let Some(live) = live else {
         return pending().await;
     };
@@ -592,26 +646,29 @@ async fn next(live: Option<&mut Live>, is_full: bool) -> Happened {
                 Some(_) => {}
             }
         }
-        if is_full {
-            return Poll::Pending;
-        }
+        let mut some = Vec::new();
         let count = live.consumers.len();
-        for _ in 0..count {
+        let mut idle = 0;
+        while some.len() < room && idle < count {
             live.turn = (live.turn + 1) % count;
             let (queue, consumer) = &mut live.consumers[live.turn];
             match Pin::new(consumer).poll_next(cx) {
                 Poll::Ready(Some(Ok(raw))) => {
-                    return Poll::Ready(Happened::Delivered(Arc::clone(queue), raw.into()));
+                    idle = 0;
+                    some.push((Arc::clone(queue), raw));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(Happened::Broken(running(&error)));
                 }
                 // The queue was deleted: a new link declares it.
                 Poll::Ready(None) => return Poll::Ready(Happened::Broken(SendError::LinkLost)),
-                Poll::Pending => {}
+                Poll::Pending => idle += 1,
             }
         }
-        Poll::Pending
+        match some.is_empty() {
+            true => Poll::Pending,
+            false => Poll::Ready(Happened::Delivered(some)),
+        }
     })
     .await
 }

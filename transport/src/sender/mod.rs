@@ -18,7 +18,7 @@ use window::{Flight, Window};
 /// Bounds of what is published and not confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderLimits {
-    /// Batches at the beginning; default 256.
+    /// Batches at the beginning, and as long as nothing fails; default 256.
     pub window_batches: usize,
     /// Batches that a fast and long link may get; default 4,096.
     pub window_batches_max: usize,

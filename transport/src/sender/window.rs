@@ -17,9 +17,13 @@ pub(super) struct Flight {
 /// What is confirmed while one batch is on its way, scaled to the shortest round trip, is what the
 /// link holds. A gain of two lets a window that is the bottleneck double per round; where the
 /// link is the bottleneck, confirmations come no faster and the window stays.
+///
+/// It does not go below its beginning: a receiver that syncs what came together takes more at once
+/// the more is on the way, which one round trip alone does not show.
 #[derive(Debug)]
 pub(super) struct Window {
     batches: usize,
+    first: usize,
     most: usize,
     /// Shortest round trip on this link: longer ones waited in queues that the window filled.
     round_trip: Option<Duration>,
@@ -35,8 +39,10 @@ pub(super) struct Window {
 impl Window {
     pub(super) fn new(first: usize, most: usize) -> Self {
         let most = most.max(1);
+        let first = first.clamp(1, most);
         Self {
-            batches: first.clamp(1, most),
+            batches: first,
+            first,
             most,
             round_trip: None,
             confirmed: 0,
@@ -81,7 +87,7 @@ impl Window {
         // A round that the window did not limit says what was offered, not what the link takes.
         if self.limited && self.held > 0 {
             let target = usize::try_from(self.held * 2).unwrap_or(usize::MAX);
-            self.batches = target.min(self.most);
+            self.batches = target.clamp(self.first, self.most);
         }
         self.begin(Some(now));
     }

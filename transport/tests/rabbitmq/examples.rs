@@ -1,4 +1,4 @@
-//! The examples, as they are.
+//! The examples, as they are, and the metrics of what they do.
 
 #[path = "../../examples/consumer.rs"]
 #[allow(dead_code, unreachable_pub, reason = "a program of its own, too")]
@@ -39,4 +39,47 @@ fn examples_run() {
         let reason = SendError::Unauthorized;
         assert_eq!(link.unwrap(), LinkState::Halted { reason });
     });
+}
+
+#[test]
+fn metrics_count_what_happened() {
+    use prometheus_client::registry::Registry;
+    use telemetry_transport::amqp::{SubscribeConfig, Subscription};
+    use telemetry_transport::metrics::{register_publisher, register_subscription};
+
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let cluster = Cluster::single().unwrap();
+    let config = crate::rig::config(&[cluster.url(1)], "metrics");
+    let mut registry = Registry::default();
+    runtime.block_on(async {
+        let mut device = crate::rig::Device::start(config.clone(), 7);
+        register_publisher(&mut registry, &device.publisher);
+        let mut subscription = Subscription::start(config, SubscribeConfig::default()).unwrap();
+        register_subscription(&mut registry, &subscription);
+        device.append(3, 200);
+        device.drain(1).await;
+        for number in 0..3 {
+            let delivery = within("a delivery", subscription.next()).await.unwrap();
+            match number {
+                0 => subscription.reject(&delivery, "test").await.unwrap(),
+                _ => subscription.ack(&delivery).await.unwrap(),
+            }
+        }
+        let mut stats = subscription.watch_stats();
+        let settled = stats.wait_for(|stats| stats.acknowledged == 3);
+        within("acknowledgements", settled).await.unwrap();
+    });
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for line in [
+        "xpt_transport_published_messages_total 3",
+        "xpt_transport_confirmed_batches_total 3",
+        "xpt_transport_inflight_batches 0",
+        "xpt_transport_delivered_batches_total 3",
+        "xpt_transport_acknowledged_batches_total 3",
+        "xpt_transport_rejected_batches_total 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
 }

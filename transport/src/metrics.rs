@@ -1,0 +1,289 @@
+//! Counts of spools, publishers and subscriptions for Prometheus, in a registry of the caller's.
+//!
+//! Names begin with `xpt_transport_`; none has a label that names a device.
+//!
+#![cfg_attr(feature = "metrics", doc = "```")]
+//! use prometheus_client::registry::Registry;
+//! use telemetry_transport::metrics::SpoolMetrics;
+//!
+//! let mut registry = Registry::default();
+//! let spool_metrics = SpoolMetrics::register(&mut registry);
+//! # let stats = telemetry_transport::Stats::default();
+//! spool_metrics.set(stats); // of `spool.stats()`, e.g. once a second
+//! ```
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::Stats;
+
+/// One number: name, help, value, and whether it only grows.
+type Sample = (&'static str, &'static str, u64, bool);
+
+fn encode(mut encoder: DescriptorEncoder<'_>, samples: &[Sample]) -> fmt::Result {
+    for &(name, help, value, grows) in samples {
+        if grows {
+            let counter = ConstCounter::new(value);
+            let kind = counter.metric_type();
+            counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        } else {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            let kind = gauge.metric_type();
+            gauge.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Metrics of a spool, as the caller last saw it.
+#[derive(Clone, Debug, Default)]
+pub struct SpoolMetrics(Arc<Mutex<Stats>>);
+
+impl SpoolMetrics {
+    /// Registers the metrics; they are 0 until the first [`set`](Self::set).
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::default();
+        registry.register_collector(Box::new(this.clone()));
+        this
+    }
+
+    /// Takes what a spool counts.
+    pub fn set(&self, stats: Stats) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+}
+
+impl Collector for SpoolMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let torn = stats.recovery.torn_tails;
+        let corrupt = stats.recovery.corrupt_bytes + stats.damaged_bytes;
+        encode(
+            encoder,
+            &[
+                (
+                    "xpt_transport_spool_appended_records",
+                    "Records appended",
+                    stats.appended,
+                    true,
+                ),
+                (
+                    "xpt_transport_spool_confirmed_records",
+                    "Records in confirmed batches",
+                    stats.confirmed,
+                    true,
+                ),
+                (
+                    "xpt_transport_spool_depth_records",
+                    "Records that are not confirmed",
+                    stats.depth_records,
+                    false,
+                ),
+                (
+                    "xpt_transport_spool_bytes",
+                    "Bytes of all frames kept",
+                    stats.bytes,
+                    false,
+                ),
+                (
+                    "xpt_transport_spool_unreadable_records",
+                    "Records without a readable name or schema",
+                    stats.unreadable_records,
+                    true,
+                ),
+                (
+                    "xpt_transport_spool_torn_tails",
+                    "Writes that a crash had cut",
+                    torn,
+                    true,
+                ),
+                (
+                    "xpt_transport_spool_corrupt_bytes",
+                    "Durable bytes found damaged",
+                    corrupt,
+                    true,
+                ),
+            ],
+        )
+    }
+}
+
+#[cfg(feature = "amqp")]
+mod amqp {
+    use tokio::sync::watch;
+
+    use super::{Collector, DescriptorEncoder, Registry, encode, fmt};
+    use crate::amqp::{LinkState, Publisher, PublisherStats, Subscription, SubscriptionStats};
+
+    #[derive(Debug)]
+    struct OfPublisher(watch::Receiver<PublisherStats>, watch::Receiver<LinkState>);
+
+    impl Collector for OfPublisher {
+        fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+            let (stats, link) = (*self.0.borrow(), self.1.borrow().clone());
+            let is = |state: bool| u64::from(state);
+            encode(
+                encoder,
+                &[
+                    (
+                        "xpt_transport_published_messages",
+                        "Messages published, each attempt",
+                        stats.published,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_confirmed_batches",
+                        "Batches confirmed with all before",
+                        stats.confirmed,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_refused_messages",
+                        "Attempts that the broker refused",
+                        stats.refused,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_returned_messages",
+                        "Attempts that no queue took",
+                        stats.returned,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_confirm_timeouts",
+                        "Links dropped because nothing moved",
+                        stats.timeouts,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_publisher_connects",
+                        "Attempts to connect",
+                        stats.connects,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_inflight_batches",
+                        "Batches offered and not confirmed",
+                        stats.window,
+                        false,
+                    ),
+                    (
+                        "xpt_transport_link_up",
+                        "Whether the link takes batches",
+                        is(link == LinkState::Up),
+                        false,
+                    ),
+                    (
+                        "xpt_transport_link_blocked",
+                        "Whether the broker takes nothing for now",
+                        is(matches!(link, LinkState::Blocked { .. })),
+                        false,
+                    ),
+                    (
+                        "xpt_transport_link_halted",
+                        "Whether only a person can help",
+                        is(matches!(link, LinkState::Halted { .. })),
+                        false,
+                    ),
+                ],
+            )
+        }
+    }
+
+    #[derive(Debug)]
+    struct OfSubscription(watch::Receiver<SubscriptionStats>);
+
+    impl Collector for OfSubscription {
+        fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+            let stats = *self.0.borrow();
+            encode(
+                encoder,
+                &[
+                    (
+                        "xpt_transport_delivered_batches",
+                        "Batches delivered, each delivery",
+                        stats.delivered,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_redelivered_batches",
+                        "Deliveries that may not be the first",
+                        stats.redelivered,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_acknowledged_batches",
+                        "Deliveries acknowledged",
+                        stats.acknowledged,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_retried_batches",
+                        "Deliveries put back",
+                        stats.retried,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_rejected_batches",
+                        "Deliveries put aside",
+                        stats.rejected,
+                        true,
+                    ),
+                    (
+                        "xpt_transport_subscription_connects",
+                        "Attempts to connect",
+                        stats.connects,
+                        true,
+                    ),
+                ],
+            )
+        }
+    }
+
+    /// Registers the counts of a publisher and the state of its link.
+    pub fn register_publisher(registry: &mut Registry, publisher: &Publisher) {
+        let collector = OfPublisher(publisher.watch_stats(), publisher.link());
+        registry.register_collector(Box::new(collector));
+    }
+
+    /// Registers the counts of a subscription.
+    pub fn register_subscription(registry: &mut Registry, subscription: &Subscription) {
+        let collector = OfSubscription(subscription.watch_stats());
+        registry.register_collector(Box::new(collector));
+    }
+}
+
+#[cfg(feature = "amqp")]
+pub use amqp::{register_publisher, register_subscription};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_what_was_set() {
+        let mut registry = Registry::default();
+        let metrics = SpoolMetrics::register(&mut registry);
+        metrics.set(Stats {
+            appended: 5,
+            depth_records: 2,
+            ..Stats::default()
+        });
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(
+            text.contains("xpt_transport_spool_appended_records_total 5"),
+            "{text}"
+        );
+        assert!(
+            text.contains("xpt_transport_spool_depth_records 2"),
+            "{text}"
+        );
+    }
+}
