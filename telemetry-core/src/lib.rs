@@ -14,7 +14,7 @@
 //!                    batch: Envelope + array of datums   (on the wire)
 //!                       │ fingerprint ──▶ Registry ──▶ Schema ──▶ Plan
 //!                       ▼
-//!                    fields, a Value or bytes, as the reader's schema wants them
+//!                    a struct, a view, columns, a Value or bytes, as the reader's schema wants them
 //! ```
 //!
 //! # Evolve
@@ -63,9 +63,9 @@
 //! take flat records: fields that are primitives or nullable primitives.
 //!
 //! # Features
-//! `std` (default), `derive`: the derive macro and the built-in streams in `records`; `ocf`: object
-//! container files; `confluent`: a client of registries that speak Confluent's HTTP interface;
-//! `apache-avro`: to and from the types of that crate.
+//! `std` (default), `derive`: the derive macros and the built-in streams in `records`; `arrow`: record
+//! batches from datums and back; `ocf`: object container files; `confluent`: a client of registries
+//! that speak Confluent's HTTP interface; `apache-avro`: to and from the types of that crate.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -69,7 +69,7 @@ pub fn measure<T>(code: impl FnOnce() -> T) -> (T, Usage) {
     (result, usage)
 }
 
-/// Notes `grown` bytes gained at once, `freed` given back after that.
+/// Notes bytes gained or given back.
 fn count(grown: usize, freed: usize) {
     let mut counts = COUNTS.get();
     if grown > 0 {
@@ -101,9 +101,10 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.dealloc(ptr, layout) }
     }
 
-    /// Counted as if the old bytes stayed until the new ones are there: an upper bound.
+    /// What grows is one allocation, before and after.
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size, layout.size());
+        count(0, layout.size());
+        count(size, 0);
         // SAFETY: the caller's promise.
         unsafe { System.realloc(ptr, layout, size) }
     }

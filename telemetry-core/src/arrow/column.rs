@@ -67,7 +67,7 @@ pub(super) struct Slices {
 }
 
 impl Slices {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, value: &[u8]) -> Result<(), DecodeError> {
         Out::new(&mut self.bytes, value.len()).raw(value);
         self.ends.push(end(self.bytes.len())?);
@@ -239,7 +239,10 @@ impl Column {
                     for _ in 0..block.count {
                         let key = datum.input.string()?;
                         keys.push(key.as_bytes())?;
-                        values.read(datum)?;
+                        match &mut **values {
+                            Self::Text(v) => v.push(datum.input.string()?.as_bytes())?,
+                            other => other.read(datum)?,
+                        }
                     }
                     datum.close(&block)?;
                     len += block.count;

@@ -8,10 +8,8 @@ use alloc::vec::Vec;
 use super::cursor::Cursor;
 use super::op::{Op, OpId, RecordOp, Step};
 use super::{DecodeError, DecodeLimits, Plan, Scalar};
+use crate::typed::make_room;
 use crate::wire::{self, Reader};
-
-/// Items for which room is made before the first is read: a count is only a claim, and claims nest.
-const RESERVE_MAX: usize = 16;
 
 /// A value of any schema. Names of fields and symbols are in the schema, not here.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,8 +157,8 @@ impl Cursor<'_, '_> {
                 self.datum.enter()?;
                 let mut items = Vec::new();
                 while let Some(block) = self.datum.block(*min as usize)? {
-                    items.reserve(block.count.min(RESERVE_MAX));
-                    for _ in 0..block.count {
+                    for left in (1..=block.count).rev() {
+                        make_room(&mut items, left);
                         items.push(self.value(*item)?);
                     }
                     self.datum.close(&block)?;
@@ -172,8 +170,8 @@ impl Cursor<'_, '_> {
                 self.datum.enter()?;
                 let mut pairs = Vec::new();
                 while let Some(block) = self.datum.block(*min as usize)? {
-                    pairs.reserve(block.count.min(RESERVE_MAX));
-                    for _ in 0..block.count {
+                    for left in (1..=block.count).rev() {
+                        make_room(&mut pairs, left);
                         let key = self.datum.input.string()?.to_owned();
                         pairs.push((key, self.value(*value)?));
                     }

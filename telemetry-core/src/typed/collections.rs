@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::def::{Type, nullable};
 use super::scalar::other;
-use super::{AvroType, Decode, Encode};
+use super::{AvroType, Decode, Encode, make_room};
 use crate::plan::Op;
 use crate::wire::{Out, VARINT_LEN_MAX};
 use crate::{Cursor, Datum, DecodeError, OpId};
@@ -129,8 +129,8 @@ impl<'a, T: Decode<'a>> Decode<'a> for Vec<T> {
             if same {
                 T::read_items(&mut cursor.datum, block.count, &mut items)?;
             } else {
-                items.reserve(block.count.min(super::RESERVE_MAX));
-                for _ in 0..block.count {
+                for left in (1..=block.count).rev() {
+                    make_room(&mut items, left);
                     items.push(T::resolve(cursor, *item)?);
                 }
             }

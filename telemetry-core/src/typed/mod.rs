@@ -93,8 +93,8 @@ pub trait Decode<'a>: AvroType + Sized {
         count: usize,
         items: &mut Vec<Self>,
     ) -> Result<(), DecodeError> {
-        items.reserve(count.min(RESERVE_MAX));
-        for _ in 0..count {
+        for left in (1..=count).rev() {
+            make_room(items, left);
             items.push(Self::read(datum)?);
         }
         Ok(())
@@ -111,5 +111,17 @@ pub trait Decode<'a>: AvroType + Sized {
     }
 }
 
-/// Items for which room is made before the first is read: a count is only a claim, and claims nest.
-pub(crate) const RESERVE_MAX: usize = 16;
+/// Makes room for an item where there is none, and for some of the `left` ones of its block.
+///
+/// A count is only a claim, and claims nest, so room for more than a few is made only after as many
+/// were read; and never for more than are left, so that little stays unused. Small blocks behind each
+/// other still grow by a part, so that copying costs a constant for each item.
+#[inline]
+pub(crate) fn make_room<T>(items: &mut Vec<T>, left: usize) {
+    /// Items for which room is made before the first is read.
+    const FIRST: usize = 16;
+    let len = items.len();
+    if len == items.capacity() {
+        items.reserve_exact(left.min(len.max(FIRST)).max(len / 8));
+    }
+}

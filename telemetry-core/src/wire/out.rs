@@ -230,7 +230,8 @@ unsafe fn copy(bytes: &[u8], to: *mut u8) {
             2..=3 => ends::<2>(bytes, to),
             4..=7 => ends::<4>(bytes, to),
             8..=15 => ends::<8>(bytes, to),
-            16..=32 => ends::<16>(bytes, to),
+            16..=31 => ends::<16>(bytes, to),
+            32..=64 => ends::<32>(bytes, to),
             n => to.copy_from_nonoverlapping(bytes.as_ptr(), n),
         }
     }

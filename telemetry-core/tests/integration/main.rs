@@ -11,3 +11,5 @@
 mod agree;
 mod codegen;
 mod derive;
+#[cfg(feature = "arrow")]
+mod memory;
