@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use telemetry_core::{
-    Batch, CONTENT_TYPE_AVRO, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp,
+    Batch, CONTENT_TYPE_AVRO, ClockMark, DeviceId, Envelope, Epoch, Fingerprint, Seq, StreamName,
+    Timestamp,
 };
 
 /// What an adapter reports when it cannot do its part.
@@ -43,6 +44,7 @@ pub trait Broker {
 /// Runs every case against a broker of its own.
 pub fn check<B: Broker>(mut empty: impl FnMut() -> B) -> Result<(), Failure> {
     confirmed_batches_survive(&mut empty())?;
+    envelopes_travel_whole(&mut empty())?;
     a_device_is_seen_in_order(&mut empty())?;
     what_is_not_acknowledged_comes_again(&mut empty())?;
     a_rejected_batch_can_be_replayed(&mut empty())?;
@@ -95,6 +97,27 @@ fn confirmed_batches_survive(broker: &mut impl Broker) -> Result<(), Failure> {
     publish(broker, &sent)?;
     broker.crash()?;
     assert_eq!(drain(broker, "etl")?, sent, "a confirmed batch survives");
+    Ok(())
+}
+
+fn envelopes_travel_whole(broker: &mut impl Broker) -> Result<(), Failure> {
+    broker.subscribe("etl")?;
+    let mut records = batch(1, 1)?;
+    records.envelope.count = 3;
+    records.envelope.schema = Some(Fingerprint(0xfedc_ba98_7654_3210));
+    records.envelope.published = Timestamp::from_micros(-1);
+    let traced = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    records.envelope.traceparent = Some(traced.into());
+    let mut opaque = batch(2, 1)?;
+    opaque.envelope.content_type = "image/png".into();
+    opaque.body = Bytes::from_static(&[0, 0xff, 0xce, 0]);
+    publish(broker, &[records.clone(), opaque.clone()])?;
+    let seen = drain(broker, "etl")?;
+    assert_eq!(seen.len(), 2, "each batch comes once");
+    for sent in [records, opaque] {
+        let message = "envelope and body arrive as they were sent";
+        assert!(seen.contains(&sent), "{message}: {:?}", sent.envelope);
+    }
     Ok(())
 }
 

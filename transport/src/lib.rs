@@ -92,7 +92,8 @@
 //! holds [`Sender`] and [`Dedup`]. `embedded` (default): the embedded log. `amqp`: RabbitMQ, on
 //! tokio. `tls`: `amqps://`, by rustls with the caller's own provider. `metrics`:
 //! counts for a Prometheus registry. `test-util`: the simulated
-//! disk, deliveries for tests, and `contract`, the suite that every broker adapter must pass.
+//! disk, deliveries for tests, and `contract`, the suite that every broker adapter must pass. The
+//! adapter waits on tokio's clock, which a test may pause.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod avro;
+mod broker;
 mod datums;
 mod doctor;
 mod explain;

@@ -1,4 +1,5 @@
-//! `xpt queue`: a spool or an embedded log, which a running program may own.
+//! `xpt queue`: a spool or an embedded log, which a running program may own, and a broker's dead
+//! letters.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use telemetry_transport::inspect::{Content, Inspection, inspect};
 use telemetry_transport::{Limits, Position};
 
 use crate::answer::{Answer, Failure, Table};
+use crate::broker::Broker;
 
 /// What to do with a queue.
 #[derive(Subcommand)]
@@ -31,6 +33,10 @@ pub(crate) enum Command {
         #[arg(short = 'n', default_value_t = 10)]
         count: usize,
     },
+    /// What consumers put aside on a broker, and why; it stays there.
+    Dead(Broker),
+    /// Publish again what was put aside on a broker, once what was wrong is repaired.
+    Replay(Broker),
 }
 
 impl Command {
@@ -40,6 +46,8 @@ impl Command {
             Self::Verify { dir } => verify(&dir),
             Self::Stats { dir } => stats(&dir),
             Self::Tail { dir, count } => tail(&dir, count),
+            Self::Dead(broker) => broker.dead(),
+            Self::Replay(broker) => broker.replay(),
         }
     }
 }

@@ -1,0 +1,74 @@
+//! Dead letters of a real broker, looked at and published again.
+
+#![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
+
+use std::process::Command;
+
+use bytes::Bytes;
+use telemetry_core::{Batch, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp};
+use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription};
+use testkit::rabbitmq::Cluster;
+
+fn xpt(url: &str, verb: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_xpt"))
+        .args(["--json", "queue", verb])
+        .env("XPT_BROKER", url)
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+fn batch() -> Batch {
+    Batch {
+        envelope: Envelope {
+            device: DeviceId::from_u128(7),
+            epoch: Epoch::new(1).unwrap(),
+            subject: StreamName::new("vendor.Beat").unwrap(),
+            first_seq: Seq::FIRST,
+            count: 1,
+            published: Timestamp::from_micros(0),
+            clock: ClockMark::default(),
+            schema: None,
+            content_type: "text/plain".to_owned(),
+            traceparent: None,
+        },
+        body: Bytes::from_static(b"beat"),
+    }
+}
+
+#[test]
+fn dead_letters_are_shown_and_published_again() {
+    let cluster = Cluster::single().unwrap();
+    let url = cluster.url(1);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let config = AmqpConfig::new([&url]);
+    let mut subscription = runtime.block_on(async {
+        let publisher = Publisher::start(config.clone()).unwrap();
+        publisher.offer(1, &batch()).await.unwrap();
+        let mut subscription = Subscription::start(config, SubscribeConfig::default()).unwrap();
+        let delivery = subscription.next().await.unwrap();
+        subscription
+            .reject(&delivery, "unknown schema")
+            .await
+            .unwrap();
+        let mut stats = subscription.watch_stats();
+        stats
+            .wait_for(|stats| stats.acknowledged == 1)
+            .await
+            .unwrap();
+        subscription
+    });
+    let dead = xpt(&url, "dead");
+    assert!(dead.contains("unknown schema"), "{dead}");
+    assert!(dead.contains("vendor.Beat"), "{dead}");
+    assert!(xpt(&url, "dead").contains("unknown schema"), "they stay");
+    assert!(xpt(&url, "replay").contains('1'));
+    let again = runtime.block_on(subscription.next()).unwrap();
+    assert_eq!(again.batch, batch());
+    assert!(!xpt(&url, "dead").contains("unknown schema"));
+}
