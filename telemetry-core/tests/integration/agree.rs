@@ -9,7 +9,7 @@ use telemetry_core::{AvroRecord, DecodeError, Kind, NodeId, Plan, Primitive, Sch
 use crate::derive::{Everything, Later, View, everything};
 
 /// SplitMix64: a case is one number, which proptest prints.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -24,7 +24,7 @@ impl Random {
         (self.next() % n as u64) as usize
     }
 
-    fn one_in(&mut self, n: usize) -> bool {
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }
@@ -34,7 +34,12 @@ const PRIMITIVES: [&str; 8] = [
 ];
 
 /// Makes a type; named types get numbers.
-fn arbitrary_type(r: &mut Random, depth: usize, names: &mut usize, in_union: bool) -> Json {
+pub(crate) fn arbitrary_type(
+    r: &mut Random,
+    depth: usize,
+    names: &mut usize,
+    in_union: bool,
+) -> Json {
     let kinds = if depth == 0 { 1 } else { 7 };
     let mut name = |kind: &str| {
         *names += 1;
@@ -62,7 +67,7 @@ fn arbitrary_type(r: &mut Random, depth: usize, names: &mut usize, in_union: boo
     }
 }
 
-fn arbitrary_record(r: &mut Random, depth: usize, names: &mut usize) -> Json {
+pub(crate) fn arbitrary_record(r: &mut Random, depth: usize, names: &mut usize) -> Json {
     *names += 1;
     let name = format!("R{names}");
     let fields: Vec<Json> = (0..r.below(5))
@@ -142,7 +147,7 @@ fn evolve(r: &mut Random, json: &Json) -> Json {
     }
 }
 
-fn arbitrary_value(r: &mut Random, schema: &Schema, node: NodeId) -> Value {
+pub(crate) fn arbitrary_value(r: &mut Random, schema: &Schema, node: NodeId) -> Value {
     match &schema.node(node).kind {
         Kind::Primitive(p) => match p {
             Primitive::Null => Value::Null,

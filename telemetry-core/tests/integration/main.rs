@@ -13,3 +13,5 @@ mod codegen;
 mod derive;
 #[cfg(feature = "arrow")]
 mod memory;
+#[cfg(all(feature = "apache-avro", feature = "arrow"))]
+mod peers;
