@@ -246,6 +246,9 @@ impl Schema {
     }
 
     /// The Parsing Canonical Form (Avro 1.12, "Parsing Canonical Form for Schemas").
+    ///
+    /// It names a schema and does not replace its text: by the specification it has no namespaces,
+    /// so a type without one that stands inside a type with one is another when it is parsed again.
     pub fn canonical(&self) -> &str {
         &self.canonical
     }

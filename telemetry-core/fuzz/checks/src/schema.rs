@@ -20,9 +20,11 @@ pub fn schema(bytes: &[u8]) {
         Schema::parse_with(text, limits)
     });
     let Ok(schema) = parsed else { return };
-    let again = Schema::parse(schema.canonical()).unwrap();
-    assert_eq!(again.canonical(), schema.canonical());
-    assert_eq!(again.fingerprint(), schema.fingerprint());
+    if names_stand_alone(schema.canonical()) {
+        let again = Schema::parse(schema.canonical()).unwrap();
+        assert_eq!(again.canonical(), schema.canonical());
+        assert_eq!(again.fingerprint(), schema.fingerprint());
+    }
     assert_eq!(
         Schema::parse(schema.json()).unwrap().meaning(),
         schema.meaning()
@@ -32,4 +34,17 @@ pub fn schema(bytes: &[u8]) {
         let conflict = Compatibility::FullTransitive.check(&[&schema], &schema);
         assert!(matches!(conflict, Ok(None)));
     }
+}
+
+/// Whether a canonical form names the same types when it is parsed again: the form has no
+/// namespaces, so a name without one means another type where it stands inside one that has.
+fn names_stand_alone(canonical: &str) -> bool {
+    let mut names = canonical.split(r#"{"name":""#).skip(1).filter_map(|rest| {
+        let (name, rest) = rest.split_once('"')?;
+        let kinds = ["record", "error", "enum", "fixed"];
+        let kind = rest.strip_prefix(r#","type":""#)?;
+        kinds.iter().any(|k| kind.starts_with(k)).then_some(name)
+    });
+    let first = names.next().is_some_and(|name| name.contains('.'));
+    names.all(|name| name.contains('.') == first)
 }
