@@ -48,15 +48,12 @@ pub(crate) fn test(fast: bool, all: bool) -> Result<(), Failure> {
     }
 
     let nextest = |filter: &str, release: bool| {
-        let mut command = cargo(&[
-            "nextest",
-            "run",
-            "--locked",
-            "--workspace",
-            "--all-features",
-        ]);
+        let mut command = cargo(&["nextest", "run", "--locked", "--all-features"]);
         if release {
+            // The rest of the workspace is not built twice.
             command.args(["--cargo-profile", "release", "-p", "fleet"]);
+        } else {
+            command.arg("--workspace");
         }
         command.args(["--color", "never", "--filterset", filter]);
         command
