@@ -90,6 +90,12 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| hint.to_owned())
 }
 
+/// The address behind a `--serve` that does not have it joined.
+fn address_apart(words: impl Iterator<Item = String>) -> Option<SocketAddr> {
+    let mut words = words.skip_while(|word| word != "--serve").skip(1);
+    words.next()?.parse().ok()
+}
+
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if speed > 0.0 && speed.is_finite() => Ok(speed),
@@ -121,7 +127,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     reason = "a command talks to the person who gave it"
 )]
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        if let Some(address) = address_apart(std::env::args()) {
+            eprintln!("tip: join the address to its flag: --serve={address}\n");
+        }
+        error.exit()
+    });
     let (files, arguments) = match cli.command {
         Some(Command::Bench { records }) => {
             return match fleet::bench::run(records) {

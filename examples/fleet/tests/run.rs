@@ -197,6 +197,18 @@ fn help_teaches() {
 }
 
 #[test]
+fn an_address_apart_from_its_flag_gets_a_tip() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = fleet(dir.path(), &["--serve", "127.0.0.1:4371"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        err(&output).contains("--serve=127.0.0.1:4371"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
 fn slow_the_main_job_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let output = fleet(dir.path(), &[]);
