@@ -294,13 +294,15 @@ impl Generator {
         }
         if let Some(default) = &field.default {
             let nullable = rust.starts_with("Option<");
-            if nullable && !default.is_null() {
+            if nullable && default != "null" {
                 return Err(CodegenError::Default {
                     path: format!("{}.{}", record.name, field.name),
                 });
             }
             if !nullable {
-                let default = literal(schema, field.node, default);
+                // A schema keeps only JSON.
+                let default: Json = serde_json::from_str(default).unwrap_or_default();
+                let default = literal(schema, field.node, &default);
                 attributes.push(format!("default = {default}"));
             }
         }

@@ -30,7 +30,7 @@ const TABLE: [u64; 256] = {
 impl Fingerprint {
     /// The fingerprint of a canonical form; runs at compile time for derived records.
     pub const fn of(canonical: &str) -> Self {
-        Self(update(EMPTY, canonical.as_bytes()))
+        Hasher::new().update(canonical.as_bytes()).finish()
     }
 
     /// The fingerprint of the array whose items have this canonical form: the schema of a batch.
@@ -38,19 +38,44 @@ impl Fingerprint {
     /// The array's canonical form is `{"type":"array","items":` + `canonical` + `}`, so any Avro
     /// library that knows the item schema reads a batch.
     pub const fn of_array(canonical: &str) -> Self {
-        let fp = update(EMPTY, br#"{"type":"array","items":"#);
-        let fp = update(fp, canonical.as_bytes());
-        Self(update(fp, b"}"))
+        Hasher::of_array()
+            .update(canonical.as_bytes())
+            .finish_array()
     }
 }
 
-const fn update(mut fp: u64, bytes: &[u8]) -> u64 {
-    let mut i = 0;
-    while i < bytes.len() {
-        fp = (fp >> 8) ^ TABLE[((fp ^ bytes[i] as u64) & 0xff) as usize];
-        i += 1;
+/// A fingerprint in the making, of a canonical form that comes in pieces.
+#[derive(Clone, Copy)]
+pub(crate) struct Hasher(u64);
+
+impl Hasher {
+    pub(crate) const fn new() -> Self {
+        Self(EMPTY)
     }
-    fp
+
+    /// For the array of the form that follows; ends with [`finish_array`](Self::finish_array).
+    pub(crate) const fn of_array() -> Self {
+        Self::new().update(br#"{"type":"array","items":"#)
+    }
+
+    #[must_use]
+    pub(crate) const fn update(self, bytes: &[u8]) -> Self {
+        let Self(mut fp) = self;
+        let mut i = 0;
+        while i < bytes.len() {
+            fp = (fp >> 8) ^ TABLE[((fp ^ bytes[i] as u64) & 0xff) as usize];
+            i += 1;
+        }
+        Self(fp)
+    }
+
+    pub(crate) const fn finish(self) -> Fingerprint {
+        Fingerprint(self.0)
+    }
+
+    pub(crate) const fn finish_array(self) -> Fingerprint {
+        self.update(b"}").finish()
+    }
 }
 
 impl fmt::Display for Fingerprint {

@@ -160,7 +160,10 @@ impl<'s> Compiler<'s> {
                 None => self.fail(
                     at,
                     "a union of the reader takes what one of its branches takes",
-                    format!("add the branch `{}` to the reader's union", describe(wire)),
+                    format!(
+                        "add the branch `{}` to the reader's union",
+                        wire.branch_name()
+                    ),
                 ),
             },
             (Kind::Primitive(w), Kind::Primitive(r)) if rules::promotes(*w, *r) => {
@@ -196,7 +199,7 @@ impl<'s> Compiler<'s> {
                 }
             }
             (Kind::Enum(_), Kind::Enum(_)) | (Kind::Fixed(_), Kind::Fixed(_)) => {
-                let name = describe(wire);
+                let name = wire.branch_name();
                 self.fail(
                     at,
                     "named types resolve by name or alias",
@@ -213,8 +216,8 @@ impl<'s> Compiler<'s> {
                 "a type resolves to itself or by promotion",
                 format!(
                     "{} does not promote to {}: add a field of a new name instead",
-                    describe(wire),
-                    describe(to)
+                    wire.branch_name(),
+                    to.branch_name()
                 ),
             ),
         })
@@ -452,18 +455,5 @@ impl<'s> Compiler<'s> {
         }
         path.extend(parts.into_iter().rev());
         path
-    }
-}
-
-/// What a type is called in a hint.
-fn describe(kind: &Kind) -> &str {
-    match kind {
-        Kind::Primitive(p) => p.as_str(),
-        Kind::Array(_) => "array",
-        Kind::Map(_) => "map",
-        Kind::Union(_) => "union",
-        Kind::Record(RecordType { name, .. }) => name,
-        Kind::Enum(e) => &e.name,
-        Kind::Fixed(fixed) => &fixed.name,
     }
 }

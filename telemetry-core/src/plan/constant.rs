@@ -36,12 +36,8 @@ impl<'s> Constants<'s> {
     }
 
     /// The default of a field; `None` if the JSON is no value of its type.
-    pub(super) fn make(
-        &mut self,
-        node: NodeId,
-        json: &Json,
-    ) -> Result<Option<Constant>, PlanError> {
-        let Some(value) = self.value(node, json, 0)? else {
+    pub(super) fn make(&mut self, node: NodeId, json: &str) -> Result<Option<Constant>, PlanError> {
+        let Some(value) = self.text(node, json, 0)? else {
             return Ok(None);
         };
         let mut bytes = Vec::new();
@@ -56,6 +52,14 @@ impl<'s> Constants<'s> {
             max: self.bytes_max,
         })?;
         Ok(())
+    }
+
+    /// The value of a default as a schema keeps it.
+    fn text(&mut self, node: NodeId, json: &str, depth: usize) -> Result<Option<Value>, PlanError> {
+        match serde_json::from_str(json) {
+            Ok(json) => self.value(node, &json, depth),
+            Err(_) => Ok(None),
+        }
     }
 
     fn value(
@@ -108,10 +112,12 @@ impl<'s> Constants<'s> {
             (Kind::Record(record), Json::Object(map)) => {
                 let mut values = Vec::with_capacity(record.fields.len());
                 for field in &record.fields {
-                    let Some(json) = map.get(&field.name).or(field.default.as_ref()) else {
-                        return Ok(None);
+                    let value = match (map.get(&field.name), &field.default) {
+                        (Some(json), _) => self.value(field.node, json, depth)?,
+                        (None, Some(default)) => self.text(field.node, default, depth)?,
+                        (None, None) => None,
                     };
-                    match self.value(field.node, json, depth)? {
+                    match value {
                         Some(value) => values.push(value),
                         None => return Ok(None),
                     }

@@ -214,7 +214,7 @@ fn words(schema: &Schema, id: NodeId) -> String {
             let branches: Vec<String> = branches.iter().map(|b| words(schema, *b)).collect();
             branches.join(" or ")
         }
-        Kind::Record(RecordType { name, .. }) => name.clone(),
+        Kind::Record(of) => of.name.clone(),
         Kind::Enum(of) => of.name.clone(),
         Kind::Fixed(of) => format!("{} of {} bytes", of.name, of.size),
     };

@@ -5,11 +5,13 @@
 
 use alloc::string::String;
 
+use crate::schema::full_alias;
 use crate::{Field, Kind, NodeId, Primitive, RecordType, Schema};
 
 /// Unqualified names match, or a full alias of the reader.
 pub(super) fn same_name(writer: &str, reader: &str, aliases: &[String]) -> bool {
-    simple(writer) == simple(reader) || aliases.iter().any(|a| a == writer)
+    let alias = |alias: &String| full_alias(alias, reader) == writer;
+    simple(writer) == simple(reader) || aliases.iter().any(alias)
 }
 
 fn simple(name: &str) -> &str {
@@ -35,16 +37,6 @@ pub(super) const fn promotes(from: Primitive, to: Primitive) -> bool {
         )
 }
 
-/// Name and aliases of a named type.
-pub(super) fn names(kind: &Kind) -> Option<(&str, &[String])> {
-    match kind {
-        Kind::Record(t) => Some((&t.name, &t.aliases)),
-        Kind::Enum(t) => Some((&t.name, &t.aliases)),
-        Kind::Fixed(t) => Some((&t.name, &t.aliases)),
-        Kind::Primitive(_) | Kind::Array(_) | Kind::Map(_) | Kind::Union(_) => None,
-    }
-}
-
 /// The branch of the reader's union that takes the writer's type, which is no union.
 ///
 /// In this order: the same type (a named one by full name or alias), a record of the same structure
@@ -60,15 +52,13 @@ pub(super) fn branch(
     let first = |accepts: &dyn Fn(&Kind) -> bool| {
         branches.iter().position(|&b| accepts(&reader.node(b).kind))
     };
-    if let Some((name, _)) = names(wire) {
+    if let Some(name) = wire.name() {
         let alike = |to: &Kind| core::mem::discriminant(to) == core::mem::discriminant(wire);
         let same = |to: &Kind| {
-            let full =
-                |(n, aliases): (&str, &[String])| n == name || aliases.iter().any(|a| a == name);
-            alike(to) && names(to).is_some_and(full)
+            let full = to.name() == Some(name) || to.full_aliases().any(|alias| alias == name);
+            alike(to) && full
         };
-        let short =
-            |to: &Kind| alike(to) && names(to).is_some_and(|(n, _)| simple(n) == simple(name));
+        let short = |to: &Kind| alike(to) && to.name().is_some_and(|n| simple(n) == simple(name));
         let structure = |to: &Kind| match (wire, to) {
             (Kind::Record(w), Kind::Record(r)) => same_structure(writer, w, reader, r),
             _ => false,

@@ -1,31 +1,63 @@
 //! Parsing Canonical Form (Avro 1.12, "Transforming into Parsing Canonical Form").
 
-use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
-use core::fmt::Write as _;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt::Write;
 
 use super::{Kind, Node, NodeId};
+use crate::Fingerprint;
+use crate::fingerprint::Hasher;
 
 /// Writes the canonical form of `root`; with `meaning`, logical types and `xpt.*` stay in.
 pub(super) fn write(nodes: &[Node], root: NodeId, meaning: bool) -> String {
-    let mut form = Form {
-        nodes,
-        meaning,
-        out: String::new(),
-        defined: BTreeSet::new(),
-    };
-    form.node(root);
-    form.out
+    let mut out = String::new();
+    Form::write(nodes, root, meaning, &mut out);
+    out
 }
 
-struct Form<'a> {
+/// Fingerprints of the canonical form, and of the array of it, without the form itself: where
+/// references stand inside namespaces it can be many times longer than the text.
+pub(super) fn fingerprints(nodes: &[Node], root: NodeId) -> (Fingerprint, Fingerprint) {
+    let mut prints = Prints(Hasher::new(), Hasher::of_array());
+    Form::write(nodes, root, false, &mut prints);
+    (prints.0.finish(), prints.1.finish_array())
+}
+
+struct Prints(Hasher, Hasher);
+
+impl Write for Prints {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.0 = self.0.update(text.as_bytes());
+        self.1 = self.1.update(text.as_bytes());
+        Ok(())
+    }
+}
+
+struct Form<'a, W> {
     nodes: &'a [Node],
     meaning: bool,
-    out: String,
-    defined: BTreeSet<&'a str>,
+    out: &'a mut W,
+    /// Which types stand in the form so far.
+    defined: Vec<bool>,
 }
 
-impl<'a> Form<'a> {
+impl<'a, W: Write> Form<'a, W> {
+    fn write(nodes: &'a [Node], root: NodeId, meaning: bool, out: &'a mut W) {
+        let mut form = Form {
+            nodes,
+            meaning,
+            out,
+            defined: vec![false; nodes.len()],
+        };
+        form.node(root);
+    }
+
+    /// Neither a text nor a fingerprint refuses what is written.
+    fn put(&mut self, text: &str) {
+        let _ = self.out.write_str(text);
+    }
+
     fn node(&mut self, id: NodeId) {
         let node = &self.nodes[id.0 as usize];
         let logical = Some(node).filter(|n| self.meaning && n.logical.is_some());
@@ -33,79 +65,79 @@ impl<'a> Form<'a> {
             Kind::Primitive(p) => match logical {
                 None => self.text(p.as_str()),
                 Some(_) => {
-                    self.out.push_str("{\"type\":");
+                    self.put("{\"type\":");
                     self.text(p.as_str());
                     self.logical(logical);
-                    self.out.push('}');
+                    self.put("}");
                 }
             },
             Kind::Array(items) => {
-                self.out.push_str("{\"type\":\"array\",\"items\":");
+                self.put("{\"type\":\"array\",\"items\":");
                 self.node(*items);
                 self.logical(logical);
-                self.out.push('}');
+                self.put("}");
             }
             Kind::Map(values) => {
-                self.out.push_str("{\"type\":\"map\",\"values\":");
+                self.put("{\"type\":\"map\",\"values\":");
                 self.node(*values);
                 self.logical(logical);
-                self.out.push('}');
+                self.put("}");
             }
             Kind::Union(branches) => {
-                self.out.push('[');
+                self.put("[");
                 self.list(branches, |form, &branch| form.node(branch));
-                self.out.push(']');
+                self.put("]");
             }
             Kind::Record(record) => {
-                if !self.open(&record.name, "record") {
+                if !self.open(id, &record.name, "record") {
                     return;
                 }
-                self.out.push_str(",\"fields\":[");
+                self.put(",\"fields\":[");
                 self.list(&record.fields, |form, field| {
-                    form.out.push_str("{\"name\":");
+                    form.put("{\"name\":");
                     form.text(&field.name);
-                    form.out.push_str(",\"type\":");
+                    form.put(",\"type\":");
                     form.node(field.node);
                     if form.meaning && field.event_time {
-                        form.out.push_str(",\"xpt.eventTime\":true");
+                        form.put(",\"xpt.eventTime\":true");
                     }
-                    form.out.push('}');
+                    form.put("}");
                 });
-                self.out.push(']');
+                self.put("]");
                 self.logical(logical);
-                self.out.push('}');
+                self.put("}");
             }
             Kind::Enum(e) => {
-                if !self.open(&e.name, "enum") {
+                if !self.open(id, &e.name, "enum") {
                     return;
                 }
-                self.out.push_str(",\"symbols\":[");
+                self.put(",\"symbols\":[");
                 self.list(&e.symbols, |form, symbol| form.text(symbol));
-                self.out.push(']');
+                self.put("]");
                 self.logical(logical);
-                self.out.push('}');
+                self.put("}");
             }
             Kind::Fixed(fixed) => {
-                if !self.open(&fixed.name, "fixed") {
+                if !self.open(id, &fixed.name, "fixed") {
                     return;
                 }
-                // Writing to a String cannot fail.
+                // As in `put`.
                 let _ = write!(self.out, ",\"size\":{}", fixed.size);
                 self.logical(logical);
-                self.out.push('}');
+                self.put("}");
             }
         }
     }
 
     /// Opens a named type; only its name, and `false`, where it is already defined.
-    fn open(&mut self, name: &'a str, kind: &str) -> bool {
-        if !self.defined.insert(name) {
+    fn open(&mut self, id: NodeId, name: &str, kind: &str) -> bool {
+        if core::mem::replace(&mut self.defined[id.index()], true) {
             self.text(name);
             return false;
         }
-        self.out.push_str("{\"name\":");
+        self.put("{\"name\":");
         self.text(name);
-        self.out.push_str(",\"type\":");
+        self.put(",\"type\":");
         self.text(kind);
         true
     }
@@ -113,7 +145,7 @@ impl<'a> Form<'a> {
     fn list<T>(&mut self, items: &'a [T], mut each: impl FnMut(&mut Self, &'a T)) {
         for (i, item) in items.iter().enumerate() {
             if i > 0 {
-                self.out.push(',');
+                self.put(",");
             }
             each(self, item);
         }
@@ -123,11 +155,10 @@ impl<'a> Form<'a> {
         let Some(logical) = node.and_then(|n| n.logical.as_deref()) else {
             return;
         };
-        self.out.push_str(",\"logicalType\":");
-        self.out
-            .push_str(&serde_json::Value::from(logical).to_string());
+        self.put(",\"logicalType\":");
+        self.put(&serde_json::Value::from(logical).to_string());
         if let Some(decimal) = node.and_then(|n| n.decimal) {
-            // Writing to a String cannot fail.
+            // As in `put`.
             let _ = write!(
                 self.out,
                 ",\"precision\":{},\"scale\":{}",
@@ -138,8 +169,8 @@ impl<'a> Form<'a> {
 
     /// Names and symbols need no escapes: their alphabet is checked by the parser.
     fn text(&mut self, name: &str) {
-        self.out.push('"');
-        self.out.push_str(name);
-        self.out.push('"');
+        self.put("\"");
+        self.put(name);
+        self.put("\"");
     }
 }

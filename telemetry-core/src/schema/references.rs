@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
 
-use super::parse::{qualify, read};
+use super::parse::{namespace_of, qualify, within};
 use super::{Primitive, SchemaError, SchemaLimits};
 
 /// Puts the definitions of `others` that `json` refers to where it first refers to them.
@@ -29,6 +29,12 @@ pub(super) fn bundle(
     }
     let whole = bundle.schema(&read(json, limits)?, "", Side::Own)?;
     Ok(alloc::format!("{whole}"))
+}
+
+/// The text as a tree, which bundling takes apart.
+fn read(json: &str, limits: SchemaLimits) -> Result<Value, SchemaError> {
+    within(json, limits)?;
+    serde_json::from_str(json).map_err(SchemaError::json)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -55,8 +61,8 @@ fn place(object: &Map<String, Value>, outer: &str) -> Option<(String, String)> {
         return None;
     }
     let namespace = object.get("namespace").and_then(Value::as_str);
-    let full = qualify(object.get("name")?.as_str()?, namespace.unwrap_or(outer));
-    let inner = full.rsplit_once('.').map_or("", |(ns, _)| ns).to_owned();
+    let full = qualify(object.get("name")?.as_str()?, namespace.unwrap_or(outer)).into_owned();
+    let inner = namespace_of(&full).to_owned();
     Some((full, inner))
 }
 
@@ -138,7 +144,7 @@ impl Bundle {
 
     fn name(&mut self, name: &str, outer: &str) -> Result<Value, SchemaError> {
         let words = ["record", "error", "enum", "fixed", "array", "map"];
-        let full = qualify(name, outer);
+        let full = qualify(name, outer).into_owned();
         if Primitive::from_name(name).is_some()
             || words.contains(&name)
             || self.defined.contains(&full)

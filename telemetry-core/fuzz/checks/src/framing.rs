@@ -57,10 +57,8 @@ pub fn container(bytes: &[u8]) {
     /// The reader's own buffer, and what codecs keep in this language: bzip2's tables are the
     /// largest, 3.6 MB for a block of any size.
     const CODECS: usize = 5 << 20;
-    /// A schema text of one byte a value: as in the check of schemas.
-    const HEADER: usize = 512 * 4_096;
     let most = bytes.len() + limits.block_bytes_max;
-    bounded("container", most, 16, CODECS + HEADER, || {
+    bounded("container", most, 16, CODECS, || {
         let Ok(mut reader) = OcfReader::with_limits(bytes, limits) else {
             return;
         };
