@@ -118,12 +118,12 @@ fn enumeration(
             fn symbol(
                 position: usize,
             ) -> ::core::result::Result<#ident, #krate::DecodeError> {
-                match position {
-                    #(#positions => ::core::result::Result::Ok(#ident::#variants),)*
-                    _ => ::core::result::Result::Err(#krate::DecodeError::OtherReader {
-                        expected: #name,
-                    }),
-                }
+                // The value alone is chosen here, so that no jump depends on which it is.
+                let symbol = match position {
+                    #(#positions => ::core::option::Option::Some(#ident::#variants),)*
+                    _ => ::core::option::Option::None,
+                };
+                symbol.ok_or(#krate::DecodeError::OtherReader { expected: #name })
             }
 
             impl<'__datum> #krate::Decode<'__datum> for #ident {

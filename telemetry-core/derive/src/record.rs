@@ -126,11 +126,8 @@ impl Record {
                         match step.code {
                             #(
                                 #same => #slots = ::core::option::Option::Some(cursor.same()?),
-                                #resolved => #slots = ::core::option::Option::Some(
-                                    #krate::Decode::resolve(cursor, step.operand)?,
-                                ),
-                                #default => #slots = ::core::option::Option::Some(
-                                    cursor.default(step.operand)?,
+                                #resolved | #default => #slots = ::core::option::Option::Some(
+                                    cursor.made(step)?,
                                 ),
                             )*
                             _ => cursor.pass(step.operand)?,

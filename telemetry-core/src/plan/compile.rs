@@ -49,6 +49,7 @@ pub(super) fn compile(
     } = compiler;
     let flat = Flat::new(writer, reader, &ops, root, &constants);
     let same = same::find(&ops, alike);
+    same::measure(&mut ops);
     same::coalesce(&mut ops);
     same::moves(&mut ops, &same);
     Ok(Plan {
@@ -150,6 +151,7 @@ impl<'s> Compiler<'s> {
                         .iter()
                         .map(|&branch| self.op(branch, job.to, at, Segment::Same))
                         .collect::<Result<_, _>>()?,
+                    sizes: Box::default(),
                 }
             }
             (_, Kind::Union(branches)) => match rules::branch(writer, job.from, reader, branches) {
@@ -252,6 +254,7 @@ impl<'s> Compiler<'s> {
             },
             Kind::Union(branches) => Op::Union {
                 branches: branches.iter().map(|&b| op(b)).collect::<Result<_, _>>()?,
+                sizes: Box::default(),
             },
             Kind::Record(record) => Op::Record(RecordOp {
                 fields: 0,

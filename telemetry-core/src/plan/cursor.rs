@@ -255,7 +255,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
     #[inline(always)]
     pub(crate) fn settle(&mut self, id: OpId) -> Result<&'p Op, DecodeError> {
         match self.plan.op(id) {
-            Op::Union { branches } => self.settle_union(branches),
+            Op::Union { branches, .. } => self.settle_union(branches),
             Op::Fail { problem } => Err(self.fail(*problem)),
             op => Ok(op),
         }
@@ -270,55 +270,55 @@ impl<'p, 'a> Cursor<'p, 'a> {
     }
 
     /// Reads a value that goes nowhere. Skipped text is not checked to be UTF-8.
+    ///
+    /// What has parts is read by calls of its own, so that the rest needs none.
     pub(crate) fn skip(&mut self, id: OpId) -> Result<(), DecodeError> {
-        let plan = self.plan;
-        match plan.op(id) {
+        match self.plan.op(id) {
             Op::Scalar { wire, .. } => super::decode::skip(&mut self.datum.input, *wire)?,
             Op::Fixed { size } => drop(self.datum.input.take(*size)?),
-            Op::Enum { symbols, problem } => drop(self.symbol(symbols, *problem)?),
-            Op::Array { item, min } => {
-                self.datum.enter()?;
-                while let Some(block) = self.datum.block(*min as usize)? {
-                    self.skip_block(block, *item, false)?;
-                }
-                self.datum.leave();
-            }
-            Op::Map { value, min } => {
-                self.datum.enter()?;
-                while let Some(block) = self.datum.block(*min as usize)? {
-                    self.skip_block(block, *value, true)?;
-                }
-                self.datum.leave();
-            }
-            Op::Union { branches } => {
+            Op::Enum { symbols, .. } => drop(self.datum.symbol(symbols.len())?),
+            Op::Union { branches, sizes } => {
                 let branch = self.datum.branch(branches.len())?;
-                self.skip(branches[branch])?;
-            }
-            Op::Wrap { then, .. } => self.skip(*then)?,
-            Op::Record(record) => {
-                self.datum.enter()?;
-                for step in &record.steps {
-                    if let Step::Skip(op) | Step::Set { op, .. } = *step {
-                        self.skip(op)?;
-                    }
+                match sizes.get(branch) {
+                    Some(&size) => drop(self.datum.input.take(size)?),
+                    None => return self.skip(branches[branch]),
                 }
-                self.datum.leave();
             }
+            Op::Array { item, min } => return self.skip_blocks(*item, *min, false),
+            Op::Map { value, min } => return self.skip_blocks(*value, *min, true),
+            Op::Record(record) => return self.skip_fields(record),
+            Op::Wrap { then, .. } => return self.skip(*then),
             Op::Fail { problem } => return Err(self.fail(*problem)),
         }
         Ok(())
     }
 
-    fn skip_block(&mut self, block: Block, item: OpId, keys: bool) -> Result<(), DecodeError> {
-        if self.datum.jump(&block)? {
-            return Ok(());
-        }
-        for _ in 0..block.count {
-            if keys {
-                self.datum.input.bytes()?;
+    fn skip_fields(&mut self, record: &RecordOp) -> Result<(), DecodeError> {
+        self.datum.enter()?;
+        for step in &record.steps {
+            if let Step::Skip(op) | Step::Set { op, .. } = *step {
+                self.skip(op)?;
             }
-            self.skip(item)?;
         }
+        self.datum.leave();
+        Ok(())
+    }
+
+    /// Skips items of at least `min` bytes, each behind a key if there are `keys`.
+    fn skip_blocks(&mut self, item: OpId, min: u32, keys: bool) -> Result<(), DecodeError> {
+        self.datum.enter()?;
+        while let Some(block) = self.datum.block(min as usize)? {
+            if self.datum.jump(&block)? {
+                continue;
+            }
+            for _ in 0..block.count {
+                if keys {
+                    self.datum.input.bytes()?;
+                }
+                self.skip(item)?;
+            }
+        }
+        self.datum.leave();
         Ok(())
     }
 }

@@ -170,11 +170,14 @@ fn present(input: &mut Reader<'_>, null: u8) -> Result<bool, WireError> {
     }
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
     match primitive {
         Primitive::Null => {}
         Primitive::Boolean => drop(input.boolean()?),
+        // Four bytes hold 28 bits, eight hold 56.
+        Primitive::Int if input.pass_varint(4) => {}
+        Primitive::Long if input.pass_varint(8) => {}
         Primitive::Int => drop(input.int()?),
         Primitive::Long => drop(input.long()?),
         Primitive::Float => drop(input.take(4)?),

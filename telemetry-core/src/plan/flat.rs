@@ -109,7 +109,7 @@ fn aim(ops: &[Op], field: usize, op: OpId) -> Target {
     };
     let one = [op];
     let branches = match &ops[op as usize] {
-        Op::Union { branches } => &branches[..],
+        Op::Union { branches, .. } => &branches[..],
         _ => &one,
     };
     for &branch in branches {

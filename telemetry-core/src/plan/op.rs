@@ -24,7 +24,11 @@ pub(crate) enum Op {
     /// Reads blocks of keys and values that take at least `min` bytes a pair.
     Map { value: OpId, min: u32 },
     /// Reads the writer's branch and goes on with the operation of that branch.
-    Union { branches: Box<[OpId]> },
+    Union {
+        branches: Box<[OpId]>,
+        /// The bytes that each branch takes, if every one always takes as many; else nothing.
+        sizes: Box<[usize]>,
+    },
     /// Reads nothing: what `then` gives becomes this branch of the reader's union.
     Wrap { branch: u32, then: OpId },
     /// Reads a record's fields.

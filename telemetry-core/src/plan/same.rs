@@ -35,7 +35,7 @@ fn parts(ops: &[Op], same: &[bool], op: &Op) -> bool {
     match op {
         Op::Scalar { .. } | Op::Fixed { .. } | Op::Enum { .. } => true,
         Op::Array { item: part, .. } | Op::Map { value: part, .. } => same[*part as usize],
-        Op::Union { branches } => (0..).zip(branches).all(|(i, &b)| match &ops[b as usize] {
+        Op::Union { branches, .. } => (0..).zip(branches).all(|(i, &b)| match &ops[b as usize] {
             Op::Wrap { branch, then } => *branch == i && same[*then as usize],
             _ => false,
         }),
@@ -59,19 +59,36 @@ pub(super) fn moves(ops: &mut [Op], same: &[bool]) {
     }
 }
 
+/// The bytes that an operation reads, if they are always as many.
+fn size(op: &Op) -> Option<usize> {
+    match op {
+        Op::Scalar { wire, .. } => match wire {
+            Primitive::Null => Some(0),
+            Primitive::Float => Some(4),
+            Primitive::Double => Some(8),
+            _ => None,
+        },
+        Op::Fixed { size } => Some(*size),
+        _ => None,
+    }
+}
+
+/// Notes what the branches of unions take, so that such a union is skipped without a choice.
+pub(super) fn measure(ops: &mut [Op]) {
+    for i in 0..ops.len() {
+        if let Op::Union { branches, .. } = &ops[i] {
+            let found = branches.iter().map(|&b| size(&ops[b as usize])).collect();
+            if let (Some(found), Op::Union { sizes, .. }) = (found, &mut ops[i]) {
+                *sizes = found;
+            }
+        }
+    }
+}
+
 /// Puts skips of fields of a known size that follow each other into one.
 pub(super) fn coalesce(ops: &mut Vec<Op>) {
     let size = |ops: &[Op], step: &Step| match step {
-        Step::Skip(op) => match &ops[*op as usize] {
-            Op::Scalar { wire, .. } => match wire {
-                Primitive::Null => Some(0),
-                Primitive::Float => Some(4),
-                Primitive::Double => Some(8),
-                _ => None,
-            },
-            Op::Fixed { size } => Some(*size),
-            _ => None,
-        },
+        Step::Skip(op) => size(&ops[*op as usize]),
         Step::Set { .. } | Step::Default { .. } => None,
     };
     for i in 0..ops.len() {

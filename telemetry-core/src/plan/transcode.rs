@@ -79,7 +79,7 @@ impl Cursor<'_, '_> {
                 out.push(0);
                 self.datum.leave();
             }
-            Op::Union { branches } => {
+            Op::Union { branches, .. } => {
                 let branch = branches[self.datum.branch(branches.len())?];
                 self.transcode(branch, out)?;
             }

@@ -180,7 +180,7 @@ impl Cursor<'_, '_> {
                 self.datum.leave();
                 Value::Map(pairs)
             }
-            Op::Union { branches } => {
+            Op::Union { branches, .. } => {
                 let branch = branches[self.datum.branch(branches.len())?];
                 self.value(branch)?
             }

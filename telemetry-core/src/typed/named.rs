@@ -78,17 +78,24 @@ impl<'a> Cursor<'a, 'a> {
         self.take(op)
     }
 
-    /// Reads a default: a datum of the reader, made and bounded when the plan was.
+    /// Reads a field that comes as its operation resolves it, or takes its default.
+    ///
+    /// A call for each type instead of code for each field: a record's loop stays small enough for the
+    /// processor's cache of instructions, and for its caller to take it in.
     #[doc(hidden)]
     #[inline(never)]
-    pub fn default<T: Decode<'a>>(&self, constant: u32) -> Result<T, DecodeError> {
-        let bytes = &self.plan.constant(constant).bytes;
+    pub fn made<T: Decode<'a>>(&mut self, step: &Move) -> Result<T, DecodeError> {
+        if step.code % 4 == Move::RESOLVED {
+            return T::resolve(self, step.operand);
+        }
+        // A datum of the reader, made and bounded when the plan was.
+        let bytes = &self.plan.constant(step.operand).bytes;
         T::read(&mut Datum::new(Reader::new(bytes), DecodeLimits::default()))
     }
 
     /// Reads a symbol: its position in the reader's enum.
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn reader_symbol(&mut self, op: OpId, name: &'static str) -> Result<usize, DecodeError> {
         match self.settle(op)? {
             Op::Enum { symbols, problem } => Ok(self.symbol(symbols, *problem)? as usize),
@@ -118,6 +125,11 @@ impl Cursor<'_, '_> {
     pub fn pass(&mut self, op: OpId) -> Result<(), DecodeError> {
         match self.plan.op(op) {
             Op::Scalar { wire, .. } => Ok(skip(&mut self.datum.input, *wire)?),
+            Op::Union { sizes, .. } if !sizes.is_empty() => {
+                let branch = self.datum.branch(sizes.len())?;
+                self.datum.input.take(sizes[branch])?;
+                Ok(())
+            }
             _ => self.skip(op),
         }
     }

@@ -108,6 +108,23 @@ impl<'a> Reader<'a> {
         Ok((z >> 1) as i64 ^ -((z & 1) as i64))
     }
 
+    /// Reads past a varint that ends within `bytes_max` of at most eight bytes; else does nothing.
+    ///
+    /// What is so short needs no look at its value.
+    #[inline(always)]
+    pub(crate) fn pass_varint(&mut self, bytes_max: u32) -> bool {
+        let Some(word) = self.rest.first_chunk() else {
+            return false;
+        };
+        let stop = !u64::from_le_bytes(*word) & 0x8080_8080_8080_8080;
+        let len = stop.trailing_zeros() / 8 + 1;
+        if len > bytes_max {
+            return false;
+        }
+        self.rest = &self.rest[len as usize..];
+        true
+    }
+
     /// An `int`: a `long` that fits 32 bits.
     #[inline(always)]
     pub fn int(&mut self) -> Result<i32, WireError> {

@@ -24,14 +24,24 @@ fn check_all(bytes: &[u8]) -> Option<&str> {
 #[inline]
 fn is_ascii(bytes: &[u8]) -> bool {
     let (Some(last), (words, _)) = (bytes.last_chunk(), bytes.as_chunks()) else {
-        let high = bytes.iter().fold(0, |high, byte| high | byte);
-        return high < 0x80;
+        return is_ascii_of_less(bytes);
     };
     let word = |chunk: &[u8; 8]| u64::from_ne_bytes(*chunk);
     let high = words
         .iter()
         .fold(word(last), |high, chunk| high | word(chunk));
     high & 0x8080_8080_8080_8080 == 0
+}
+
+/// Whether no byte of less than eight has its high bit set: the first four and the last four, which
+/// overlap.
+#[inline]
+fn is_ascii_of_less(bytes: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
+        let high = bytes.iter().fold(0, |high, byte| high | byte);
+        return high < 0x80;
+    };
+    (u32::from_ne_bytes(*first) | u32::from_ne_bytes(*last)) & 0x8080_8080 == 0
 }
 
 #[cfg(test)]
