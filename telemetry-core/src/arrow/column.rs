@@ -5,13 +5,18 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::constant;
+use super::lanes::{Lanes, Take};
+use super::slices::{Ends, Slices, end};
 use super::types::nullable;
-use crate::plan::{Op, Step};
-use crate::wire::Out;
+use crate::plan::{Op, symbol};
+use crate::wire::Reader;
 use crate::{Cursor, Datum, DecodeError, Kind, NodeId, OpId, Plan, Primitive, Schema};
 
 /// Values of one type of the reader.
+///
+/// With a tag of its own: one hidden in a vector's capacity takes longer to tell.
 #[derive(Debug)]
+#[repr(u8)]
 pub(super) enum Column {
     Null(usize),
     Boolean(Vec<bool>),
@@ -31,13 +36,13 @@ pub(super) enum Column {
         symbols: Vec<String>,
     },
     List {
-        ends: Vec<i32>,
+        ends: Ends,
         items: Box<Column>,
         /// Least bytes of an item that was written as it is read.
         min: usize,
     },
     Map {
-        ends: Vec<i32>,
+        ends: Ends,
         keys: Slices,
         values: Box<Column>,
         min: usize,
@@ -57,41 +62,6 @@ pub(super) enum Column {
         offsets: Vec<i32>,
         branches: Vec<(usize, Column)>,
     },
-}
-
-/// Texts or bytes behind each other, and where each ends.
-#[derive(Debug, Default)]
-pub(super) struct Slices {
-    pub(super) ends: Vec<i32>,
-    pub(super) bytes: Vec<u8>,
-}
-
-impl Slices {
-    #[inline(always)]
-    fn push(&mut self, value: &[u8]) -> Result<(), DecodeError> {
-        Out::new(&mut self.bytes, value.len()).raw(value);
-        self.ends.push(end(self.bytes.len())?);
-        Ok(())
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.ends.truncate(rows);
-        self.bytes.truncate(last(&self.ends));
-    }
-}
-
-#[inline]
-fn end(len: usize) -> Result<i32, DecodeError> {
-    i32::try_from(len).map_err(|_| DecodeError::Limit {
-        offset: 0,
-        what: "bytes or items of a column",
-        max: i32::MAX as usize,
-    })
-}
-
-/// Where the last row ends.
-fn last(ends: &[i32]) -> usize {
-    ends.last().map_or(0, |&end| end as usize)
 }
 
 #[cold]
@@ -129,12 +99,12 @@ impl Column {
                 Primitive::String => Self::Text(Slices::default()),
             },
             Kind::Array(items) => Self::List {
-                ends: Vec::new(),
+                ends: Ends::default(),
                 items: Box::new(new(*items)),
                 min: min(*items),
             },
             Kind::Map(values) => Self::Map {
-                ends: Vec::new(),
+                ends: Ends::default(),
                 keys: Slices::default(),
                 values: Box::new(new(*values)),
                 min: min(*values).saturating_add(1),
@@ -165,12 +135,13 @@ impl Column {
     pub(super) fn take(
         &mut self,
         cursor: &mut Cursor<'_, '_>,
+        lanes: &Lanes,
         op: OpId,
     ) -> Result<(), DecodeError> {
         if cursor.plan.same(op) {
             self.read(&mut cursor.datum)
         } else {
-            self.resolve(cursor, op)
+            self.resolve(cursor, lanes, op)
         }
     }
 
@@ -217,7 +188,7 @@ impl Column {
                 *rows += 1;
             }
             Self::List { ends, items, min } => {
-                let mut len = last(ends);
+                let mut len = ends.last();
                 datum.enter()?;
                 while let Some(block) = datum.block(*min)? {
                     items.read_many(datum, block.count)?;
@@ -225,7 +196,7 @@ impl Column {
                     len += block.count;
                 }
                 datum.leave();
-                ends.push(end(len)?);
+                ends.push(len)?;
             }
             Self::Map {
                 ends,
@@ -233,7 +204,7 @@ impl Column {
                 values,
                 min,
             } => {
-                let mut len = last(ends);
+                let mut len = ends.last();
                 datum.enter()?;
                 while let Some(block) = datum.block(*min)? {
                     for _ in 0..block.count {
@@ -248,7 +219,7 @@ impl Column {
                     len += block.count;
                 }
                 datum.leave();
-                ends.push(end(len)?);
+                ends.push(len)?;
             }
             Self::Record { rows, fields } => {
                 datum.enter()?;
@@ -301,15 +272,18 @@ impl Column {
     pub(super) fn resolve(
         &mut self,
         cursor: &mut Cursor<'_, '_>,
+        lanes: &Lanes,
         op: OpId,
     ) -> Result<(), DecodeError> {
         let plan = cursor.plan;
-        match (self, cursor.settle(op)?) {
+        let op = cursor.choose(op)?;
+        match (self, plan.op(op)) {
+            (_, Op::Fail { problem }) => return Err(cursor.fail(*problem)),
             (Self::Nullable { valid, null, inner }, Op::Wrap { branch, then }) => {
                 let there = *branch != u32::from(*null);
                 valid.push(there);
                 if there {
-                    inner.take(cursor, *then)?;
+                    inner.take(cursor, lanes, *then)?;
                 } else {
                     inner.nothing()?;
                 }
@@ -323,28 +297,28 @@ impl Column {
                 Op::Wrap { branch, then },
             ) => {
                 let (rows, column) = branches.get_mut(*branch as usize).ok_or_else(other)?;
-                column.take(cursor, *then)?;
+                column.take(cursor, lanes, *then)?;
                 ids.push(*branch as i8);
                 offsets.push(end(*rows)?);
                 *rows += 1;
             }
-            (column, Op::Scalar { wire, .. }) => column.promote(&mut cursor.datum, *wire)?,
-            (column @ Self::Fixed { .. }, Op::Fixed { .. }) => column.read(&mut cursor.datum)?,
-            (Self::Enum { keys, .. }, Op::Enum { symbols, problem }) => {
-                keys.push(cursor.symbol(symbols, *problem)? as i32);
+            (column, Op::Scalar { wire, to }) => {
+                column.scalar(&mut cursor.datum.input, Take::scalar(*wire, *to))?;
             }
+            (column @ Self::Fixed { .. }, Op::Fixed { .. }) => column.read(&mut cursor.datum)?,
+            (column, op @ Op::Enum { .. }) => column.symbol(op, &mut cursor.datum.input)?,
             (Self::List { ends, items, .. }, Op::Array { item, min }) => {
-                let mut len = last(ends);
+                let mut len = ends.last();
                 cursor.datum.enter()?;
                 while let Some(block) = cursor.datum.block(*min as usize)? {
                     for _ in 0..block.count {
-                        items.take(cursor, *item)?;
+                        items.take(cursor, lanes, *item)?;
                     }
                     cursor.datum.close(&block)?;
                     len += block.count;
                 }
                 cursor.datum.leave();
-                ends.push(end(len)?);
+                ends.push(len)?;
             }
             (
                 Self::Map {
@@ -352,31 +326,23 @@ impl Column {
                 },
                 Op::Map { value, min },
             ) => {
-                let mut len = last(ends);
+                let mut len = ends.last();
                 cursor.datum.enter()?;
                 while let Some(block) = cursor.datum.block(*min as usize)? {
                     for _ in 0..block.count {
                         let key = cursor.datum.input.string()?;
                         keys.push(key.as_bytes())?;
-                        values.take(cursor, *value)?;
+                        values.take(cursor, lanes, *value)?;
                     }
                     cursor.datum.close(&block)?;
                     len += block.count;
                 }
                 cursor.datum.leave();
-                ends.push(end(len)?);
+                ends.push(len)?;
             }
             (Self::Record { rows, fields }, Op::Record(record)) => {
                 cursor.open(record)?;
-                for step in &record.steps {
-                    match *step {
-                        Step::Skip(op) => cursor.skip(op)?,
-                        Step::Set { field, op } => fields[field as usize].take(cursor, op)?,
-                        Step::Default { field, constant } => {
-                            fields[field as usize].constant(plan, constant)?;
-                        }
-                    }
-                }
+                lanes.nested(op, fields, cursor)?;
                 cursor.datum.leave();
                 *rows += 1;
             }
@@ -385,45 +351,66 @@ impl Column {
         Ok(())
     }
 
-    /// Reads a value of a type that promotes to this one.
-    fn promote(&mut self, datum: &mut Datum<'_>, wire: Primitive) -> Result<(), DecodeError> {
-        let input = &mut datum.input;
-        let mut int = || input.int();
-        match (self, wire) {
-            (Self::Long(v), Primitive::Int) => v.push(int()?.into()),
-            (Self::Float(v), Primitive::Int) => v.push(int()? as f32),
-            (Self::Double(v), Primitive::Int) => v.push(int()?.into()),
-            (Self::Float(v), Primitive::Long) => {
-                v.push(input.long()? as f32);
-            }
-            (Self::Double(v), Primitive::Long) => {
-                v.push(input.long()? as f64);
-            }
-            (Self::Double(v), Primitive::Float) => {
-                v.push(input.float()?.into());
-            }
-            // Text and bytes are written alike.
-            (column, _) => column.read(datum)?,
+    /// Reads a value without parts.
+    #[inline(always)]
+    pub(super) fn scalar(&mut self, input: &mut Reader<'_>, take: Take) -> Result<(), DecodeError> {
+        match (take, self) {
+            (Take::Null, Self::Null(rows)) => *rows += 1,
+            (Take::Boolean, Self::Boolean(v)) => v.push(input.boolean()?),
+            (Take::Int, Self::Int(v)) => v.push(input.int()?),
+            (Take::Long, Self::Long(v)) => v.push(input.long()?),
+            (Take::Float, Self::Float(v)) => v.push(input.float()?),
+            (Take::Double, Self::Double(v)) => v.push(input.double()?),
+            (Take::Text, Self::Text(v)) => v.push(input.string()?.as_bytes())?,
+            (Take::Bytes, Self::Bytes(v)) => v.push(input.bytes()?)?,
+            (Take::IntToLong, Self::Long(v)) => v.push(input.int()?.into()),
+            (Take::IntToFloat, Self::Float(v)) => v.push(input.int()? as f32),
+            (Take::IntToDouble, Self::Double(v)) => v.push(input.int()?.into()),
+            (Take::LongToFloat, Self::Float(v)) => v.push(input.long()? as f32),
+            (Take::LongToDouble, Self::Double(v)) => v.push(input.long()? as f64),
+            (Take::FloatToDouble, Self::Double(v)) => v.push(input.float()?.into()),
+            _ => return Err(other()),
         }
         Ok(())
     }
 
+    /// Reads a symbol by the table of an operation.
+    #[inline(always)]
+    pub(super) fn symbol(&mut self, op: &Op, input: &mut Reader<'_>) -> Result<(), DecodeError> {
+        match (self, op) {
+            (Self::Enum { keys, .. }, Op::Enum { symbols, problem }) => {
+                keys.push(symbol(input, symbols, *problem)? as i32);
+                Ok(())
+            }
+            _ => Err(other()),
+        }
+    }
+
     /// Adds a row that nobody looks at, beneath a null.
-    fn nothing(&mut self) -> Result<(), DecodeError> {
+    #[inline(always)]
+    pub(super) fn nothing(&mut self) -> Result<(), DecodeError> {
+        match self {
+            Self::Int(v) => v.push(0),
+            Self::Long(v) => v.push(0),
+            Self::Double(v) => v.push(0.0),
+            other => return other.nothing_parts(),
+        }
+        Ok(())
+    }
+
+    /// Adds a row as [`nothing`](Column::nothing) does, of any type, at the price of a call.
+    fn nothing_parts(&mut self) -> Result<(), DecodeError> {
         match self {
             Self::Null(rows) => *rows += 1,
             Self::Boolean(v) => v.push(false),
-            Self::Int(v) => v.push(0),
-            Self::Long(v) => v.push(0),
             Self::Float(v) => v.push(0.0),
-            Self::Double(v) => v.push(0.0),
             Self::Text(v) | Self::Bytes(v) => v.push(&[])?,
             Self::Fixed { size, rows, bytes } => {
                 bytes.resize(bytes.len() + *size, 0);
                 *rows += 1;
             }
             Self::Enum { keys, .. } => keys.push(0),
-            Self::List { ends, .. } | Self::Map { ends, .. } => ends.push(last(ends) as i32),
+            Self::List { ends, .. } | Self::Map { ends, .. } => ends.push(ends.last())?,
             Self::Record { rows, fields } => {
                 fields.iter_mut().try_for_each(Self::nothing)?;
                 *rows += 1;
@@ -443,6 +430,7 @@ impl Column {
                 offsets.push(end(*rows)?);
                 *rows += 1;
             }
+            other => return other.nothing(),
         }
         Ok(())
     }
@@ -466,12 +454,7 @@ impl Column {
             Self::Float(v) => fill(v, times),
             Self::Double(v) => fill(v, times),
             Self::Enum { keys, .. } => fill(keys, times),
-            Self::Text(v) | Self::Bytes(v) => {
-                let len = v.bytes.len();
-                end(len.saturating_mul(times + 1))?;
-                v.bytes = v.bytes.repeat(times + 1);
-                v.ends = (1..=times + 1).map(|row| (row * len) as i32).collect();
-            }
+            Self::Text(v) | Self::Bytes(v) => v.repeat(times)?,
             _ => {
                 for _ in 0..times {
                     again(self)?;
@@ -502,14 +485,14 @@ impl Column {
             Self::Enum { keys, .. } => keys.truncate(rows),
             Self::List { ends, items, .. } => {
                 ends.truncate(rows);
-                items.truncate(last(ends));
+                items.truncate(ends.last());
             }
             Self::Map {
                 ends, keys, values, ..
             } => {
                 ends.truncate(rows);
-                keys.truncate(last(ends));
-                values.truncate(last(ends));
+                keys.truncate(ends.last());
+                values.truncate(ends.last());
             }
             Self::Record { rows: n, fields } => {
                 *n = (*n).min(rows);

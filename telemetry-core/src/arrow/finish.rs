@@ -14,11 +14,11 @@ use arrow_array::{
     Int32Array, ListArray, MapArray, NullArray, PrimitiveArray, StringArray, StructArray,
     UnionArray,
 };
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::ArrowError;
-use super::column::{Column, Slices};
+use super::column::Column;
 
 impl Column {
     /// The rows as an array of `ty`; the column is empty then.
@@ -61,7 +61,7 @@ impl Column {
             (Self::Double(v), DataType::Float64) => primitive::<Float64Type>(renew(v), ty, nulls)?,
             (Self::Text(v), DataType::Utf8) => Arc::new(v.text(nulls)),
             (Self::Bytes(v), DataType::Binary) => {
-                let (offsets, bytes) = v.parts();
+                let (offsets, bytes) = v.take();
                 Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?)
             }
             (Self::Fixed { rows, bytes, .. }, DataType::FixedSizeBinary(size)) => {
@@ -77,7 +77,7 @@ impl Column {
             }
             (Self::List { ends, items, .. }, DataType::List(field)) => {
                 let items = items.finish(field.data_type())?;
-                let offsets = offsets(renew(ends));
+                let offsets = ends.take();
                 Arc::new(ListArray::try_new(
                     Arc::clone(field),
                     offsets,
@@ -98,7 +98,7 @@ impl Column {
                 let values = values.finish(fields[1].data_type())?;
                 let arrays: Vec<ArrayRef> = alloc::vec![Arc::new(keys), values];
                 let entries = StructArray::try_new(fields.clone(), arrays, None)?;
-                let offsets = offsets(renew(ends));
+                let offsets = ends.take();
                 let field = Arc::clone(field);
                 Arc::new(MapArray::try_new(field, offsets, entries, nulls, *sorted)?)
             }
@@ -150,33 +150,8 @@ fn primitive<T: ArrowPrimitiveType>(
     Ok(Arc::new(array.with_data_type(ty.clone())))
 }
 
-impl Slices {
-    fn parts(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let bytes = Buffer::from_vec(renew(&mut self.bytes));
-        (offsets(renew(&mut self.ends)), bytes)
-    }
-
-    /// The rows as texts.
-    #[expect(
-        unsafe_code,
-        reason = "each text was checked when it came, with its place"
-    )]
-    fn text(&mut self, nulls: Option<NullBuffer>) -> StringArray {
-        let (offsets, bytes) = self.parts();
-        // SAFETY: a column of texts gets `str`s alone, and is cut at their ends alone, so all
-        // between two offsets is UTF-8. There is a null for each row, or there is none.
-        unsafe { StringArray::new_unchecked(offsets, bytes, nulls) }
-    }
-}
-
 /// What is there; the next batch gets as much room.
 fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
     let next = Vec::with_capacity(values.len());
     replace(values, next)
-}
-
-/// Ends of rows with the start of the first before them.
-fn offsets(mut ends: Vec<i32>) -> OffsetBuffer<i32> {
-    ends.insert(0, 0);
-    OffsetBuffer::new(ScalarBuffer::from(ends))
 }

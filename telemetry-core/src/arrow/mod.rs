@@ -41,6 +41,8 @@
 mod column;
 mod encode;
 mod finish;
+mod lanes;
+mod slices;
 mod types;
 
 use alloc::string::String;
@@ -50,11 +52,12 @@ use alloc::vec::Vec;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 
-use crate::plan::{Move, Op, Step};
+use crate::plan::{Op, Step};
 use crate::wire::Reader;
 use crate::{Cursor, Datum, DecodeError, DecodeLimits, Kind, Plan, Schema};
 use column::Column;
 pub use encode::encode;
+use lanes::Lanes;
 pub use types::schema;
 
 /// Columns that grow by datums and become record batches.
@@ -63,6 +66,7 @@ pub struct Columns<'p> {
     plan: &'p Plan,
     schema: SchemaRef,
     limits: DecodeLimits,
+    lanes: Lanes,
     fields: Vec<Column>,
     /// Fields of the reader that take a default, which is filled in once for a batch.
     defaults: Vec<(usize, u32)>,
@@ -105,6 +109,7 @@ impl<'p> Columns<'p> {
             plan,
             schema,
             limits,
+            lanes: Lanes::new(plan),
             fields: fields.collect(),
             defaults,
             rows: 0,
@@ -134,30 +139,19 @@ impl<'p> Columns<'p> {
     }
 
     fn row(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), DecodeError> {
-        let root = self.plan.op(self.plan.root());
-        let op = cursor.settle(self.plan.root())?;
-        let Op::Record(record) = op else {
-            return Err(DecodeError::OtherReader {
-                expected: "a record",
-            });
-        };
-        let once = core::ptr::eq(root, op);
-        cursor.open(record)?;
-        for step in &record.moves {
-            let Some((field, how)) = step.field() else {
-                cursor.pass(step.operand)?;
-                continue;
-            };
-            let column = &mut self.fields[field];
-            match how {
-                Move::SAME => column.read(&mut cursor.datum)?,
-                Move::RESOLVED => column.resolve(cursor, step.operand)?,
-                _ if once => {}
-                _ => column.constant(self.plan, step.operand)?,
+        let op = cursor.choose(self.plan.root())?;
+        match self.plan.op(op) {
+            Op::Record(record) => {
+                cursor.open(record)?;
+                self.lanes.fields(op, &mut self.fields, cursor)?;
+                cursor.datum.leave();
+                Ok(())
             }
+            Op::Fail { problem } => Err(cursor.fail(*problem)),
+            _ => Err(DecodeError::OtherReader {
+                expected: "a record",
+            }),
         }
-        cursor.datum.leave();
-        Ok(())
     }
 
     /// The rows as a batch; the columns start again.

@@ -82,27 +82,13 @@ impl<'a> Datum<'a> {
     /// Reads which of a union's `branches` follows.
     #[inline(always)]
     pub(crate) fn branch(&mut self, branches: usize) -> Result<usize, DecodeError> {
-        let offset = self.input.offset();
-        let branch = self.input.long()?;
-        match usize::try_from(branch) {
-            Ok(i) if i < branches => Ok(i),
-            _ => Err(WireError::Branch { offset, branch }.into()),
-        }
+        Ok(self.input.branch(branches)?)
     }
 
     /// Reads which of an enum's `symbols` it is.
     #[inline(always)]
     pub(crate) fn symbol(&mut self, symbols: usize) -> Result<usize, DecodeError> {
-        let offset = self.input.offset();
-        let symbol = self.input.long()?;
-        match usize::try_from(symbol) {
-            Ok(i) if i < symbols => Ok(i),
-            _ => Err(DecodeError::Symbol {
-                offset,
-                symbol,
-                symbols,
-            }),
-        }
+        position(&mut self.input, symbols)
     }
 
     /// The next block of items of at least `min` bytes; `None` at the end.
@@ -167,6 +153,33 @@ impl<'a> Datum<'a> {
         self.input.take(end - self.input.offset())?;
         Ok(true)
     }
+}
+
+/// Which of the writer's `symbols` follows.
+#[inline(always)]
+fn position(input: &mut Reader<'_>, symbols: usize) -> Result<usize, DecodeError> {
+    let offset = input.offset();
+    let symbol = input.long()?;
+    match usize::try_from(symbol) {
+        Ok(i) if i < symbols => Ok(i),
+        _ => Err(DecodeError::Symbol {
+            offset,
+            symbol,
+            symbols,
+        }),
+    }
+}
+
+/// Reads the writer's symbol and gives the reader's.
+#[inline(always)]
+pub(crate) fn symbol(
+    input: &mut Reader<'_>,
+    symbols: &[Option<u32>],
+    problem: usize,
+) -> Result<u32, DecodeError> {
+    let offset = input.offset();
+    let symbol = position(input, symbols.len())?;
+    symbols[symbol].ok_or(DecodeError::Problem { offset, problem })
 }
 
 #[cold]
@@ -246,9 +259,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
         symbols: &[Option<u32>],
         problem: usize,
     ) -> Result<u32, DecodeError> {
-        let offset = self.datum.input.offset();
-        let symbol = self.datum.symbol(symbols.len())?;
-        symbols[symbol].ok_or(DecodeError::Problem { offset, problem })
+        symbol(&mut self.datum.input, symbols, problem)
     }
 
     /// Reads the writer's branches, if it is a union, down to an operation that is none.
@@ -258,6 +269,16 @@ impl<'p, 'a> Cursor<'p, 'a> {
             Op::Union { branches, .. } => self.settle_union(branches),
             Op::Fail { problem } => Err(self.fail(*problem)),
             op => Ok(op),
+        }
+    }
+
+    /// Reads the writer's branch, if it is a union: the operation to go on with.
+    #[cfg(feature = "arrow")]
+    #[inline(always)]
+    pub(crate) fn choose(&mut self, id: OpId) -> Result<OpId, DecodeError> {
+        match self.plan.op(id) {
+            Op::Union { branches, .. } => Ok(branches[self.datum.branch(branches.len())?]),
+            _ => Ok(id),
         }
     }
 

@@ -29,7 +29,7 @@ pub use op::OpId;
 pub(crate) use op::{Move, Op};
 pub use value::Value;
 #[cfg(feature = "arrow")]
-pub(crate) use {op::Step, rules::wire_min};
+pub(crate) use {cursor::symbol, op::Step, rules::wire_min};
 
 /// A value of a flat field, borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -214,6 +214,11 @@ impl Plan {
 
     pub(crate) const fn root(&self) -> OpId {
         self.root
+    }
+
+    #[cfg(feature = "arrow")]
+    pub(crate) const fn ops(&self) -> &[Op] {
+        &self.ops
     }
 
     #[inline]

@@ -8,7 +8,10 @@ use crate::Primitive;
 pub type OpId = u32;
 
 /// How to read one type of the writer.
+///
+/// With a tag of its own, which every executor looks at for every value.
 #[derive(Clone, Debug)]
+#[repr(u8)]
 pub(crate) enum Op {
     /// Reads `wire` and gives it as `to`.
     Scalar { wire: Primitive, to: Primitive },
@@ -82,15 +85,6 @@ impl Move {
     pub(crate) const RESOLVED: u32 = 1;
     /// The default.
     pub(crate) const DEFAULT: u32 = 2;
-
-    /// The reader's field and how it comes; `None` for a skip.
-    #[cfg(feature = "arrow")]
-    pub(crate) const fn field(self) -> Option<(usize, u32)> {
-        match self.code % 4 {
-            3 => None,
-            how => Some(((self.code / 4) as usize, how)),
-        }
-    }
 
     /// `same` says which operations give what they read as it is.
     pub(crate) fn of(step: &Step, same: &[bool]) -> Self {

@@ -167,6 +167,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Which of a union's `branches` follows.
+    #[inline(always)]
+    pub(crate) fn branch(&mut self, branches: usize) -> Result<usize, WireError> {
+        let offset = self.offset();
+        let branch = self.long()?;
+        match usize::try_from(branch) {
+            Ok(i) if i < branches => Ok(i),
+            _ => Err(WireError::Branch { offset, branch }),
+        }
+    }
+
     /// `bytes`: a length, then as many bytes.
     #[inline(always)]
     pub fn bytes(&mut self) -> Result<&'a [u8], WireError> {
