@@ -20,7 +20,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
@@ -77,7 +77,7 @@ pub(crate) fn arbitrary_record(r: &mut Random, depth: usize, names: &mut usize) 
 }
 
 /// A later version of a schema, which may or may not read the earlier one.
-fn evolve(r: &mut Random, json: &Json) -> Json {
+pub(crate) fn evolve(r: &mut Random, json: &Json) -> Json {
     match json {
         Json::String(name) if r.one_in(4) => match name.as_str() {
             "int" => json!(["long", "float", "double"][r.below(3)]),

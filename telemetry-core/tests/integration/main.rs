@@ -10,6 +10,8 @@
 #[cfg(feature = "arrow")]
 mod agree;
 mod codegen;
+#[cfg(feature = "arrow")]
+mod columns;
 mod derive;
 #[cfg(feature = "arrow")]
 mod memory;
