@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::constant;
 use super::lanes::{Lanes, Take};
+use super::logical;
 use super::slices::{Ends, Slices, end};
 use super::types::nullable;
 use crate::plan::{Op, symbol};
@@ -34,6 +35,11 @@ pub(super) enum Column {
     Enum {
         keys: Vec<i32>,
         symbols: Vec<String>,
+    },
+    Logical {
+        /// The bytes of its `fixed`.
+        size: Option<usize>,
+        values: logical::Values,
     },
     List {
         ends: Ends,
@@ -87,7 +93,12 @@ impl Column {
                 inner: Box::new(new(inner)),
             };
         }
-        match &schema.node(node).kind {
+        let node = schema.node(node);
+        if let Some(values) = logical::ty(node).and_then(|ty| logical::Values::new(&ty)) {
+            let size = logical::size(node).flatten();
+            return Self::Logical { size, values };
+        }
+        match &node.kind {
             Kind::Primitive(p) => match p {
                 Primitive::Null => Self::Null(0),
                 Primitive::Boolean => Self::Boolean(Vec::new()),
@@ -186,6 +197,14 @@ impl Column {
             Self::Fixed { size, rows, bytes } => {
                 bytes.extend_from_slice(datum.input.take(*size)?);
                 *rows += 1;
+            }
+            Self::Logical { size, values } => {
+                let offset = datum.input.offset();
+                let wire = match size {
+                    Some(size) => datum.input.take(*size)?,
+                    None => datum.input.bytes()?,
+                };
+                values.push(wire, offset)?;
             }
             Self::List { ends, items, min } => {
                 let mut len = ends.last();
@@ -305,7 +324,10 @@ impl Column {
             (column, Op::Scalar { wire, to }) => {
                 column.scalar(&mut cursor.datum.input, Take::scalar(*wire, *to))?;
             }
-            (column @ Self::Fixed { .. }, Op::Fixed { .. }) => column.read(&mut cursor.datum)?,
+            (
+                column @ (Self::Fixed { .. } | Self::Logical { size: Some(_), .. }),
+                Op::Fixed { .. },
+            ) => column.read(&mut cursor.datum)?,
             (column, op @ Op::Enum { .. }) => column.symbol(op, &mut cursor.datum.input)?,
             (Self::List { ends, items, .. }, Op::Array { item, min }) => {
                 let mut len = ends.last();
@@ -363,6 +385,10 @@ impl Column {
             (Take::Double, Self::Double(v)) => v.push(input.double()?),
             (Take::Text, Self::Text(v)) => v.push(input.string()?.as_bytes())?,
             (Take::Bytes, Self::Bytes(v)) => v.push(input.bytes()?)?,
+            (Take::Bytes | Take::Text, Self::Logical { size: None, values }) => {
+                let offset = input.offset();
+                values.push(input.bytes()?, offset)?;
+            }
             (Take::IntToLong, Self::Long(v)) => v.push(input.int()?.into()),
             (Take::IntToFloat, Self::Float(v)) => v.push(input.int()? as f32),
             (Take::IntToDouble, Self::Double(v)) => v.push(input.int()?.into()),
@@ -410,6 +436,7 @@ impl Column {
                 *rows += 1;
             }
             Self::Enum { keys, .. } => keys.push(0),
+            Self::Logical { values, .. } => values.nothing(),
             Self::List { ends, .. } | Self::Map { ends, .. } => ends.push(ends.last())?,
             Self::Record { rows, fields } => {
                 fields.iter_mut().try_for_each(Self::nothing)?;
@@ -483,6 +510,7 @@ impl Column {
                 bytes.truncate(*n * *size);
             }
             Self::Enum { keys, .. } => keys.truncate(rows),
+            Self::Logical { values, .. } => values.truncate(rows),
             Self::List { ends, items, .. } => {
                 ends.truncate(rows);
                 items.truncate(ends.last());

@@ -16,8 +16,8 @@ use arrow_array::{
     StringArray, UnionArray,
 };
 
-use super::ArrowError;
 use super::types::nullable;
+use super::{ArrowError, logical};
 use crate::wire::Out;
 use crate::{Kind, NodeId, Primitive, Schema};
 
@@ -79,6 +79,8 @@ enum Source<'a> {
     Fixed(&'a FixedSizeBinaryArray),
     /// Keys of the dictionary, and the symbol of each of its values.
     Enum(&'a [i32], Vec<Option<i64>>),
+    /// And the size of its `fixed`.
+    Logical(logical::Source<'a>, Option<usize>),
     List(&'a ListArray, Box<Source<'a>>),
     Map(&'a MapArray, &'a StringArray, Box<Source<'a>>),
     Record(Vec<Source<'a>>),
@@ -120,8 +122,13 @@ impl<'a> Source<'a> {
         path: &str,
     ) -> Result<Self, ArrowError> {
         let found = |expected: &str| mismatch(path, expected, &array.data_type().to_string());
-        let kind = &schema.node(node).kind;
-        Ok(match kind {
+        let node = schema.node(node);
+        if let (Some(ty), Some(size)) = (logical::ty(node), logical::size(node)) {
+            let source = logical::Source::new(&ty, array);
+            let source = source.ok_or_else(|| found(&ty.to_string()))?;
+            return Ok(Self::Logical(source, size));
+        }
+        Ok(match &node.kind {
             Kind::Primitive(p) => match p {
                 Primitive::Null => Self::Null,
                 Primitive::Boolean => {
@@ -233,6 +240,7 @@ impl<'a> Source<'a> {
             Self::Text(v) => out.bytes(v.value(row).as_bytes()),
             Self::Bytes(v) => out.bytes(v.value(row)),
             Self::Fixed(v) => out.raw(v.value(row)),
+            Self::Logical(source, size) => source.put(row, *size, out)?,
             Self::Enum(keys, symbols) => {
                 let symbol = usize::try_from(keys[row])
                     .ok()
@@ -283,7 +291,7 @@ impl<'a> Source<'a> {
 }
 
 /// The values of an array of this type.
-fn native<T: ArrowPrimitiveType>(array: &dyn Array) -> Option<&[T::Native]> {
+pub(super) fn native<T: ArrowPrimitiveType>(array: &dyn Array) -> Option<&[T::Native]> {
     Some(array.as_primitive_opt::<T>()?.values())
 }
 

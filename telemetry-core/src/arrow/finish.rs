@@ -59,6 +59,7 @@ impl Column {
             }
             (Self::Float(v), DataType::Float32) => primitive::<Float32Type>(renew(v), ty, nulls)?,
             (Self::Double(v), DataType::Float64) => primitive::<Float64Type>(renew(v), ty, nulls)?,
+            (Self::Logical { values, .. }, ty) => values.array(ty, nulls)?,
             (Self::Text(v), DataType::Utf8) => Arc::new(v.text(nulls)),
             (Self::Bytes(v), DataType::Binary) => {
                 let (offsets, bytes) = v.take();
@@ -141,7 +142,7 @@ impl Column {
     }
 }
 
-fn primitive<T: ArrowPrimitiveType>(
+pub(super) fn primitive<T: ArrowPrimitiveType>(
     values: Vec<T::Native>,
     ty: &DataType,
     nulls: Option<NullBuffer>,
@@ -151,7 +152,7 @@ fn primitive<T: ArrowPrimitiveType>(
 }
 
 /// What is there; the next batch gets as much room.
-fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
+pub(super) fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
     let next = Vec::with_capacity(values.len());
     replace(values, next)
 }

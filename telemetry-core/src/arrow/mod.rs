@@ -31,17 +31,24 @@
 //! | `null`, `boolean`, `int`, `long`, `float`, `double` | `Null`, `Boolean`, `Int32`, `Int64`, `Float32`, `Float64` |
 //! | `date`, `time-*`, `timestamp-*`, `local-timestamp-*` | `Date32`, `Time32`/`Time64`, `Timestamp` in UTC, or without a zone |
 //! | `string`, `bytes`, `fixed` | `Utf8`, `Binary`, `FixedSizeBinary` |
+//! | `decimal` of `bytes` or a `fixed`, of at most 38, 76 digits | `Decimal128`, `Decimal256` of that precision and scale |
+//! | `duration` | `Interval(MonthDayNano)` |
+//! | `uuid` of `string` or of 16 bytes | `FixedSizeBinary(16)` |
 //! | `enum` | `Dictionary(Int32, Utf8)` with all symbols |
 //! | `array`, `map`, `record` | `List`, `Map`, `Struct` |
 //! | a union of null and one more | that type, nullable |
 //! | another union | dense `Union` |
 //!
-//! A `decimal`, a `duration` and a `uuid` stay what they are on the wire.
+//! A value that its type has no place for is an error in both directions: a decimal of more digits than
+//! its precision says, a duration of more than 2³¹ months or days, an interval that is negative or
+//! finer than milliseconds, a text that is no UUID. A `decimal` of more than 76 digits and any other
+//! logical type stay what they are on the wire.
 
 mod column;
 mod encode;
 mod finish;
 mod lanes;
+mod logical;
 mod slices;
 mod types;
 
@@ -105,12 +112,18 @@ impl<'p> Columns<'p> {
             // A union of records: each row's record says what it lacks.
             _ => Vec::new(),
         };
+        let mut fields: Vec<Column> = fields.collect();
+        // A default may be no value of its logical type: no batch shall find that out.
+        for (field, constant) in &defaults {
+            fields[*field].constant(plan, *constant)?;
+            fields[*field].truncate(0);
+        }
         Ok(Self {
             plan,
             schema,
             limits,
             lanes: Lanes::new(plan),
-            fields: fields.collect(),
+            fields,
             defaults,
             rows: 0,
         })

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use arrow_schema::{DataType, Field, Fields, TimeUnit, UnionFields, UnionMode};
 
-use super::ArrowError;
+use super::{ArrowError, logical};
 use crate::{Kind, NodeId, Primitive, Schema};
 
 /// The Arrow schema of the batches of a record.
@@ -67,6 +67,9 @@ impl Types<'_> {
             reason,
         };
         let node = self.schema.node(id);
+        if let Some(ty) = logical::ty(node) {
+            return Ok(ty);
+        }
         Ok(match &node.kind {
             Kind::Primitive(p) => primitive(*p, node.logical.as_deref()),
             Kind::Array(items) => {

@@ -60,6 +60,20 @@ pub enum DecodeError {
         /// Where the text starts.
         offset: usize,
     },
+    /// A `decimal` of more digits than its type has, where columns are made of it.
+    #[error("at byte {offset}: the decimal has more than {precision} digits")]
+    Decimal {
+        /// Where the decimal starts.
+        offset: usize,
+        /// Digits of the type.
+        precision: u8,
+    },
+    /// A `duration` of more than 2³¹ months or days, which Arrow has no interval for.
+    #[error("at byte {offset}: the duration has more than 2^31 months or days")]
+    Duration {
+        /// Where the duration starts.
+        offset: usize,
+    },
     /// A symbol that the writer's enum does not have.
     #[error("at byte {offset}: symbol {symbol} of an enum of {symbols}")]
     Symbol {
@@ -112,6 +126,8 @@ crate::error_codes!(DecodeError {
     Block { .. } => 1058,
     Limit { .. } => 1059,
     Uuid { .. } => 1048,
+    Decimal { .. } => 1047,
+    Duration { .. } => 1046,
 });
 
 impl Plan {
