@@ -128,11 +128,12 @@ pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog, LogStats};
 #[cfg(feature = "std")]
 pub use error::{AppendError, CommitError, ConsumeError, OpenError};
 #[cfg(feature = "std")]
-pub use segments::{Limits, Position, Recovery};
+pub use segments::{Limits, Position, Recovery, WhenFull};
 pub use sender::{Action, SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
 #[cfg(feature = "std")]
 pub use spool::{
     Committed, Opening, Origin, Previous, Receipt, SourceNo, Spool, SpooledBatch, Stats, StreamNo,
+    Watermarks,
 };
 #[cfg(feature = "std")]
 pub use storage::{Directory, Storage};

@@ -31,6 +31,17 @@ pub struct Position {
     pub offset: u64,
 }
 
+/// What a spool does with a record that finds no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Refuses it, until something is confirmed.
+    #[default]
+    Refuse,
+    /// Drops the oldest segment, confirmed or not, and counts what was lost with it
+    /// ([`Stats::dropped`](crate::Stats::dropped)).
+    DropOldest,
+}
+
 /// Bounds of a journal on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -38,6 +49,9 @@ pub struct Limits {
     pub segment_bytes: u64,
     /// Bytes of all frames kept; default 1 GiB. Appending beyond is refused.
     pub total_bytes: u64,
+    /// Whether a spool refuses what is beyond, or drops its oldest records; default refuse. An
+    /// embedded log always refuses.
+    pub when_full: WhenFull,
     /// Freed segment files kept for reuse; default 2.
     pub spare_segments: usize,
     /// Bytes of the log that one read looks at; default 1 MiB.
@@ -72,6 +86,7 @@ impl Default for Limits {
         Self {
             segment_bytes: 8 << 20,
             total_bytes: 1 << 30,
+            when_full: WhenFull::Refuse,
             spare_segments: 2,
             window_bytes: 1 << 20,
             quarantine_bytes: 64 << 20,
@@ -296,6 +311,12 @@ impl<S: Storage> Segments<S> {
     pub(crate) fn start(&self) -> Position {
         let segment = self.live.front().map_or(0, |s| s.number);
         Position { segment, offset: 0 }
+    }
+
+    /// Start of the segment after the oldest one, if there is one.
+    pub(crate) fn second(&self) -> Option<Position> {
+        let segment = self.live.get(1)?.number;
+        Some(Position { segment, offset: 0 })
     }
 
     /// End of what is durable.

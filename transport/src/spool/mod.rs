@@ -13,7 +13,7 @@ use telemetry_core::{ClockMark, ClockQuality, DeviceId, Epoch, Seq, StreamName, 
 use crate::Storage;
 use crate::cursor::Cursor;
 use crate::error::{AppendError, CommitError, OpenError};
-use crate::segments::{Limits, Position, Recovery, Segments};
+use crate::segments::{Limits, Position, Recovery, Segments, WhenFull};
 use header::{Header, SourceState, StreamState, put_clock, take_clock};
 use reader::BatchReader;
 pub use reader::SpooledBatch;
@@ -79,6 +79,21 @@ pub struct Committed {
     pub durable: Position,
 }
 
+/// How far records have come; each bound is the end of a prefix of the journal.
+///
+/// A [`Receipt`] is past a bound when its position lies before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watermarks {
+    /// Taken.
+    pub appended: Position,
+    /// Survives a crash.
+    pub durable: Position,
+    /// Handed out in batches.
+    pub sent: Position,
+    /// Somebody downstream has it for good.
+    pub confirmed: Position,
+}
+
 /// Counts of one opening, and bytes on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -86,6 +101,10 @@ pub struct Stats {
     pub appended: u64,
     /// Records in batches confirmed.
     pub confirmed: u64,
+    /// Records dropped before anybody had them, to make room ([`WhenFull::DropOldest`]).
+    pub dropped: u64,
+    /// Appends that found no room and were refused.
+    pub refused: u64,
     /// Records of all epochs that are not confirmed, also those not committed yet.
     pub depth_records: u64,
     /// Bytes of all frames kept.
@@ -252,12 +271,56 @@ impl<S: Storage> Spool<S> {
 
     /// Makes room for a payload, in a new segment if need be.
     fn make_room(&mut self, len: usize) -> Result<(), AppendError> {
-        if self.log.admit(len)? {
-            self.commit()?;
-            self.log.roll()?;
-            self.put_header()?;
+        let mut rolled = false;
+        let full = loop {
+            match self.log.admit(len) {
+                // The only segment cannot be freed; a new one, with nothing in it, may serve.
+                Err(AppendError::Full { .. }) if !rolled && self.may_drop() => {
+                    rolled = self.drop_oldest()?;
+                }
+                other => break other?,
+            }
+        };
+        if full {
+            self.roll()?;
         }
         Ok(())
+    }
+
+    /// Goes on in a new segment.
+    fn roll(&mut self) -> Result<(), AppendError> {
+        self.commit()?;
+        self.log.roll()?;
+        self.put_header()
+    }
+
+    /// Whether the oldest segment may go although nobody confirmed all of it, or where everything
+    /// is confirmed and fills its segment.
+    fn may_drop(&self) -> bool {
+        self.log.limits.when_full == WhenFull::DropOldest
+            || self.reader.confirmed() >= self.log.appended()
+    }
+
+    /// Frees the oldest segment; says whether there is only a new one now.
+    ///
+    /// Batches that were handed out may still be confirmed, and are not counted as dropped.
+    fn drop_oldest(&mut self) -> Result<bool, AppendError> {
+        let only = self.log.second().is_none();
+        if only {
+            self.roll()?;
+        }
+        // The header that names device and sources is durable before the last one goes.
+        self.commit()?;
+        let boundary = self.log.second().unwrap_or_default();
+        let cursor = self.cursor.position();
+        let dropped = self.reader.drop_before(&mut self.log, cursor, boundary)?;
+        self.stats.dropped += dropped;
+        self.stats.depth_records = self.stats.depth_records.saturating_sub(dropped);
+        if boundary > cursor {
+            self.cursor.store(&mut self.log.storage, boundary)?;
+        }
+        self.log.free_before(boundary)?;
+        Ok(only)
     }
 
     /// The number of a stream, new or known.
@@ -326,7 +389,9 @@ impl<S: Storage> Spool<S> {
         if let Some(number) = number {
             return Err(AppendError::Unknown { number });
         }
-        self.make_room(record.len() + ORIGIN_LEN)?;
+        let room = self.make_room(record.len() + ORIGIN_LEN);
+        self.stats.refused += u64::from(matches!(room, Err(AppendError::Full { .. })));
+        room?;
         let state = &mut self.state.streams[usize::from(stream.0)];
         let seq = state.next_seq;
         let mut prefix = [0; ORIGIN_LEN];
@@ -445,6 +510,16 @@ impl<S: Storage> Spool<S> {
     /// The epoch before this opening; `None` for a new device.
     pub fn previous(&self) -> Option<&Previous> {
         self.previous.as_ref()
+    }
+
+    /// How far records have come.
+    pub fn watermarks(&self) -> Watermarks {
+        Watermarks {
+            appended: self.log.appended(),
+            durable: self.log.durable(),
+            sent: self.reader.handed_out(),
+            confirmed: self.reader.confirmed(),
+        }
     }
 
     /// Counts and sizes.

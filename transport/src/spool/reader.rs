@@ -214,6 +214,46 @@ impl BatchReader {
         self.open.remove(&id).is_some()
     }
 
+    /// Goes past what lies before `boundary`, and returns how many records nobody was handed.
+    pub(super) fn drop_before<S: Storage>(
+        &mut self,
+        log: &mut Segments<S>,
+        cursor: Position,
+        boundary: Position,
+    ) -> io::Result<u64> {
+        let (mut dropped, mut at) = (0, self.next);
+        while at < boundary {
+            let from = at;
+            at = log.read(from, &mut self.buffer, |at, _, frame| {
+                if at >= boundary {
+                    return ControlFlow::Break(());
+                }
+                let is_record = frame.head.kind == FrameKind::Record;
+                dropped += u64::from(is_record && at >= cursor);
+                ControlFlow::Continue(())
+            })?;
+            if at == from {
+                break;
+            }
+        }
+        let open = &mut self.open;
+        self.ready.retain(|batch| {
+            let keep = batch.from >= boundary;
+            if !keep {
+                dropped += u64::from(batch.count());
+                open.remove(&batch.id);
+            }
+            keep
+        });
+        self.next = self.next.max(boundary);
+        Ok(dropped)
+    }
+
+    /// End of what was handed out.
+    pub(super) fn handed_out(&self) -> Position {
+        self.ready.front().map_or(self.next, |batch| batch.from)
+    }
+
     /// End of the confirmed prefix.
     pub(super) fn confirmed(&self) -> Position {
         self.open.values().min().copied().unwrap_or(self.next)

@@ -10,6 +10,7 @@ use telemetry_transport::{Consumer, Delivery, Directory, EmbeddedLog, Limits, St
 const LIMITS: Limits = Limits {
     segment_bytes: 4096,
     total_bytes: 1 << 20,
+    when_full: telemetry_transport::WhenFull::Refuse,
     spare_segments: 2,
     window_bytes: 1000,
     quarantine_bytes: 1 << 20,

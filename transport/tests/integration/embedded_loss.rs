@@ -30,6 +30,7 @@ pub(crate) fn batch(n: u64) -> Batch {
 pub(crate) const LIMITS: Limits = Limits {
     segment_bytes: 4096,
     total_bytes: 1 << 20,
+    when_full: telemetry_transport::WhenFull::Refuse,
     spare_segments: 2,
     window_bytes: 600,
     quarantine_bytes: 1 << 20,

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use telemetry_core::{ClockMark, ClockQuality, DeviceId, Timestamp};
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{AppendError, CommitError, Origin, Spool};
+use telemetry_transport::{AppendError, CommitError, Limits, Origin, Spool, WhenFull};
 
 use crate::spool::{name, opening, record};
 
@@ -90,6 +90,79 @@ fn a_full_spool_refuses_until_something_is_confirmed() {
         spool.confirm(&batch).unwrap();
     }
     spool.append(stream, &record(0), None).unwrap();
+}
+
+/// The numbers of the records that are still there, by their own content.
+fn numbers(spool: &mut Spool<SimulatedDisk>) -> Vec<u64> {
+    let mut found = Vec::new();
+    while let Some(batch) = spool.next_batch(1000, 9).unwrap() {
+        let datums = batch.datums();
+        found.extend(datums.map(|d| u64::from_le_bytes(d[..8].try_into().unwrap())));
+    }
+    found
+}
+
+#[test]
+fn a_full_spool_drops_its_oldest_where_told_to_and_counts_them() {
+    let disk = SimulatedDisk::default();
+    let mut dropping = opening(1);
+    dropping.limits.when_full = WhenFull::DropOldest;
+    let mut spool = Spool::open(disk.clone(), dropping).unwrap().0;
+    let stream = spool.stream(&name("a.A")).unwrap();
+    let source = spool.source("app").unwrap();
+    let mut taken = 0;
+    let mut append = |spool: &mut Spool<_>, count| {
+        for _ in 0..count {
+            let serial = taken + 1;
+            let origin = Some(Origin { source, serial });
+            spool.append(stream, &record(taken), origin).unwrap();
+            taken += 1;
+        }
+        spool.commit().unwrap();
+    };
+    append(&mut spool, 20);
+    // One batch is out, others are made and wait, when their segments go.
+    let out = spool.next_batch(1000, 3).unwrap().unwrap();
+    append(&mut spool, 2_000);
+    let stats = spool.stats();
+    assert!(
+        stats.bytes <= dropping.limits.total_bytes + 4096,
+        "{stats:?}"
+    );
+    assert!(stats.dropped > 0);
+    assert_eq!(stats.dropped + stats.depth_records, 2_020);
+    spool.confirm(&out).unwrap();
+    let found = numbers(&mut spool);
+    // Everything is either kept, or counted, or was handed out.
+    assert_eq!(found, (stats.dropped + 3..2_020).collect::<Vec<_>>());
+    drop(spool);
+    disk.crash(|| false);
+    let mut spool = Spool::open(disk, opening(2)).unwrap().0;
+    assert_eq!(spool.device().as_u128(), 7);
+    assert_eq!(numbers(&mut spool), found);
+    let source = spool.source("app").unwrap();
+    assert_eq!(spool.resume(source), 2_020);
+}
+
+#[test]
+fn a_spool_of_one_segment_goes_on_once_all_is_confirmed() {
+    let mut small = opening(1);
+    small.limits = Limits {
+        total_bytes: small.limits.segment_bytes,
+        ..small.limits
+    };
+    let mut spool = Spool::open(SimulatedDisk::default(), small).unwrap().0;
+    let stream = spool.stream(&name("a.A")).unwrap();
+    for _ in 0..3 {
+        let full = (0..1000).find_map(|n| spool.append(stream, &record(n), None).err());
+        assert!(matches!(full, Some(AppendError::Full { .. })), "{full:?}");
+        spool.commit().unwrap();
+        while let Some(batch) = spool.next_batch(1000, 9).unwrap() {
+            spool.confirm(&batch).unwrap();
+        }
+    }
+    assert_eq!(spool.stats().dropped, 0);
+    assert_eq!(spool.stats().refused, 3);
 }
 
 #[test]
