@@ -2,14 +2,15 @@
 //!
 //! `cargo run -p telemetry-transport --features amqp --example publisher URL DIRECTORY`
 
-use std::collections::VecDeque;
 use std::env;
 use std::error::Error;
 use std::path::Path;
+use std::time::Duration;
 
 use telemetry_core::wire::put_long;
 use telemetry_core::{ClockMark, DeviceId, Schema, StreamName, Timestamp, single_object};
 use telemetry_transport::amqp::{AmqpConfig, Publisher};
+use telemetry_transport::shared::SharedLimits;
 use telemetry_transport::{Directory, Limits, Opening, Spool};
 
 #[tokio::main(flavor = "current_thread")]
@@ -37,28 +38,27 @@ pub async fn run(config: AmqpConfig, directory: &Path) -> Result<u64, Box<dyn Er
     };
     let (mut spool, _) = Spool::open(Directory::open(directory)?, opening)?;
     let stream = spool.stream(&StreamName::new("vendor.Beat")?)?;
-    for bpm in 60..70 {
-        let mut record = single_object::header(schema.fingerprint()).to_vec();
-        put_long(&mut record, bpm);
-        spool.append(stream, &record, None)?;
-    }
-    spool.commit()?; // from here on the records survive
-
+    // From here on any number of tasks and threads may append.
+    let (appender, batches) = spool.share(SharedLimits::default())?;
     let publisher = Publisher::start(config)?;
-    let mut sent = VecDeque::new();
-    while let Some(batch) = spool.next_batch(64 << 10, 4)? {
-        let published = Timestamp::from_micros(0);
-        if let Some(body) = batch.to_batch(schema.array_fingerprint(), published) {
-            publisher.offer(batch.id, &body).await?; // waits while the window is full
+    let publishing = batches.publish(&publisher, |batch| {
+        batch.to_batch(schema.array_fingerprint(), Timestamp::from_micros(0))
+    });
+    let appending = async {
+        let mut kept = Vec::new();
+        for bpm in 60..70 {
+            let mut record = single_object::header(schema.fingerprint()).to_vec();
+            put_long(&mut record, bpm);
+            kept.push(appender.try_append(stream, record, None)?);
         }
-        sent.push_back(batch);
-    }
-    let mut records = 0;
-    for batch in sent {
-        publisher.wait_confirmed(batch.id).await?;
-        spool.confirm(&batch)?; // only now may the spool forget it
-        records += u64::from(batch.count());
-    }
-    spool.save_cursor()?;
-    Ok(records)
+        for pending in kept {
+            pending.await?; // from here on the record survives
+        }
+        let deadline = tokio::time::sleep(Duration::from_secs(60));
+        let stats = appender.drain(deadline).await?;
+        Ok::<_, Box<dyn Error>>(stats.spool.confirmed)
+    };
+    let (published, confirmed) = tokio::join!(publishing, appending);
+    published?;
+    confirmed
 }

@@ -124,6 +124,20 @@ pub enum CommitError {
     Poisoned,
 }
 
+#[cfg(feature = "shared")]
+impl CommitError {
+    /// The same for everyone whose records were in the commit.
+    pub(crate) fn duplicate(&self) -> Self {
+        match self {
+            Self::Io(error) => Self::Io(match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(error.kind(), error.to_string()),
+            }),
+            Self::Poisoned => Self::Poisoned,
+        }
+    }
+}
+
 telemetry_core::error_codes!(CommitError {
     Io(_) => 3020,
     Poisoned => 3021,

@@ -5,6 +5,7 @@
 //! [`commit`](Spool::commit) makes any number of appends durable with one write and one sync.
 //! What is durable is handed out in batches until it is confirmed; after a crash everything not
 //! confirmed comes again under the same names, so a receiver drops what it has by name.
+//! `Spool::share` puts a spool into a thread, so that many tasks append and share its commits.
 //! [`Sender`] decides what is published when, and what follows from a failure ([`SendError::action`]).
 //! [`EmbeddedLog`] is the receiving end on one machine: batches in, named consumers out.
 //! `amqp` is the way to RabbitMQ: a `Publisher` that does what a [`Sender`] says, a `Subscription`,
@@ -90,7 +91,7 @@
 //! # Features
 //! `std` (default): everything that keeps files; without it the crate is `no_std` with `alloc` and
 //! holds [`Sender`] and [`Dedup`]. `embedded` (default): the embedded log. `amqp`: RabbitMQ, on
-//! tokio. `tls`: `amqps://`, by rustls with the caller's own provider. `metrics`:
+//! tokio. `shared`: a spool that many tasks and threads append to. `tls`: `amqps://`, by rustls with the caller's own provider. `metrics`:
 //! counts for a Prometheus registry. `test-util`: the simulated
 //! disk, deliveries for tests, and `contract`, the suite that every broker adapter must pass. The
 //! adapter waits on tokio's clock, which a test may pause.
@@ -110,6 +111,8 @@ mod dedup;
 mod embedded;
 #[cfg(feature = "std")]
 mod error;
+#[cfg(feature = "shared")]
+mod histogram;
 #[cfg(feature = "embedded")]
 pub mod inspect;
 #[cfg(feature = "metrics")]
@@ -117,6 +120,8 @@ pub mod metrics;
 #[cfg(feature = "std")]
 mod segments;
 mod sender;
+#[cfg(feature = "shared")]
+pub mod shared;
 #[cfg(feature = "std")]
 mod spool;
 #[cfg(feature = "std")]
@@ -127,6 +132,8 @@ pub use dedup::{Dedup, Fresh, Lineage};
 pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog, LogStats};
 #[cfg(feature = "std")]
 pub use error::{AppendError, CommitError, ConsumeError, OpenError};
+#[cfg(feature = "shared")]
+pub use histogram::Histogram;
 #[cfg(feature = "std")]
 pub use segments::{Limits, Position, Recovery, WhenFull};
 pub use sender::{Action, SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};

@@ -387,17 +387,18 @@ impl<S: Storage> Segments<S> {
         let Some(active) = self.live.back_mut().filter(|_| !self.buffer.is_empty()) else {
             return Ok(());
         };
-        let len = self.buffer.len() as u64;
+        let len = self.buffer.len();
         // Zeros after the last frame: a clean end, also over the bytes of an earlier use.
         self.buffer.extend_from_slice(&[0; FRAME_LEN]);
         let name = file_name(active.number);
         let written = self.storage.write(&name, active.end, &self.buffer);
+        self.buffer.truncate(len);
         if let Err(e) = written.and_then(|()| self.storage.sync(&name)) {
             self.poisoned = true;
             return Err(CommitError::Io(e));
         }
         self.buffer.clear();
-        active.end += len;
+        active.end += len as u64;
         Ok(())
     }
 

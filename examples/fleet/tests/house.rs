@@ -78,6 +78,8 @@ const LAYERS: &[Layer] = &[
             transport::amqp::OfferError::CODES,
             transport::amqp::ReceiveError::CODES,
             transport::amqp::DeadLetterError::CODES,
+            transport::shared::SharedError::CODES,
+            transport::shared::PublishError::CODES,
         ],
     },
     Layer {

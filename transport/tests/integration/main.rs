@@ -6,6 +6,8 @@ mod embedded;
 mod embedded_loss;
 #[cfg(unix)]
 mod kill;
+#[cfg(feature = "shared")]
+mod shared;
 mod simulation;
 mod spool;
 mod spool_damage;

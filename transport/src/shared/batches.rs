@@ -1,0 +1,74 @@
+//! The end of a shared spool that hands batches out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::owner::{Mailbox, now};
+use crate::SpooledBatch;
+
+/// The end of a shared spool that hands batches out and takes their confirmations.
+pub struct Batches<S> {
+    mailbox: Arc<Mailbox<S>>,
+    inbox: mpsc::Receiver<io::Result<SpooledBatch>>,
+    /// When each batch was taken that is not confirmed.
+    taken: BTreeMap<u64, Instant>,
+}
+
+impl<S> fmt::Debug for Batches<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let open = self.taken.len();
+        f.debug_struct("Batches")
+            .field("open", &open)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Batches<S> {
+    pub(super) fn new(
+        mailbox: Arc<Mailbox<S>>,
+        inbox: mpsc::Receiver<io::Result<SpooledBatch>>,
+    ) -> Self {
+        mailbox.join();
+        Self {
+            mailbox,
+            inbox,
+            taken: BTreeMap::new(),
+        }
+    }
+
+    /// The next durable records that were not handed out yet; waits for some. `None` once the spool
+    /// is closed.
+    ///
+    /// Keep a batch until it may be [confirmed](Self::confirm); after the next opening it is handed
+    /// out again. An error of the disk is told once, and the next call tries again. Cancel safe.
+    pub async fn next(&mut self) -> io::Result<Option<SpooledBatch>> {
+        let Some(next) = self.inbox.recv().await else {
+            return Ok(None);
+        };
+        self.mailbox.took();
+        let batch = next?;
+        self.taken.insert(batch.id, now());
+        Ok(Some(batch))
+    }
+
+    /// Takes a confirmation: the batch is durable downstream, and its space may be freed.
+    ///
+    /// Never waits; where the disk refuses, [`next`](Self::next) tells.
+    pub fn confirm(&mut self, batch: SpooledBatch) {
+        if let Some(since) = self.taken.remove(&batch.id) {
+            self.mailbox.confirm(batch, since.elapsed());
+        }
+    }
+}
+
+impl<S> Drop for Batches<S> {
+    fn drop(&mut self) {
+        self.inbox.close();
+        self.mailbox.leave();
+    }
+}

@@ -1,0 +1,86 @@
+//! From a shared spool to RabbitMQ.
+
+use std::collections::VecDeque;
+use std::io;
+
+use telemetry_core::{Batch, Fingerprint, StreamName};
+
+use super::Batches;
+use crate::SpooledBatch;
+use crate::amqp::{OfferError, Publisher};
+
+/// Why publishing ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The spool's disk failed.
+    #[error("the spool's disk: {0}")]
+    Io(#[from] io::Error),
+    /// The publisher takes nothing more.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// Nobody knows the schema of a batch: make it known, then open the spool again.
+    #[error("the spool has records of {stream} with schema #{schema}, which is unknown here")]
+    UnknownSchema {
+        /// The stream.
+        stream: StreamName,
+        /// Fingerprint of the records' schema.
+        schema: Fingerprint,
+    },
+}
+
+telemetry_core::error_codes!(PublishError {
+    Io(_) => 3095,
+    Offer(_) => 3096,
+    UnknownSchema { .. } => 3097,
+});
+
+impl<S> Batches<S> {
+    /// Publishes everything, and confirms what the broker has for good, until the spool is closed.
+    ///
+    /// `encode` makes the message, by [`SpooledBatch::to_batch`]; `None` where it does not know the
+    /// schema. The publisher takes nothing from elsewhere. If the future is dropped, what is not
+    /// confirmed is handed out after the next opening.
+    pub async fn publish(
+        mut self,
+        publisher: &Publisher,
+        mut encode: impl FnMut(&SpooledBatch) -> Option<Batch>,
+    ) -> Result<(), PublishError> {
+        let mut confirmed = publisher.confirmed();
+        let mut open = VecDeque::<SpooledBatch>::new();
+        let mut next: Option<(u64, Batch)> = None;
+        loop {
+            let offer = async {
+                match &next {
+                    Some((id, batch)) => publisher.offer(*id, batch).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let has_next = next.is_some();
+            tokio::select! {
+                changed = confirmed.changed() => {
+                    changed.map_err(|_| OfferError::Ended)?;
+                    let done = *confirmed.borrow_and_update();
+                    while let Some(batch) = open.pop_front_if(|batch| Some(batch.id) <= done) {
+                        self.confirm(batch);
+                    }
+                }
+                offered = offer => {
+                    offered?;
+                    next = None;
+                }
+                batch = self.next(), if !has_next => {
+                    let Some(batch) = batch? else {
+                        return Ok(());
+                    };
+                    let message = encode(&batch).ok_or_else(|| PublishError::UnknownSchema {
+                        stream: batch.stream.clone(),
+                        schema: batch.schema,
+                    })?;
+                    next = Some((batch.id, message));
+                    open.push_back(batch);
+                }
+            }
+        }
+    }
+}
