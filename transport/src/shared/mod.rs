@@ -216,6 +216,18 @@ impl<S> Drop for Appender<S> {
     }
 }
 
+impl<S> Appender<S> {
+    /// Counts, durations, and how far records have come, now.
+    pub fn stats(&self) -> SharedStats {
+        *self.stats.borrow()
+    }
+
+    /// The same as they change; outlives the spool, e.g. for metrics.
+    pub fn watch_stats(&self) -> watch::Receiver<SharedStats> {
+        self.stats.clone()
+    }
+}
+
 impl<S: Storage + Send + 'static> Appender<S> {
     /// Appends a record in single-object encoding, and returns once it is durable.
     ///
@@ -307,16 +319,6 @@ impl<S: Storage + Send + 'static> Appender<S> {
             _room: room,
         }))?;
         Ok(Pending(answer))
-    }
-
-    /// Counts, durations, and how far records have come, now.
-    pub fn stats(&self) -> SharedStats {
-        *self.stats.borrow()
-    }
-
-    /// The same as they change; outlives the spool, e.g. for metrics.
-    pub fn watch_stats(&self) -> watch::Receiver<SharedStats> {
-        self.stats.clone()
     }
 
     /// Waits until somebody downstream has a record for good. Cancel safe.

@@ -103,7 +103,7 @@ pub struct Stats {
     pub confirmed: u64,
     /// Records dropped before anybody had them, to make room ([`WhenFull::DropOldest`]).
     pub dropped: u64,
-    /// Appends that found no room and were refused.
+    /// Attempts to append that found no room.
     pub refused: u64,
     /// Records of all epochs that are not confirmed, also those not committed yet.
     pub depth_records: u64,

@@ -112,7 +112,8 @@ fn sharing_child(path: &str, turn: u64) {
         (n, source, spool.resume(source))
     });
     let (appender, _batches) = spool.share(SharedLimits::default()).unwrap();
-    writeln!(std::io::stdout()).unwrap();
+    let mut out = std::io::stdout();
+    writeln!(out).unwrap();
     std::thread::scope(|scope| {
         for (n, source, mut serial) in sources {
             let appender = appender.clone();
@@ -127,7 +128,8 @@ fn sharing_child(path: &str, turn: u64) {
                     let origin = Some(Origin { source, serial });
                     let appended = appender.append(stream, record, origin);
                     runtime.block_on(appended).unwrap();
-                    writeln!(std::io::stdout(), "durable {n} {serial}").unwrap();
+                    let mut out = std::io::stdout();
+                    writeln!(out, "durable {n} {serial}").unwrap();
                 }
             });
         }

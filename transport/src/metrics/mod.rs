@@ -11,6 +11,11 @@
 //! # let stats = telemetry_transport::Stats::default();
 //! spool_metrics.set(stats); // of `spool.stats()`, e.g. once a second
 //! ```
+//!
+//! A shared spool has durations and sizes, too, and needs no setting: `register_shared`.
+
+#[cfg(feature = "shared")]
+mod shared;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +31,7 @@ use crate::Stats;
 /// One number: name, help, value, and whether it only grows.
 type Sample = (&'static str, &'static str, u64, bool);
 
-fn encode(mut encoder: DescriptorEncoder<'_>, samples: &[Sample]) -> fmt::Result {
+fn encode(encoder: &mut DescriptorEncoder<'_>, samples: &[Sample]) -> fmt::Result {
     for &(name, help, value, grows) in samples {
         if grows {
             let counter = ConstCounter::new(value);
@@ -59,58 +64,70 @@ impl SpoolMetrics {
     }
 }
 
+fn spool_samples(stats: &Stats) -> [Sample; 9] {
+    let corrupt = stats.recovery.corrupt_bytes + stats.damaged_bytes;
+    [
+        (
+            "xpt_transport_spool_appended_records",
+            "Records appended",
+            stats.appended,
+            true,
+        ),
+        (
+            "xpt_transport_spool_confirmed_records",
+            "Records in confirmed batches",
+            stats.confirmed,
+            true,
+        ),
+        (
+            "xpt_transport_spool_dropped_records",
+            "Records dropped to make room",
+            stats.dropped,
+            true,
+        ),
+        (
+            "xpt_transport_spool_refused_records",
+            "Attempts to append that found no room",
+            stats.refused,
+            true,
+        ),
+        (
+            "xpt_transport_spool_depth_records",
+            "Records that are not confirmed",
+            stats.depth_records,
+            false,
+        ),
+        (
+            "xpt_transport_spool_bytes",
+            "Bytes of all frames kept",
+            stats.bytes,
+            false,
+        ),
+        (
+            "xpt_transport_spool_unreadable_records",
+            "Records without a readable name or schema",
+            stats.unreadable_records,
+            true,
+        ),
+        (
+            "xpt_transport_spool_torn_tails",
+            "Writes that a crash had cut",
+            stats.recovery.torn_tails,
+            true,
+        ),
+        (
+            "xpt_transport_spool_corrupt_bytes",
+            "Durable bytes found damaged",
+            corrupt,
+            true,
+        ),
+    ]
+}
+
 impl Collector for SpoolMetrics {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let stats = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let torn = stats.recovery.torn_tails;
-        let corrupt = stats.recovery.corrupt_bytes + stats.damaged_bytes;
-        encode(
-            encoder,
-            &[
-                (
-                    "xpt_transport_spool_appended_records",
-                    "Records appended",
-                    stats.appended,
-                    true,
-                ),
-                (
-                    "xpt_transport_spool_confirmed_records",
-                    "Records in confirmed batches",
-                    stats.confirmed,
-                    true,
-                ),
-                (
-                    "xpt_transport_spool_depth_records",
-                    "Records that are not confirmed",
-                    stats.depth_records,
-                    false,
-                ),
-                (
-                    "xpt_transport_spool_bytes",
-                    "Bytes of all frames kept",
-                    stats.bytes,
-                    false,
-                ),
-                (
-                    "xpt_transport_spool_unreadable_records",
-                    "Records without a readable name or schema",
-                    stats.unreadable_records,
-                    true,
-                ),
-                (
-                    "xpt_transport_spool_torn_tails",
-                    "Writes that a crash had cut",
-                    torn,
-                    true,
-                ),
-                (
-                    "xpt_transport_spool_corrupt_bytes",
-                    "Durable bytes found damaged",
-                    corrupt,
-                    true,
-                ),
-            ],
-        )
+        encode(&mut encoder, &spool_samples(&stats))
     }
 }
 
@@ -125,11 +142,11 @@ mod amqp {
     struct OfPublisher(watch::Receiver<PublisherStats>, watch::Receiver<LinkState>);
 
     impl Collector for OfPublisher {
-        fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
             let (stats, link) = (*self.0.borrow(), self.1.borrow().clone());
             let is = |state: bool| u64::from(state);
             encode(
-                encoder,
+                &mut encoder,
                 &[
                     (
                         "xpt_transport_published_messages",
@@ -200,10 +217,10 @@ mod amqp {
     struct OfSubscription(watch::Receiver<SubscriptionStats>);
 
     impl Collector for OfSubscription {
-        fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
             let stats = *self.0.borrow();
             encode(
-                encoder,
+                &mut encoder,
                 &[
                     (
                         "xpt_transport_delivered_batches",
@@ -258,6 +275,9 @@ mod amqp {
         registry.register_collector(Box::new(collector));
     }
 }
+
+#[cfg(feature = "shared")]
+pub use shared::register_shared;
 
 #[cfg(feature = "amqp")]
 pub use amqp::{register_publisher, register_subscription};
