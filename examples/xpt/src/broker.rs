@@ -69,7 +69,7 @@ impl Broker {
 }
 
 /// Trusts what this machine trusts; `SSL_CERT_FILE` names another file.
-fn tls() -> Result<Arc<rustls::ClientConfig>, Failure> {
+pub(crate) fn tls() -> Result<Arc<rustls::ClientConfig>, Failure> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -81,7 +81,8 @@ fn tls() -> Result<Arc<rustls::ClientConfig>, Failure> {
     ))
 }
 
-fn wait<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+/// Runs to its end.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build();
     Ok(runtime.map_err(|error| error.to_string())?.block_on(future))

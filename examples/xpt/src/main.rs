@@ -5,6 +5,7 @@
 
 mod answer;
 mod avro;
+mod bench;
 mod broker;
 mod datums;
 mod doctor;
@@ -21,7 +22,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use answer::Answer;
 
-/// Looks into stores, queues, incident logs, schemas and pods' frames; changes nothing.
+/// Looks into stores, queues, incident logs, schemas and pods' frames.
 ///
 /// Exit status: 0 all is well; 1 what was looked at has a fault (records missing, bytes damaged,
 /// schemas incompatible); 2 wrong words on the command line; 3 it could not be looked at.

@@ -1,5 +1,5 @@
 //! `xpt queue`: a spool or an embedded log, which a running program may own, and a broker's dead
-//! letters.
+//! letters; the speed of a disk.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use telemetry_transport::inspect::{Content, Inspection, inspect};
 use telemetry_transport::{Limits, Position};
 
 use crate::answer::{Answer, Failure, Table};
+use crate::bench::Bench;
 use crate::broker::Broker;
 
 /// What to do with a queue.
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Dead(Broker),
     /// Publish again what was put aside on a broker, once what was wrong is repaired.
     Replay(Broker),
+    /// How fast a spool is on this disk, and on the way to a broker; leaves nothing behind.
+    Bench(Bench),
 }
 
 impl Command {
@@ -48,6 +51,7 @@ impl Command {
             Self::Tail { dir, count } => tail(&dir, count),
             Self::Dead(broker) => broker.dead(),
             Self::Replay(broker) => broker.replay(),
+            Self::Bench(bench) => bench.run(),
         }
     }
 }

@@ -318,3 +318,27 @@ fn words_and_completions() {
     let (_, help) = xpt(&["--help"]);
     assert!(help.contains("Exit status"), "{help}");
 }
+
+#[test]
+fn the_bench_measures_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display().to_string();
+    let (code, text) = xpt(&["queue", "bench", &path, "--seconds", "0.05"]);
+    assert_eq!(code, Some(0), "{text}");
+    for what in [
+        "append, 1 a commit",
+        "append, 128 a commit",
+        "append, 1024 a commit",
+        "recovery",
+    ] {
+        let row = text.lines().find(|line| line.starts_with(what));
+        let row = row.unwrap_or_else(|| panic!("{what} in\n{text}"));
+        let rate = row[what.len()..].split_whitespace().next();
+        assert!(rate.unwrap().parse::<f64>().unwrap() > 0.0, "{row}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let missing = dir.path().join("missing").display().to_string();
+    let (code, text) = xpt(&["queue", "bench", &missing]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("missing"), "{text}");
+}

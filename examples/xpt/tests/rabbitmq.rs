@@ -39,6 +39,25 @@ fn batch() -> Batch {
 }
 
 #[test]
+fn the_bench_publishes_and_leaves_nothing_on_the_broker() {
+    let cluster = Cluster::single().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_xpt"))
+        .args(["queue", "bench", "--seconds", "0.05", "--records", "2000"])
+        .args(["--amqp", &cluster.url(1)])
+        .arg(dir.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("append to confirmed by the broker"), "{text}");
+    let queues = cluster.ctl(1, &["list_queues", "name"]).unwrap();
+    assert!(!queues.contains("xpt-bench"), "{queues}");
+    let exchanges = cluster.ctl(1, &["list_exchanges", "name"]).unwrap();
+    assert!(!exchanges.contains("xpt-bench"), "{exchanges}");
+}
+
+#[test]
 fn dead_letters_are_shown_and_published_again() {
     let cluster = Cluster::single().unwrap();
     let url = cluster.url(1);

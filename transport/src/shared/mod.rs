@@ -117,9 +117,9 @@ pub enum SharedError {
 }
 
 telemetry_core::error_codes!(SharedError {
-    Busy { .. } => 3090,
-    Append(_) => 3091,
-    Ended => 3092,
+    Busy { .. } => 3100,
+    Append(_) => 3101,
+    Ended => 3102,
 });
 
 /// What a shared spool counts since it is shared.

@@ -30,9 +30,9 @@ pub enum PublishError {
 }
 
 telemetry_core::error_codes!(PublishError {
-    Io(_) => 3095,
-    Offer(_) => 3096,
-    UnknownSchema { .. } => 3097,
+    Io(_) => 3105,
+    Offer(_) => 3106,
+    UnknownSchema { .. } => 3107,
 });
 
 impl<S> Batches<S> {
