@@ -122,6 +122,8 @@ pub(crate) struct Segments<S> {
     pub(crate) storage: S,
     pub(crate) limits: Limits,
     live: VecDeque<Segment>,
+    /// Bytes of the durable frames of all of them.
+    held: u64,
     spare: Vec<String>,
     /// Largest number that any file has or had, so that no generation is given twice.
     last: u32,
@@ -273,6 +275,7 @@ impl<S: Storage> Segments<S> {
         let segments = Self {
             storage,
             limits,
+            held: live.iter().map(|s: &Segment| s.end).sum(),
             live,
             spare,
             last,
@@ -338,7 +341,7 @@ impl<S: Storage> Segments<S> {
 
     /// Bytes of all frames.
     pub(crate) fn used(&self) -> u64 {
-        self.live.iter().map(|s| s.end).sum::<u64>() + self.buffer.len() as u64
+        self.held + self.buffer.len() as u64
     }
 
     /// Whether a payload of `len` bytes needs a new segment first; refuses what fits nowhere.
@@ -399,6 +402,7 @@ impl<S: Storage> Segments<S> {
         }
         self.buffer.clear();
         active.end += len as u64;
+        self.held += len as u64;
         Ok(())
     }
 
@@ -416,6 +420,7 @@ impl<S: Storage> Segments<S> {
             } else {
                 self.storage.remove(&name)?;
             }
+            self.held -= oldest.end;
             self.live.pop_front();
         }
         Ok(())
@@ -427,6 +432,7 @@ impl<S: Storage> Segments<S> {
             self.storage.remove(&file_name(bare.number))?;
         }
         self.live.retain(|s| !s.bare);
+        self.held = self.live.iter().map(|s| s.end).sum();
         Ok(())
     }
 

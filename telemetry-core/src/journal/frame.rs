@@ -9,6 +9,9 @@ pub const VERSION: u8 = 1;
 /// Bytes before the payload.
 pub const FRAME_LEN: usize = 32;
 
+/// CRC-32 of any bytes with their own CRC-32 behind, so also of bytes 0 to 27 of every frame.
+const HEADER_RESIDUE: u32 = 0x2144_df1c;
+
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -67,8 +70,7 @@ impl FrameHead {
         b[16..24].copy_from_slice(&self.seq.to_le_bytes());
         let header_crc = crc32fast::hash(&b[..24]);
         b[24..28].copy_from_slice(&header_crc.to_le_bytes());
-        let mut crc = Hasher::new();
-        crc.update(&b[..28]);
+        let mut crc = Hasher::new_with_initial(HEADER_RESIDUE);
         for part in payload {
             crc.update(part);
         }
@@ -105,8 +107,7 @@ impl<'a> Frame<'a> {
         }
         let len = u32::from_le_bytes([b[4], b[5], b[6], b[7]]);
         let payload = rest.get(..usize::try_from(len).ok()?)?;
-        let mut crc = Hasher::new();
-        crc.update(&b[..28]);
+        let mut crc = Hasher::new_with_initial(HEADER_RESIDUE);
         crc.update(payload);
         if crc.finalize() != u32::from_le_bytes([b[28], b[29], b[30], b[31]]) {
             return None;

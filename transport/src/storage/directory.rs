@@ -99,6 +99,9 @@ impl Storage for Directory {
     fn read(&mut self, name: &str, offset: u64, len: usize, out: &mut Vec<u8>) -> io::Result<()> {
         out.clear();
         let file = self.file(name)?;
+        // A caller may ask for more than there is.
+        let left = file.metadata()?.len().saturating_sub(offset);
+        out.reserve(len.min(usize::try_from(left).unwrap_or(usize::MAX)));
         file.seek(SeekFrom::Start(offset))?;
         file.take(len as u64).read_to_end(out)?;
         Ok(())
