@@ -10,27 +10,44 @@ use telemetry_transport::{Directory, Spool, SpooledBatch};
 use testkit::rabbitmq::Cluster;
 use tokio::runtime::Runtime;
 
-use crate::broker::config;
+use crate::broker::{Capacity, WINDOW, config};
 use crate::stores::{opening, record};
-use crate::{Result, quantile};
+use crate::{RECORD, Result, perftest, quantile};
 
 const SECONDS: f64 = 5.0;
 
-pub(crate) fn run(runtime: &Runtime, cluster: &Cluster, dir: &Path, capacity: f64) -> Result<()> {
-    println!("\nlatency at a constant rate, each record from when it was due\n");
-    println!("| rate | to | p50 | p99 | p99.9 |\n|---|---|---:|---:|---:|");
+pub(crate) fn run(
+    runtime: &Runtime,
+    cluster: &Cluster,
+    dir: &Path,
+    capacity: &Capacity,
+) -> Result<()> {
+    println!(
+        "\nlatency at a constant rate of one's own capacity: ours from when a record was due,"
+    );
+    println!("PerfTest's from when it published, as it says at its end\n");
+    println!("| who | rate | to | p50 | p95 | p99 | p99.9 |\n|---|---|---|---:|---:|---:|---:|");
     for part in [0.5, 0.8] {
         let dir = dir.join(format!("latency-{part}"));
-        let rate = capacity * part;
+        let rate = capacity.ours * part;
+        let percent = part * 100.0;
         let (mut durable, mut confirmed) = runtime.block_on(open_loop(cluster, &dir, rate))?;
         for (to, latencies) in [("durable", &mut durable), ("confirmed", &mut confirmed)] {
             latencies.sort_unstable();
+            let [p50, p95, p99, p999] = [0.5, 0.95, 0.99, 0.999].map(|p| quantile(latencies, p));
             println!(
-                "| {:.0} % = {rate:.0}/s | {to} | {:.1?} | {:.1?} | {:.1?} |",
-                part * 100.0,
-                quantile(latencies, 0.5),
-                quantile(latencies, 0.99),
-                quantile(latencies, 0.999)
+                "| **ours** | {percent:.0} % = {rate:.0}/s | {to} | {p50:.1?} | {p95:.1?} | {p99:.1?} | \
+                 {p999:.1?} |"
+            );
+        }
+        let Some(rate) = capacity.perftest.map(|rate| rate * part) else {
+            continue;
+        };
+        let url = cluster.url(1);
+        if let Some([p50, p95, p99]) = perftest::latency(&url, RECORD, WINDOW, rate)? {
+            println!(
+                "| PerfTest | {percent:.0} % = {rate:.0}/s | confirmed | {p50:.1?} | {p95:.1?} | \
+                 {p99:.1?} | – |"
             );
         }
     }

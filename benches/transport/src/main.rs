@@ -2,9 +2,11 @@
 //!
 //! `cargo xtask bench transport` runs it. What loses stays in the table.
 
+mod blocked;
 mod broker;
 mod latency;
 mod perftest;
+mod records;
 mod stores;
 
 use std::error::Error;
@@ -46,7 +48,7 @@ fn main() -> Result<()> {
     if wanted("recovery") {
         stores::recovery(dir.path())?;
     }
-    if wanted("broker") || wanted("latency") {
+    if wanted("broker") || wanted("latency") || wanted("blocked") {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -54,10 +56,16 @@ fn main() -> Result<()> {
         let cluster = testkit::rabbitmq::Cluster::single()?;
         let capacity = match wanted("broker") {
             true => broker::run(&runtime, &cluster, dir.path())?,
-            false => 200_000.0,
+            false => broker::Capacity {
+                ours: 200_000.0,
+                perftest: Some(15_000.0),
+            },
         };
         if wanted("latency") {
-            latency::run(&runtime, &cluster, dir.path(), capacity)?;
+            latency::run(&runtime, &cluster, dir.path(), &capacity)?;
+        }
+        if wanted("blocked") {
+            blocked::run(&runtime, &cluster, dir.path())?;
         }
     }
     println!("\n{:.0?} in all", start.elapsed());

@@ -395,17 +395,16 @@ impl<S: Storage> Spool<S> {
         let state = &mut self.state.streams[usize::from(stream.0)];
         let seq = state.next_seq;
         let mut prefix = [0; ORIGIN_LEN];
-        let (prefix, flags) = match origin {
+        let (parts, flags): (&[&[u8]], _) = match origin {
             Some(o) => {
                 prefix[..2].copy_from_slice(&o.source.0.to_le_bytes());
                 prefix[4..].copy_from_slice(&o.serial.to_le_bytes());
-                (&prefix[..], ORIGIN)
+                (&[&prefix, record], ORIGIN)
             }
-            None => (&prefix[..0], 0),
+            None => (&[record], 0),
         };
-        let position =
-            self.log
-                .push(FrameKind::Record, (stream.0, flags, seq), &[prefix, record])?;
+        let head = (stream.0, flags, seq);
+        let position = self.log.push(FrameKind::Record, head, parts)?;
         state.next_seq += 1;
         if let Some(o) = origin {
             self.state.sources[usize::from(o.source.0)].serial = o.serial;
