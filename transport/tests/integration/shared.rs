@@ -395,3 +395,28 @@ fn dropping_the_oldest_never_makes_anybody_wait() {
         assert!(taken < 1_000);
     });
 }
+
+#[cfg(feature = "amqp")]
+#[test]
+fn publishing_ends_at_a_schema_that_nobody_knows() {
+    use telemetry_transport::amqp::{AmqpConfig, Publisher};
+    use telemetry_transport::shared::PublishError;
+
+    let (appender, batches, stream) = share(SimulatedDisk::default());
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    runtime.block_on(async {
+        // Nobody listens there, and nobody has to.
+        let publisher = Publisher::start(AmqpConfig::new(["amqp://127.0.0.1:1/%2f"])).unwrap();
+        appender.append(stream, record(0), None).await.unwrap();
+        let error = batches.publish(&publisher, |_| None).await.unwrap_err();
+        let PublishError::UnknownSchema { stream, schema } = error else {
+            panic!("{error}");
+        };
+        let expected = (name("a.A"), telemetry_core::Fingerprint(1));
+        assert_eq!((stream, schema), expected);
+        // What was not published is still there.
+        let stats = appender.drain(pending()).await.unwrap();
+        assert_eq!(stats.spool.depth_records, 1);
+    });
+}
