@@ -125,6 +125,13 @@ fn mib(records: f64) -> Value {
     round(records * RECORD as f64 / f64::from(1 << 20), 1)
 }
 
+/// A row without latencies.
+fn rate_alone(what: &str, records: f64) -> [Value; 7] {
+    let none = || Value::Null;
+    let [rate, bytes] = [round(records, 0), mib(records)];
+    [json!(what), rate, bytes, none(), none(), none(), none()]
+}
+
 impl Bench {
     /// Measures.
     pub(crate) fn run(&self) -> Result<Answer, Failure> {
@@ -225,17 +232,7 @@ fn recovery(dir: &Path) -> Result<[Value; 7], Failure> {
     if found != records {
         return Err(format!("{records} records were durable, {found} came back"));
     }
-    let what = json!("recovery");
-    let none = Value::Null;
-    Ok([
-        what,
-        round(rate, 0),
-        mib(rate),
-        none.clone(),
-        none.clone(),
-        none.clone(),
-        none,
-    ])
+    Ok(rate_alone("recovery", rate))
 }
 
 /// From append to confirmed, through exchanges and queues of the bench's own.
@@ -253,16 +250,7 @@ fn publish(dir: &Path, url: &str, records: u64) -> Result<[Value; 7], Failure> {
         let deleted = delete(url, &family).await.map_err(failed);
         let rate = published?;
         deleted.map_err(|e| format!("{family}.* is left on the broker: {e}"))?;
-        let none = Value::Null;
-        Ok([
-            json!("append to confirmed by the broker"),
-            round(rate, 0),
-            mib(rate),
-            none.clone(),
-            none.clone(),
-            none.clone(),
-            none,
-        ])
+        Ok(rate_alone("append to confirmed by the broker", rate))
     })?
 }
 
