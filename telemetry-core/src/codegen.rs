@@ -15,15 +15,18 @@
 //! feature `derive`, and nothing else outside `std`.
 //!
 //! Names become Rust's: `startedAt` is the field `started_at`, `HEART_RATE` the variant `HeartRate`,
-//! each with its Avro name in an attribute. A union of null and one type (in this order) is an
-//! `Option`; another one is an enum named after its record and field.
+//! each with its Avro name in an attribute. A union of null and one type is an `Option` (where null
+//! comes last, only as a field); another one is an enum named after its record and field. What types and
+//! fields say of themselves becomes their documentation; `timestamp-micros` and `uuid` become the
+//! [`Timestamp`](crate::Timestamp) and the [`Uuid`](crate::Uuid) that the derive has for them, and other
+//! logical types stay attributes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use crate::{Field, Kind, NodeId, Primitive, RecordType, Schema, SchemaError};
+use crate::{Field, Kind, Node, NodeId, Primitive, RecordType, Schema, SchemaError};
 
 /// Makes Rust types of schemas, which may refer to each other's types in any order.
 ///
@@ -32,8 +35,15 @@ pub fn generate(schemas: &[&str]) -> Result<String, CodegenError> {
     let mut out = Generator {
         code: String::from("// Made from Avro schemas by telemetry_core::codegen.\n"),
         made: BTreeMap::new(),
+        docs: BTreeMap::new(),
         open: Vec::new(),
     };
+    for text in schemas {
+        // A text that is no JSON is no schema either, which is said below.
+        if let Ok(json) = serde_json::from_str(text) {
+            docs(&json, "", &mut out.docs);
+        }
+    }
     for (i, text) in schemas.iter().enumerate() {
         let others: Vec<&str> = schemas
             .iter()
@@ -81,6 +91,8 @@ struct Generator {
     code: String,
     /// Full Avro name by Rust name.
     made: BTreeMap<String, String>,
+    /// What named types say of themselves, by full name.
+    docs: BTreeMap<String, String>,
     /// Full names of the records that are being described, from the root.
     open: Vec<String>,
 }
@@ -142,7 +154,7 @@ impl Generator {
     fn ty(&mut self, schema: &Schema, id: NodeId, place: &str) -> Result<Use, CodegenError> {
         let node = schema.node(id);
         Ok(match &node.kind {
-            Kind::Primitive(p) => Use::plain(match p {
+            Kind::Primitive(p) => Use::plain(made_type(node).unwrap_or(match p {
                 Primitive::Null => "()",
                 Primitive::Boolean => "bool",
                 Primitive::Int => "i32",
@@ -151,7 +163,7 @@ impl Generator {
                 Primitive::Double => "f64",
                 Primitive::Bytes => "Vec<u8>",
                 Primitive::String => "String",
-            }),
+            })),
             Kind::Array(items) => {
                 let items = self.ty(schema, *items, &format!("{place}Item"))?;
                 let rust = format!("Vec<{}>", items.rust);
@@ -174,7 +186,7 @@ impl Generator {
             Kind::Enum(e) => {
                 let rust = camel(simple(&e.name));
                 if self.claim(&rust, &e.name)? {
-                    let mut code = head("AvroType", "Copy, Eq, ", &rust, &e.name, &e.aliases);
+                    let mut code = self.head("AvroType", "Copy, Eq, ", &rust, &e.name, &e.aliases);
                     let _ = writeln!(code, "pub enum {rust} {{");
                     for symbol in &e.symbols {
                         let variant = camel(symbol);
@@ -197,7 +209,7 @@ impl Generator {
                 let rust = camel(simple(&fixed.name));
                 if self.claim(&rust, &fixed.name)? {
                     let mut code =
-                        head("AvroType", "Copy, Eq, ", &rust, &fixed.name, &fixed.aliases);
+                        self.head("AvroType", "Copy, Eq, ", &rust, &fixed.name, &fixed.aliases);
                     code += &attribute("", &logical(schema, id));
                     let _ = writeln!(code, "pub struct {rust}(pub [u8; {}]);", fixed.size);
                     self.code += &code;
@@ -255,17 +267,42 @@ impl Generator {
             return Ok(Use::plain(rust));
         }
         self.open.push(record.name.clone());
-        let mut code = head("AvroRecord", "", &rust, &record.name, &record.aliases);
+        let mut code = self.head("AvroRecord", "", &rust, &record.name, &record.aliases);
         let _ = writeln!(code, "pub struct {rust} {{");
         for field in &record.fields {
             let place = format!("{rust}{}", camel(&field.name));
-            let found = self.ty(schema, field.node, &place)?;
+            let found = match null_last(schema, field.node) {
+                Some(inner) => {
+                    let inner = self.ty(schema, inner, &place)?.boxed();
+                    let rust = format!("Option<{}>", inner.rust);
+                    inner.within(rust, false)
+                }
+                None => self.ty(schema, field.node, &place)?,
+            };
             code += &self.field(schema, record, field, found)?;
         }
         code += "}\n";
         self.open.pop();
         self.code += &code;
         Ok(Use::plain(rust))
+    }
+
+    /// What stands before a named type.
+    fn head(&self, derive: &str, more: &str, rust: &str, full: &str, aliases: &[String]) -> String {
+        let mut attributes = Vec::new();
+        if simple(full) != rust {
+            attributes.push(format!("name = {:?}", simple(full)));
+        }
+        if let Some((namespace, _)) = full.rsplit_once('.') {
+            attributes.push(format!("namespace = {namespace:?}"));
+        }
+        attributes.extend(aliases.iter().map(|alias| format!("alias = {alias:?}")));
+        format!(
+            "\n{}#[allow(missing_docs)]\n\
+             #[derive(telemetry_core::{derive}, Clone, {more}Debug, PartialEq)]\n{}",
+            documentation("", self.docs.get(full).map(String::as_str)),
+            attribute("", &attributes)
+        )
     }
 
     fn field(
@@ -292,8 +329,12 @@ impl Generator {
         if found.further {
             attributes.push("recursive".to_owned());
         }
+        let null_last = null_last(schema, field.node).is_some();
+        if null_last {
+            attributes.push("null_last".to_owned());
+        }
         if let Some(default) = &field.default {
-            let nullable = rust.starts_with("Option<");
+            let nullable = rust.starts_with("Option<") && !null_last;
             if nullable && default != "null" {
                 return Err(CodegenError::Default {
                     path: format!("{}.{}", record.name, field.name),
@@ -306,10 +347,7 @@ impl Generator {
                 attributes.push(format!("default = {default}"));
             }
         }
-        let mut code = String::new();
-        for line in field.doc.iter().flat_map(|doc| doc.lines()) {
-            let _ = writeln!(code, "    /// {line}");
-        }
+        let mut code = documentation("    ", field.doc.as_deref());
         code += &attribute("    ", &attributes);
         let rust = Use { rust, ..found }.boxed().rust;
         let _ = writeln!(code, "    pub {name}: {rust},");
@@ -321,21 +359,68 @@ fn is_null(schema: &Schema, id: NodeId) -> bool {
     matches!(schema.node(id).kind, Kind::Primitive(Primitive::Null))
 }
 
-/// What stands before a named type.
-fn head(derive: &str, more: &str, rust: &str, full: &str, aliases: &[String]) -> String {
-    let mut attributes = Vec::new();
-    if simple(full) != rust {
-        attributes.push(format!("name = {:?}", simple(full)));
+/// Collects what named types say of themselves; `namespace` is the one around.
+fn docs(json: &Json, namespace: &str, found: &mut BTreeMap<String, String>) {
+    match json {
+        Json::Array(branches) => branches.iter().for_each(|b| docs(b, namespace, found)),
+        Json::Object(map) => {
+            let text = |key| map.get(key).and_then(Json::as_str);
+            let mut inner = text("namespace").unwrap_or(namespace);
+            if let Some(name) = text("name") {
+                let full = match name.rsplit_once('.') {
+                    Some((own, _)) => {
+                        inner = own;
+                        name.to_owned()
+                    }
+                    None if inner.is_empty() => name.to_owned(),
+                    None => format!("{inner}.{name}"),
+                };
+                if let Some(doc) = text("doc") {
+                    found.insert(full, doc.to_owned());
+                }
+            }
+            for key in ["type", "items", "values"] {
+                map.get(key)
+                    .into_iter()
+                    .for_each(|part| docs(part, inner, found));
+            }
+            // A field has a name, but is no type.
+            let fields = map.get("fields").and_then(Json::as_array);
+            for field in fields.into_iter().flatten() {
+                field
+                    .get("type")
+                    .into_iter()
+                    .for_each(|ty| docs(ty, inner, found));
+            }
+        }
+        _ => {}
     }
-    if let Some((namespace, _)) = full.rsplit_once('.') {
-        attributes.push(format!("namespace = {namespace:?}"));
+}
+
+/// A doc comment.
+fn documentation(indent: &str, doc: Option<&str>) -> String {
+    let lines = doc.into_iter().flat_map(str::lines);
+    lines.map(|line| format!("{indent}/// {line}\n")).collect()
+}
+
+/// The Rust type that means as much as a logical type.
+fn made_type(node: &Node) -> Option<&'static str> {
+    match (&node.kind, node.logical.as_deref()?) {
+        (Kind::Primitive(Primitive::Long), "timestamp-micros") => Some("telemetry_core::Timestamp"),
+        (Kind::Primitive(Primitive::String), "uuid") => Some("telemetry_core::Uuid"),
+        _ => None,
     }
-    attributes.extend(aliases.iter().map(|alias| format!("alias = {alias:?}")));
-    format!(
-        "\n#[allow(missing_docs)]\n\
-         #[derive(telemetry_core::{derive}, Clone, {more}Debug, PartialEq)]\n{}",
-        attribute("", &attributes)
-    )
+}
+
+/// What may be there, of a union that names null last.
+fn null_last(schema: &Schema, id: NodeId) -> Option<NodeId> {
+    match &schema.node(id).kind {
+        Kind::Union(branches) => match branches[..] {
+            [other, null] if is_null(schema, null) && !is_null(schema, other) => Some(other),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn attribute(indent: &str, parts: &[String]) -> String {
@@ -350,6 +435,7 @@ fn inner(schema: &Schema, id: NodeId) -> NodeId {
     match &schema.node(id).kind {
         Kind::Union(branches) => match branches[..] {
             [null, other] if is_null(schema, null) => other,
+            [other, null] if is_null(schema, null) => other,
             _ => id,
         },
         _ => id,
@@ -362,7 +448,7 @@ fn logical(schema: &Schema, id: NodeId) -> Vec<String> {
     let Some(name) = &node.logical else {
         return Vec::new();
     };
-    if !matches!(node.kind, Kind::Primitive(_) | Kind::Fixed(_)) {
+    if made_type(node).is_some() || !matches!(node.kind, Kind::Primitive(_) | Kind::Fixed(_)) {
         return Vec::new();
     }
     let mut parts = vec![format!("logical = {name:?}")];

@@ -129,3 +129,4 @@ pub use schema::{
 pub use telemetry_core_derive::{AvroRecord, AvroType};
 pub use time::{ClockMark, ClockQuality, Instant, Timestamp};
 pub use typed::{AvroType, Decode, Encode, Entries, Items};
+pub use uuid::Uuid;

@@ -26,6 +26,7 @@ pub(crate) struct PartAttributes {
     pub(crate) default: Option<Default>,
     pub(crate) event_time: bool,
     pub(crate) recursive: bool,
+    pub(crate) null_last: bool,
     pub(crate) logical: Option<Logical>,
     /// Where an attribute stands that only some parts may have.
     pub(crate) spans: Vec<(&'static str, Span)>,
@@ -163,6 +164,7 @@ impl PartAttributes {
             default: None,
             event_time: false,
             recursive: false,
+            null_last: false,
             logical: None,
             spans: Vec::new(),
         };
@@ -189,10 +191,13 @@ impl PartAttributes {
                 } else if meta.path.is_ident("recursive") {
                     part.recursive = true;
                     part.spans.push(("recursive", span));
+                } else if meta.path.is_ident("null_last") {
+                    part.null_last = true;
+                    part.spans.push(("null_last", span));
                 } else {
                     return Err(meta.error(
                         "known here: rename, alias, default, event_time, logical, precision, \
-                         scale, recursive",
+                         scale, recursive, null_last",
                     ));
                 }
                 Ok(())

@@ -22,6 +22,8 @@
 //! - `#[avro(logical = "timestamp-millis")]`: what an `i32`, `i64`, `String` or `Vec<u8>` means; a
 //!   `decimal` has `precision` and `scale` as well
 //! - `#[avro(event_time)]`: on one `Timestamp` at most
+//! - `#[avro(null_last)]`: an `Option` whose union names null last, `[T, "null"]`; its default is a T, or
+//!   null
 //! - `#[avro(recursive)]`: its type is defined further out, where that does not show: A holds B, whose
 //!   field of type A says so
 //!

@@ -1,9 +1,11 @@
 //! From a struct with fields to a record.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 use syn::spanned::Spanned as _;
-use syn::{Data, DeriveInput, Error, Fields, Generics, Ident, Result, Type};
+use syn::{
+    Data, DeriveInput, Error, Fields, GenericArgument, Generics, Ident, PathArguments, Result, Type,
+};
 
 use crate::attributes::{PartAttributes, TypeAttributes, bounded, option, reading};
 use crate::default::Default;
@@ -19,6 +21,8 @@ pub(crate) struct Record {
 struct Field {
     ident: Ident,
     ty: Type,
+    /// What may be there, of an `Option` whose null is the last branch.
+    null_last: Option<Type>,
     attributes: PartAttributes,
 }
 
@@ -68,6 +72,30 @@ impl Record {
         let ty = self.type_of()?;
         let idents: Vec<_> = self.fields.iter().map(|f| &f.ident).collect();
         let types: Vec<_> = self.fields.iter().map(|f| &f.ty).collect();
+        // What is read is inferred from the field, within whose lifetimes the datum's are.
+        let read = self.fields.iter().map(|f| match f.null_last {
+            Some(_) => quote!(#krate::typed::NullLast<_>),
+            None => quote!(_),
+        });
+        let read: Vec<_> = read.collect();
+        // Out of the type on the wire comes the field.
+        let values = self.fields.iter();
+        let values = values.map(|f| f.null_last.as_ref().map(|_| quote!(.0)));
+        let values: Vec<_> = values.collect();
+        let encode = |method: &str| {
+            let method = format_ident!("{method}");
+            let fields = self.fields.iter();
+            let paths = fields.map(move |f| {
+                if f.null_last.is_some() {
+                    let wire = f.wire(krate);
+                    quote!(<#wire>::#method)
+                } else {
+                    quote!(#krate::Encode::#method)
+                }
+            });
+            paths.collect::<Vec<_>>()
+        };
+        let (bounds_of, puts) = (encode("bound"), encode("put"));
         let slots: Vec<_> = (0..self.fields.len())
             .map(|i| format_ident!("field_{i}"))
             .collect();
@@ -92,12 +120,12 @@ impl Record {
             impl #encode #krate::Encode for #ident #arguments #bounds {
                 #[inline]
                 fn bound(&self) -> usize {
-                    0 #(+ #krate::Encode::bound(&self.#idents))*
+                    0 #(+ #bounds_of(&self.#idents))*
                 }
 
                 #[inline]
                 fn put(&self, out: &mut #krate::wire::Out<'_>) {
-                    #(#krate::Encode::put(&self.#idents, out);)*
+                    #(#puts(&self.#idents, out);)*
                     let _ = out;
                 }
             }
@@ -110,7 +138,7 @@ impl Record {
                     datum.record(|datum| {
                         let _ = &datum;
                         ::core::result::Result::Ok(Self {
-                            #(#idents: #krate::Decode::read(datum)?,)*
+                            #(#idents: <#read as #krate::Decode>::read(datum)? #values,)*
                         })
                     })
                 }
@@ -125,9 +153,11 @@ impl Record {
                         // Four times the field, and how it comes.
                         match step.code {
                             #(
-                                #same => #slots = ::core::option::Option::Some(cursor.same()?),
+                                #same => #slots = ::core::option::Option::Some(
+                                    cursor.same::<#read>()? #values,
+                                ),
                                 #resolved | #default => #slots = ::core::option::Option::Some(
-                                    cursor.made(step)?,
+                                    cursor.made::<#read>(step)? #values,
                                 ),
                             )*
                             _ => cursor.pass(step.operand)?,
@@ -197,7 +227,7 @@ impl Record {
             .iter()
             .map(|field| field.definition(krate))
             .collect::<Result<_>>()?;
-        let types: Vec<_> = self.fields.iter().map(|f| &f.ty).collect();
+        let wires: Vec<_> = self.fields.iter().map(|f| f.wire(krate)).collect();
         // Else each is checked where it stands.
         let checks = if self.is_generic() {
             let indices = 0..self.fields.len();
@@ -225,7 +255,7 @@ impl Record {
                 };
                 const REFERENCE: &'static #krate::typed::Type =
                     &#krate::typed::Type::Reference(#name);
-                const MIN_LEN: usize = 0 #(+ <#types as #krate::AvroType>::MIN_LEN)*;
+                const MIN_LEN: usize = 0 #(+ <#wires as #krate::AvroType>::MIN_LEN)*;
             }
         })
     }
@@ -243,12 +273,27 @@ impl Field {
                 "the default of a field has a value: #[avro(default = 7)]",
             ));
         }
+        let null_last = match attributes.null_last {
+            true => Some(optional(&field.ty).ok_or_else(|| {
+                Error::new(field.ty.span(), "`null_last` goes with an Option<T>")
+            })?),
+            false => None,
+        };
         attributes.recursive |= mentions(&field.ty, record);
         Ok(Self {
             ident,
             ty: field.ty.clone(),
+            null_last,
             attributes,
         })
+    }
+
+    /// The type that is on the wire for the field's.
+    fn wire(&self, krate: &syn::Path) -> TokenStream {
+        match &self.null_last {
+            Some(inner) => quote!(#krate::typed::NullLast<#inner>),
+            None => self.ty.to_token_stream(),
+        }
     }
 
     fn definition(&self, krate: &syn::Path) -> Result<TokenStream> {
@@ -260,7 +305,7 @@ impl Field {
             ..
         } = &self.attributes;
         let doc = option(doc.as_deref());
-        let ty = &self.ty;
+        let ty = self.wire(krate);
         let which = if self.attributes.recursive {
             quote!(REFERENCE)
         } else {
@@ -306,6 +351,21 @@ fn at(span: Span, tokens: TokenStream) -> TokenStream {
         token
     };
     tokens.into_iter().map(whole).collect()
+}
+
+/// The `T` of an `Option<T>`.
+fn optional(ty: &Type) -> Option<Type> {
+    let Type::Path(path) = ty else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    match arguments.args.first()? {
+        GenericArgument::Type(inner) if last.ident == "Option" => Some(inner.clone()),
+        _ => None,
+    }
 }
 
 /// Whether a type mentions another by its name: a record that holds itself.

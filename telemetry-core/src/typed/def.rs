@@ -16,6 +16,8 @@ pub enum Type {
     },
     /// Null, or this type.
     Nullable(&'static Type),
+    /// This type, or null: the same with the branches in the other order.
+    NullLast(&'static Type),
     /// One of several types.
     Union(&'static [&'static Type]),
     /// Items of one type.
@@ -103,7 +105,15 @@ impl Type {
     }
 
     const fn is_union(&self) -> bool {
-        matches!(self, Self::Nullable(_) | Self::Union(_))
+        matches!(self, Self::Nullable(_) | Self::NullLast(_) | Self::Union(_))
+    }
+
+    /// The type of a value that is there.
+    const fn inner(&self) -> &Self {
+        match self {
+            Self::Nullable(inner) | Self::NullLast(inner) => inner,
+            other => other,
+        }
     }
 
     /// The type of text, for keys of maps.
@@ -115,12 +125,24 @@ impl Type {
 /// `Option` of `inner`.
 #[track_caller]
 pub const fn nullable(inner: &'static Type) -> Type {
+    one_null(inner);
+    Type::Nullable(inner)
+}
+
+/// `Option` of `inner` in a field with `#[avro(null_last)]`.
+#[track_caller]
+pub(super) const fn null_last(inner: &'static Type) -> Type {
+    one_null(inner);
+    Type::NullLast(inner)
+}
+
+#[track_caller]
+const fn one_null(inner: &Type) {
     assert!(
         !inner.is_union() && !inner.is_null(),
         "an Option of an Option, of a union or of null is one null too many: give the union a \
          variant without a value"
     );
-    Type::Nullable(inner)
 }
 
 /// A Rust enum whose variants hold `branches`.
@@ -184,7 +206,8 @@ pub(super) const fn same_type(a: &Type, b: &Type) -> bool {
         (Type::Primitive(a), Type::Primitive(b)) => *a as u8 == *b as u8,
         (Type::Array(a), Type::Array(b))
         | (Type::Map(a), Type::Map(b))
-        | (Type::Nullable(a), Type::Nullable(b)) => same_type(a, b),
+        | (Type::Nullable(a), Type::Nullable(b))
+        | (Type::NullLast(a), Type::NullLast(b)) => same_type(a, b),
         (Type::Union(a), Type::Union(b)) => {
             if a.len() != b.len() {
                 return false;
@@ -245,10 +268,7 @@ pub(super) const fn same_named(a: &Named, b: &Named) -> bool {
 pub const fn check(field: &FieldDef) {
     if let Some(logical) = field.logical {
         assert!(
-            !matches!(
-                field.ty,
-                Type::Named { .. } | Type::Nullable(Type::Named { .. })
-            ),
+            !matches!(field.ty.inner(), Type::Named { .. }),
             "a named type carries its logical type itself: put the attribute there"
         );
         check_logical(field.ty, logical);
@@ -269,10 +289,7 @@ pub const fn check(field: &FieldDef) {
 /// Checks that a logical type goes with what is on the wire.
 #[track_caller]
 pub const fn check_logical(ty: &Type, logical: Logical) {
-    let base = match ty {
-        Type::Nullable(inner) => inner,
-        other => other,
-    };
+    let base = ty.inner();
     let name = logical.name;
     let goes = if same_text(name, "date") || same_text(name, "time-millis") {
         matches!(base, Type::Primitive(Primitive::Int))
@@ -339,8 +356,8 @@ const fn fits(ty: &Type, json: &Json) -> bool {
             (Primitive::Int, Json::Int(v)) => i32::MIN as i64 <= *v && *v <= i32::MAX as i64,
             _ => false,
         },
-        (Type::Nullable(_), Json::Null) => true,
-        (Type::Nullable(inner), json) => fits(inner, json),
+        (Type::Nullable(_) | Type::NullLast(_), Json::Null) => true,
+        (Type::Nullable(inner) | Type::NullLast(inner), json) => fits(inner, json),
         (Type::Union(branches), json) => {
             let mut i = 0;
             while i < branches.len() {

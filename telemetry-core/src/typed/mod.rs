@@ -3,6 +3,7 @@
 mod collections;
 mod def;
 mod named;
+mod null_last;
 mod scalar;
 mod text;
 mod view;
@@ -13,6 +14,8 @@ use crate::wire::Out;
 use crate::{Cursor, Datum, DecodeError, OpId};
 
 pub use def::{FieldDef, Json, Logical, Named, Type};
+#[doc(hidden)]
+pub use null_last::NullLast;
 pub(crate) use text::{canonical, schema};
 pub use view::{Entries, EntriesIter, Items, ItemsIter};
 
@@ -29,9 +32,9 @@ pub mod check {
 /// | `()`, `bool`, `i32`, `i64`, `f32`, `f64` | `null`, `boolean`, `int`, `long`, `float`, `double` |
 /// | `String`, `&str`, `Cow<str>` | `string` |
 /// | `Vec<u8>`, `&[u8]`, `Cow<[u8]>` | `bytes` |
-/// | [`Timestamp`](crate::Timestamp), `uuid::Uuid` | `long` as `timestamp-micros`, `string` as `uuid` |
+/// | [`Timestamp`](crate::Timestamp), [`Uuid`](crate::Uuid) | `long` as `timestamp-micros`, `string` as `uuid` |
 /// | `[u8; N]` | a `fixed` named `fixed_N`; `struct Md5([u8; 16])` has a name of its own |
-/// | `Option<T>` | `["null", T]` |
+/// | `Option<T>` | `["null", T]`; `[T, "null"]` in a field with `#[avro(null_last)]` |
 /// | `Vec<T>`, `BTreeMap<String, T>` | `array`, `map` |
 /// | [`Items<T>`], [`Entries<T>`] | the same, read when they are walked |
 /// | `Box<T>` | T |

@@ -191,6 +191,11 @@ impl<const N: usize> Writer<N> {
                 self.ty(inner, logical, namespace);
                 self.byte(b']');
             }
+            Type::NullLast(inner) => {
+                self.byte(b'[');
+                self.ty(inner, logical, namespace);
+                self.raw(",\"null\"]");
+            }
             Type::Union(branches) => {
                 self.byte(b'[');
                 let mut i = 0;

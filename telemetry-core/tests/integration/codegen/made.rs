@@ -1,5 +1,6 @@
 // Made from Avro schemas by telemetry_core::codegen.
 
+/// What is ridden or run.
 #[allow(missing_docs)]
 #[derive(telemetry_core::AvroType, Clone, Copy, Eq, Debug, PartialEq)]
 #[avro(namespace = "vendor.geo")]
@@ -10,6 +11,7 @@ pub enum Sport {
     Run,
 }
 
+/// Where.
 #[allow(missing_docs)]
 #[derive(telemetry_core::AvroRecord, Clone, Debug, PartialEq)]
 #[avro(namespace = "vendor.geo")]
@@ -42,12 +44,15 @@ pub enum RideValue {
     Array(Vec<f64>),
 }
 
+/// How long nobody rode.
 #[allow(missing_docs)]
 #[derive(telemetry_core::AvroType, Clone, Copy, Eq, Debug, PartialEq)]
 #[avro(namespace = "vendor")]
 #[avro(logical = "duration")]
 pub struct Gap(pub [u8; 12]);
 
+/// A ride,
+/// as it was ridden.
 #[allow(missing_docs)]
 #[derive(telemetry_core::AvroRecord, Clone, Debug, PartialEq)]
 #[avro(namespace = "vendor", alias = "vendor.Trip")]
@@ -71,4 +76,13 @@ pub struct Ride {
     #[avro(default = null)]
     pub nothing: (),
     pub gap: Gap,
+    pub id: telemetry_core::Uuid,
+    #[avro(default = [])]
+    pub others: Vec<telemetry_core::Uuid>,
+    #[avro(null_last, default = 0)]
+    pub ended: Option<telemetry_core::Timestamp>,
+    #[avro(null_last)]
+    pub next: Option<Box<Ride>>,
+    #[avro(logical = "decimal", precision = 5, scale = 0, null_last)]
+    pub cost: Option<Vec<u8>>,
 }

@@ -2,7 +2,7 @@
 
 use telemetry_core::codegen::{CodegenError, generate};
 use telemetry_core::wire::Reader;
-use telemetry_core::{AvroRecord, Plan, Schema, Timestamp};
+use telemetry_core::{AvroRecord, Plan, Schema, Timestamp, Uuid};
 
 const RIDE: &str = include_str!("ride.avsc");
 const PLACE: &str = include_str!("place.avsc");
@@ -32,6 +32,7 @@ fn the_types_have_the_schemas_they_were_made_of() {
     assert_eq!(Ride::CANONICAL, ride.canonical());
     let place = Schema::parse(PLACE).unwrap();
     assert_eq!(Place::CANONICAL, place.canonical());
+    assert!(Ride::SCHEMA.contains(r#""doc":"A ride, as it was ridden.""#));
     // Defaults, aliases and logical types came along.
     assert_eq!(
         Schema::parse(Ride::SCHEMA).unwrap().meaning(),
@@ -54,7 +55,10 @@ fn the_types_have_the_schemas_they_were_made_of() {
             "vendor.Ride.startedAt",
             "vendor.Ride.from",
             "vendor.Ride.laps",
-            "vendor.Ride.gap"
+            "vendor.Ride.gap",
+            "vendor.Ride.id",
+            "vendor.Ride.next",
+            "vendor.Ride.cost"
         ]
     );
 }
@@ -82,6 +86,11 @@ fn values_of_the_types_round_trip() {
         seen: Some(3),
         nothing: (),
         gap: Gap([7; 12]),
+        id: Uuid::from_u128(7),
+        others: vec![Uuid::from_u128(8)],
+        ended: Some(Timestamp::from_micros(6)),
+        next: None,
+        cost: Some(vec![1, 2]),
     };
     let outer = Ride {
         value: RideValue::Ride(Box::new(ride.clone())),
