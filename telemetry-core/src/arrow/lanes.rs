@@ -6,7 +6,6 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::mem::swap;
 
 use super::column::Column;
 use crate::plan::{Op, Step, skip};
@@ -85,43 +84,34 @@ impl Lanes {
         Self(lanes.collect())
     }
 
-    /// Reads the fields of a record, which is open, into the columns of them.
-    #[inline(always)]
-    pub(super) fn fields(
-        &self,
-        record: OpId,
-        fields: &mut [Column],
-        cursor: &mut Cursor<'_, '_>,
-    ) -> Result<(), DecodeError> {
-        let mut input = cursor.datum.input.clone();
-        let result = self.run(&self.0[record as usize], fields, cursor, &mut input);
-        cursor.datum.input = input;
-        result
-    }
-
-    /// As [`fields`](Lanes::fields), of a record within one.
-    #[inline(never)]
+    /// Reads the fields of a record within one, which is open, into the columns of them.
     pub(super) fn nested(
         &self,
         record: OpId,
         fields: &mut [Column],
         cursor: &mut Cursor<'_, '_>,
     ) -> Result<(), DecodeError> {
-        self.fields(record, fields, cursor)
+        let mut input = cursor.datum.input.clone();
+        let result = self.fields(record, fields, cursor, &mut input);
+        cursor.datum.input = input;
+        result
     }
 
+    /// Reads the fields of a record, which is open, into the columns of them.
+    ///
     /// `input` is the cursor's, kept apart so that it stays in registers; the cursor has it only
     /// while something is read that has parts.
     #[inline(always)]
-    fn run<'a>(
+    pub(super) fn fields<'a>(
         &self,
-        lanes: &[Lane],
+        record: OpId,
         fields: &mut [Column],
         cursor: &mut Cursor<'_, 'a>,
         input: &mut Reader<'a>,
     ) -> Result<(), DecodeError> {
+        let lanes = &self.0[record as usize];
         let plan = cursor.plan;
-        for lane in lanes {
+        for lane in lanes.iter() {
             let Some(mut column) = fields.get_mut(lane.field) else {
                 match (lane.take, plan.op(lane.whole)) {
                     (_, Op::Scalar { wire, .. }) => skip(input, *wire)?,
@@ -130,9 +120,9 @@ impl Lanes {
                         input.take(sizes[branch])?;
                     }
                     _ => {
-                        swap(&mut cursor.datum.input, input);
+                        cursor.datum.input = input.clone();
                         let result = cursor.skip(lane.whole);
-                        swap(&mut cursor.datum.input, input);
+                        *input = cursor.datum.input.clone();
                         result?;
                     }
                 }
@@ -162,9 +152,9 @@ impl Lanes {
                 Take::Sizes | Take::Parts | Take::Whole => {
                     let whole = matches!(take, Take::Whole);
                     let op = if whole { lane.whole } else { lane.value };
-                    swap(&mut cursor.datum.input, input);
+                    cursor.datum.input = input.clone();
                     let result = column.take(cursor, self, op);
-                    swap(&mut cursor.datum.input, input);
+                    *input = cursor.datum.input.clone();
                     result?;
                 }
                 scalar => column.scalar(input, scalar)?,

@@ -141,9 +141,9 @@ impl<'p> Columns<'p> {
 
     /// Reads one datum into a row. On an error there are the rows from before.
     pub fn push(&mut self, input: &mut Reader<'_>) -> Result<(), ArrowError> {
-        let mut cursor = Cursor::new(self.plan, input.clone(), self.limits);
-        let result = self.row(&mut cursor);
-        *input = cursor.datum.input;
+        let mut rest = input.clone();
+        let result = self.row(&mut rest);
+        *input = rest;
         match result {
             Ok(()) => self.rows += 1,
             Err(_) => self.fields.iter_mut().for_each(|f| f.truncate(self.rows)),
@@ -151,14 +151,19 @@ impl<'p> Columns<'p> {
         Ok(result?)
     }
 
-    fn row(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), DecodeError> {
-        let op = cursor.choose(self.plan.root())?;
-        match self.plan.op(op) {
+    /// `rest` is nobody's but the caller's, so that it stays in registers.
+    #[inline(always)]
+    fn row(&mut self, rest: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let plan = self.plan;
+        let mut op = plan.root();
+        if let Op::Union { branches, .. } = plan.op(op) {
+            op = branches[rest.branch(branches.len())?];
+        }
+        let mut cursor = Cursor::new(plan, rest.clone(), self.limits);
+        match plan.op(op) {
             Op::Record(record) => {
                 cursor.open(record)?;
-                self.lanes.fields(op, &mut self.fields, cursor)?;
-                cursor.datum.leave();
-                Ok(())
+                self.lanes.fields(op, &mut self.fields, &mut cursor, rest)
             }
             Op::Fail { problem } => Err(cursor.fail(*problem)),
             _ => Err(DecodeError::OtherReader {

@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A `boolean`: one byte, 0 or 1.
-    #[inline]
+    #[inline(always)]
     pub fn boolean(&mut self) -> Result<bool, WireError> {
         let offset = self.offset();
         match self.array()? {
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A `float`.
-    #[inline]
+    #[inline(always)]
     pub fn float(&mut self) -> Result<f32, WireError> {
         self.array().map(f32::from_le_bytes)
     }
