@@ -1,38 +1,63 @@
 //! Which deliveries are done, in as few acknowledgements as possible.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Deliveries of one channel by their tags, which grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    /// Handed out.
+    Out,
+    /// To be acknowledged.
+    Done,
+    /// To be put back, later.
+    PutOff,
+}
+
+/// Deliveries of one channel by their tags, which count from 1 without a gap.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
-    /// Whether each is done.
-    open: BTreeMap<u64, bool>,
+    open: BTreeMap<u64, Open>,
     done: usize,
+    /// All deliveries up to this tag are known. Those of another queue may still be on their way
+    /// from lapin when a later one is known: an acknowledgement of several must not take them along.
+    known: u64,
+    /// Known beyond that.
+    ahead: BTreeSet<u64>,
 }
 
 impl Acks {
     pub(super) fn delivered(&mut self, tag: u64) {
-        self.open.insert(tag, false);
+        self.open.insert(tag, Open::Out);
+        self.ahead.insert(tag);
+        while self.ahead.remove(&(self.known + 1)) {
+            self.known += 1;
+        }
     }
 
-    /// Notes a delivery as done; `false` where it was settled before.
-    pub(super) fn done(&mut self, tag: u64) -> bool {
+    fn change(&mut self, tag: u64, to: Open) -> bool {
         match self.open.get_mut(&tag) {
-            Some(done) if !*done => {
-                *done = true;
-                self.done += 1;
+            Some(open) if *open == Open::Out => {
+                *open = to;
                 true
             }
             _ => false,
         }
     }
 
-    /// Takes a delivery out that is settled in another way; `false` where it was settled before.
-    pub(super) fn take(&mut self, tag: u64) -> bool {
-        match self.open.get(&tag) {
-            Some(false) => self.open.remove(&tag).is_some(),
-            _ => false,
-        }
+    /// Notes a delivery as done; `false` where it was settled before.
+    pub(super) fn done(&mut self, tag: u64) -> bool {
+        let changed = self.change(tag, Open::Done);
+        self.done += usize::from(changed);
+        changed
+    }
+
+    /// Notes a delivery as put off; `false` where it was settled before.
+    pub(super) fn put_off(&mut self, tag: u64) -> bool {
+        self.change(tag, Open::PutOff)
+    }
+
+    /// A delivery that was put off is put back before the next acknowledgement is sent.
+    pub(super) fn put_back(&mut self, tag: u64) {
+        self.open.remove(&tag);
     }
 
     /// Deliveries that are done and not acknowledged.
@@ -45,16 +70,18 @@ impl Acks {
         let mut acks = Vec::new();
         let mut prefix = None;
         while let Some(first) = self.open.first_entry()
-            && *first.get()
+            && *first.get() == Open::Done
+            && *first.key() <= self.known
         {
             prefix = Some(first.remove_entry().0);
         }
         acks.extend(prefix.map(|tag| (tag, true)));
-        self.open.retain(|&tag, done| {
-            if *done {
+        self.open.retain(|&tag, open| {
+            let done = *open == Open::Done;
+            if done {
                 acks.push((tag, false));
             }
-            !*done
+            !done
         });
         self.done = 0;
         acks
@@ -75,9 +102,25 @@ mod tests {
         assert_eq!(acks.flush(), [(3, true), (5, false)]);
         assert_eq!(acks.flush(), []);
         assert!(!acks.done(3));
-        assert!(acks.take(4) && !acks.take(4));
+        assert!(acks.put_off(4) && !acks.put_off(4) && !acks.done(4));
         acks.done(6);
-        assert_eq!(acks.flush(), [(6, true)]);
+        assert_eq!(acks.flush(), [(6, false)], "4 is still to be put back");
+        acks.put_back(4);
         assert!(!acks.done(9));
+        acks.delivered(7);
+        acks.done(7);
+        assert_eq!(acks.flush(), [(7, true)]);
+    }
+
+    #[test]
+    fn what_another_queue_has_on_its_way_is_not_taken_along() {
+        let mut acks = Acks::default();
+        [1, 3].into_iter().for_each(|tag| acks.delivered(tag));
+        assert!(acks.done(1) && acks.done(3));
+        assert_eq!(acks.flush(), [(1, true), (3, false)]);
+        acks.delivered(2);
+        acks.delivered(4);
+        assert!(acks.done(2) && acks.done(4));
+        assert_eq!(acks.flush(), [(4, true)]);
     }
 }

@@ -306,6 +306,8 @@ enum Happened {
     Delivered(Vec<(Arc<str>, Raw)>),
     Settled(lapin::Result<()>),
     Broken(SendError),
+    /// Dead letters cannot be published: what they settle would wait for ever.
+    Refused(SendError),
     /// A dead letter was confirmed, there is room again, or time has passed.
     Look,
 }
@@ -370,6 +372,7 @@ impl Worker {
             let confirmed = rejecter.zip(oldest).map(|(r, id)| r.wait_confirmed(id));
             let has_letters = !self.letters.is_empty();
             let letter_room = rejecter.filter(|_| has_letters).map(Publisher::room);
+            let refused = rejecter.map(halted);
             let room = self.deliveries.capacity().min(GROUP);
             let is_full = room == 0;
             let happened = {
@@ -382,6 +385,7 @@ impl Worker {
                     happened = next(live, room) => happened,
                     _ = maybe(confirmed) => Happened::Look,
                     () = maybe(letter_room) => Happened::Look,
+                    error = maybe(refused) => Happened::Refused(error),
                     _ = deliveries.reserve(), if is_full => Happened::Look,
                     () = maybe(due.map(tokio::time::sleep_until)) => Happened::Look,
                 }
@@ -413,6 +417,10 @@ impl Worker {
                     }
                 }
                 Happened::Broken(error) => self.lost(error),
+                Happened::Refused(error) => {
+                    self.rejecter = None;
+                    self.lost(error);
+                }
                 Happened::Look => {}
             }
         }
@@ -422,7 +430,7 @@ impl Worker {
         let current = *self.current.borrow();
         match command {
             Command::Ack { link, tag } if link == current => self.done(tag),
-            Command::Retry { link, tag, at } if link == current && self.acks.take(tag) => {
+            Command::Retry { link, tag, at } if link == current && self.acks.put_off(tag) => {
                 self.retries.insert((at, tag));
                 self.stats.retried += 1;
             }
@@ -522,6 +530,7 @@ impl Worker {
         while self.retries.first().is_some_and(|(at, _)| *at <= now) {
             back.extend(self.retries.pop_first().map(|(_, tag)| tag));
         }
+        back.iter().for_each(|tag| self.acks.put_back(*tag));
         let many = self.acks.waiting() >= self.subscribe.ack_batches;
         let acks = match many || self.flush_at.is_some_and(|at| at <= now) {
             true => {
@@ -531,7 +540,7 @@ impl Worker {
             false => Vec::new(),
         };
         if !back.is_empty() || !acks.is_empty() {
-            self.settling = Some(Box::pin(send(live.link.channel.clone(), acks, back)));
+            self.settling = Some(Box::pin(send(live.link.channel.clone(), back, acks)));
         }
     }
 
@@ -568,10 +577,8 @@ fn running(error: &lapin::Error) -> SendError {
     }
 }
 
-async fn send(channel: Channel, acks: Vec<(u64, bool)>, back: Vec<u64>) -> lapin::Result<()> {
-    for (tag, multiple) in acks {
-        channel.basic_ack(tag, BasicAckOptions { multiple }).await?;
-    }
+/// Puts back first: an acknowledgement may take along all that is open before it.
+async fn send(channel: Channel, back: Vec<u64>, acks: Vec<(u64, bool)>) -> lapin::Result<()> {
     for tag in back {
         let options = BasicNackOptions {
             requeue: true,
@@ -579,7 +586,24 @@ async fn send(channel: Channel, acks: Vec<(u64, bool)>, back: Vec<u64>) -> lapin
         };
         channel.basic_nack(tag, options).await?;
     }
+    for (tag, multiple) in acks {
+        channel.basic_ack(tag, BasicAckOptions { multiple }).await?;
+    }
     Ok(())
+}
+
+/// Why a publisher tries nothing more.
+async fn halted(publisher: &Publisher) -> SendError {
+    let mut link = publisher.link();
+    loop {
+        if let LinkState::Halted { reason } = *link.borrow_and_update() {
+            return reason;
+        }
+        if link.changed().await.is_err() {
+            // It ended with the runtime.
+            return pending().await;
+        }
+    }
 }
 
 async fn open(
@@ -624,12 +648,15 @@ async fn consume(
 
 /// Which worker has a queue: the one with the highest number, another one for each queue.
 fn priority(worker: &str, queue: &str) -> i32 {
-    // FNV-1a: the same in every release.
-    let bytes = worker.bytes().chain([0]).chain(queue.bytes());
-    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = hash(worker.bytes().chain([0]).chain(queue.bytes()));
     i32::from((hash ^ (hash >> 16)) as u16 >> 1)
+}
+
+/// FNV-1a: the same in every release.
+pub(super) fn hash(bytes: impl Iterator<Item = u8>) -> u32 {
+    bytes.fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// The next deliveries of any queue, in turn, as many as there are and `room` is for; or what ends
