@@ -44,6 +44,8 @@ mod flight;
 mod link;
 mod properties;
 mod publisher;
+#[cfg(feature = "test-util")]
+pub mod scripted;
 mod subscription;
 mod tls;
 mod topology;

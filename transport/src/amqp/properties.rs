@@ -46,7 +46,12 @@ pub(super) fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<
 
 /// A header's number.
 pub(super) fn number(properties: &BasicProperties, name: &str) -> Option<i64> {
-    match properties.headers().as_ref()?.inner().get(name)? {
+    integer(properties.headers().as_ref()?.inner().get(name)?)
+}
+
+/// A value as a number, whatever its width.
+pub(super) fn integer(value: &AMQPValue) -> Option<i64> {
+    match value {
         AMQPValue::LongLongInt(n) => Some(*n),
         AMQPValue::LongInt(n) => Some((*n).into()),
         AMQPValue::LongUInt(n) => Some((*n).into()),

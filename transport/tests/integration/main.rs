@@ -6,6 +6,8 @@ mod embedded;
 mod embedded_loss;
 #[cfg(unix)]
 mod kill;
+#[cfg(feature = "amqp")]
+mod scripted;
 #[cfg(feature = "shared")]
 mod shared;
 mod simulation;

@@ -1,0 +1,260 @@
+//! The adapter to RabbitMQ as it runs in production, against a broker that fails by seed.
+//!
+//! The broker is a mock (`amqp::scripted`); `tests/rabbitmq` meets the real one. Everything else is
+//! real: publisher, subscription, dead letters, lapin with its threads, and sockets. A seed names
+//! which message, delivery or connection fails and how. It does not name the interleaving: lapin's
+//! threads run beside tokio's paused clock, and its heartbeats go by real time. So the oracle holds
+//! for every interleaving, and asks for nothing that depends on one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use telemetry_core::{Batch, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp};
+use telemetry_transport::amqp::scripted::{PausedTime, Script, ScriptedBroker};
+use telemetry_transport::amqp::{AmqpConfig, LinkState, Publisher, SubscribeConfig, Subscription};
+use telemetry_transport::{Dedup, Fresh, SenderLimits};
+use tokio::sync::watch;
+
+/// Seeds of a run; default 200.
+const SEEDS: &str = "XPT_SCRIPTED_SEEDS";
+
+/// The first of them; default 0.
+const SEED: &str = "XPT_SCRIPTED_SEED";
+
+/// Batches of a seed.
+const BATCHES: u64 = 40;
+
+/// Virtual time that a seed may take: a hang, not a slow broker, is what takes as long.
+const WITHIN: Duration = Duration::from_secs(300);
+
+fn config(broker: &ScriptedBroker) -> AmqpConfig {
+    let mut config = AmqpConfig::new([broker.url()]);
+    config.topology.queues = 2;
+    config.limits = SenderLimits {
+        confirm_timeout: Duration::from_secs(3),
+        connect_timeout: Duration::from_secs(3),
+        backoff_max: Duration::from_millis(500),
+        ..SenderLimits::default()
+    };
+    config
+}
+
+/// Batches of three devices; some take several frames.
+fn batch(id: u64) -> Batch {
+    Batch {
+        envelope: Envelope {
+            device: DeviceId::from_u128((id % 3).into()),
+            epoch: Epoch::new(1).unwrap(),
+            subject: StreamName::new("test.Sample").unwrap(),
+            first_seq: Seq::new(1 + id / 3).unwrap(),
+            count: 1,
+            published: Timestamp::from_micros(0),
+            clock: ClockMark::default(),
+            schema: None,
+            content_type: "application/octet-stream".to_owned(),
+            traceparent: None,
+        },
+        body: vec![7; 10 + (id * 997 % 6_000) as usize].into(),
+    }
+}
+
+/// What the consumer made of the batches, by message id.
+#[derive(Default)]
+struct Sink {
+    dedup: Dedup,
+    effects: BTreeMap<String, u32>,
+    rejected: BTreeSet<String>,
+    duplicates: u64,
+}
+
+/// Waits until a link halts, and a little longer: then somebody has corrected what was wrong.
+async fn halted(link: &mut watch::Receiver<LinkState>) {
+    let halts = |state: &LinkState| matches!(state, LinkState::Halted { .. });
+    link.wait_for(halts).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// Offers all batches; whatever counts as confirmed has to be in a queue, or have been.
+async fn publish(broker: &ScriptedBroker, publisher: &Publisher) {
+    let offer = async {
+        for id in 1..=BATCHES {
+            publisher.offer(id, &batch(id)).await.unwrap();
+        }
+    };
+    let watch = async {
+        let mut confirmed = publisher.confirmed();
+        let mut next = 1;
+        while next <= BATCHES {
+            let done = *confirmed
+                .wait_for(|done| *done >= Some(next))
+                .await
+                .unwrap();
+            while Some(next) <= done {
+                let id = batch(next).envelope.message_id();
+                assert!(broker.has_taken(&id), "{id} is confirmed and nowhere");
+                next += 1;
+            }
+        }
+    };
+    let mut link = publisher.link();
+    let resume = async {
+        loop {
+            halted(&mut link).await;
+            publisher.resume().await;
+        }
+    };
+    tokio::select! {
+        ((), ()) = async { tokio::join!(offer, watch) } => {}
+        () = resume => {}
+    }
+}
+
+async fn consume(subscription: &mut Subscription, sink: &Mutex<Sink>) {
+    let (mut failed, mut link) = (BTreeSet::new(), subscription.link());
+    loop {
+        let delivery = tokio::select! {
+            delivery = subscription.next() => delivery.unwrap(),
+            () = halted(&mut link) => {
+                subscription.resume().await.unwrap();
+                continue;
+            }
+        };
+        let envelope = &delivery.batch.envelope;
+        let (id, number) = (envelope.message_id(), envelope.first_seq.get());
+        if number % 7 == 0 && failed.insert(id.clone()) {
+            let again = Duration::from_millis(20);
+            subscription.retry(&delivery, again).await.unwrap();
+            continue;
+        }
+        {
+            let mut sink = sink.lock().unwrap();
+            match sink.dedup.fresh(envelope) {
+                Fresh::None => sink.duplicates += 1,
+                _ => *sink.effects.entry(id.clone()).or_default() += 1,
+            }
+            sink.dedup.take(envelope);
+        }
+        match number % 5 {
+            0 => {
+                sink.lock().unwrap().rejected.insert(id);
+                subscription.reject(&delivery, "a reason").await.unwrap();
+            }
+            _ => subscription.ack(&delivery).await.unwrap(),
+        }
+    }
+}
+
+/// Waits until every batch took effect, and the broker holds nothing but dead letters.
+async fn settled(broker: &ScriptedBroker, sink: &Mutex<Sink>) {
+    loop {
+        let (effects, rejected) = {
+            let sink = sink.lock().unwrap();
+            (sink.effects.len() as u64, sink.rejected.len())
+        };
+        let is_empty = |name| broker.queue(name) == Some((0, 0));
+        let letters = broker.queue("telemetry.dlq").map_or(0, |(ready, _)| ready);
+        if effects == BATCHES
+            && is_empty("telemetry.raw.0")
+            && is_empty("telemetry.raw.1")
+            && letters >= rejected
+        {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Returns how often each fault took place, and how many batches came again.
+async fn run(seed: u64) -> (BTreeMap<&'static str, u64>, u64) {
+    let broker = ScriptedBroker::start(Script::random(seed)).await.unwrap();
+    let time: PausedTime = broker.pause_time();
+    let publisher = Publisher::start(config(&broker)).unwrap();
+    let mut subscription =
+        Subscription::start(config(&broker), SubscribeConfig::default()).unwrap();
+    let sink = Mutex::new(Sink::default());
+    let links = (publisher.link(), subscription.link());
+    let scene = async {
+        let all = async {
+            publish(&broker, &publisher).await;
+            settled(&broker, &sink).await;
+        };
+        tokio::select! {
+            done = tokio::time::timeout(WITHIN, all) => done.is_ok(),
+            () = consume(&mut subscription, &sink) => false,
+        }
+    };
+    let is_done = time.until(scene).await;
+    let sink = sink.into_inner().unwrap();
+    let queues = ["telemetry.raw.0", "telemetry.raw.1", "telemetry.dlq"];
+    assert!(
+        is_done,
+        "{} of {BATCHES} took effect; confirmed {:?}, links {:?} {:?}, {queues:?} {:?}",
+        sink.effects.len(),
+        *publisher.confirmed().borrow(),
+        *links.0.borrow(),
+        *links.1.borrow(),
+        queues.map(|name| broker.queue(name)),
+    );
+    let twice = sink.effects.iter().find(|(_, effects)| **effects != 1);
+    assert_eq!(twice, None, "took effect more than once");
+    assert_eq!(sink.effects.len() as u64, BATCHES);
+    (broker.injected(), sink.duplicates)
+}
+
+#[test]
+fn the_adapter_loses_nothing_whatever_the_broker_does() {
+    let number = |name, default| env::var(name).map_or(default, |n| n.parse::<u64>().unwrap());
+    let (first, count) = (number(SEED, 0), number(SEEDS, 200));
+    let (start, next) = (Instant::now(), AtomicU64::new(first));
+    let totals = Mutex::new((BTreeMap::<&str, u64>::new(), 0));
+    let worker = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count {
+                return;
+            }
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().build().unwrap();
+            let named = SeedOnPanic(seed);
+            let (injected, again) = runtime.block_on(run(seed));
+            drop(named);
+            let mut totals = totals.lock().unwrap();
+            for (name, times) in injected {
+                *totals.0.entry(name).or_default() += times;
+            }
+            totals.1 += again;
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(worker);
+        scope.spawn(worker);
+    });
+    let (injected, again) = totals.into_inner().unwrap();
+    println!(
+        "{count} seeds from {first}, {:?}, {again} batches came again",
+        start.elapsed()
+    );
+    for (name, times) in &injected {
+        println!("{times:6} × {name}");
+    }
+    // One seed alone does not have them all.
+    if count >= 200 {
+        let never = injected.iter().find(|(_, times)| **times == 0);
+        assert_eq!(never, None, "never took place");
+    }
+}
+
+/// Says which seed failed.
+struct SeedOnPanic(u64);
+
+impl Drop for SeedOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            println!("failed: {SEED}={} {SEEDS}=1", self.0);
+        }
+    }
+}
