@@ -6,6 +6,12 @@
 //! threads run beside tokio's paused clock, and its heartbeats go by real time. So the oracle holds
 //! for every interleaving, and asks for nothing that depends on one.
 
+#![expect(clippy::disallowed_methods, reason = "it says how long it took")]
+#![expect(
+    clippy::print_stdout,
+    reason = "each fault says how often it took place"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::sync::Mutex;
@@ -246,6 +252,24 @@ fn the_adapter_loses_nothing_whatever_the_broker_does() {
         let never = injected.iter().find(|(_, times)| **times == 0);
         assert_eq!(never, None, "never took place");
     }
+}
+
+/// A broker on the same machine may confirm before the publisher looks.
+#[test]
+fn an_answer_at_once_is_not_missed() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+    let stats = runtime.block_on(async {
+        let broker = ScriptedBroker::start(Script::default()).await.unwrap();
+        let publisher = Publisher::start(config(&broker)).unwrap();
+        for id in 1..=1_000 {
+            publisher.offer(id, &batch(id)).await.unwrap();
+            publisher.wait_confirmed(id).await.unwrap();
+        }
+        publisher.stats()
+    });
+    assert_eq!((stats.timeouts, stats.connects), (0, 1));
+    assert_eq!(stats.published, 1_000);
 }
 
 /// Says which seed failed.

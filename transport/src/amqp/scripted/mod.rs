@@ -143,9 +143,10 @@ impl ScriptedBroker {
     pub fn fail_now(&self, failure: Failure) {
         let mut state = self.shared.state();
         state.note(failure.name());
-        for handle in state.sessions.values_mut() {
-            handle.orders.push(failure);
-            handle.wake.notify_one();
+        match failure {
+            Failure::Crash(time) => state.crash(Instant::now() + time),
+            Failure::Unbind => state.queues.unbind_all(),
+            failure => state.order(failure),
         }
     }
 
@@ -210,6 +211,19 @@ impl State {
         *self.injected.entry(name).or_default() += 1;
     }
 
+    /// Lets every connection that there is fail.
+    fn order(&mut self, failure: Failure) {
+        for handle in self.sessions.values_mut() {
+            handle.orders.push(failure);
+            handle.wake.notify_one();
+        }
+    }
+
+    fn crash(&mut self, until: Instant) {
+        self.refuse_until = Some(until);
+        self.order(Failure::Reset);
+    }
+
     fn answer(&mut self, publish: u64) -> Option<Answer> {
         let answer = self.script.answers.remove(&publish)?;
         self.note(answer.name());
@@ -244,15 +258,6 @@ impl Shared {
             if *number != session {
                 handle.wake.notify_one();
             }
-        }
-    }
-
-    fn crash(&self, until: Instant) {
-        let mut state = self.state();
-        state.refuse_until = Some(until);
-        for handle in state.sessions.values_mut() {
-            handle.orders.push(Failure::Reset);
-            handle.wake.notify_one();
         }
     }
 }

@@ -196,7 +196,7 @@ impl Script {
             ..Self::default()
         };
         for publish in 1..=RANDOM_PUBLISHES {
-            if random.next() % 8 == 0 {
+            if random.next().is_multiple_of(8) {
                 let answer = Answer::random(&mut random);
                 script.answers.insert(publish, answer);
             }

@@ -524,7 +524,7 @@ impl Session {
             tags.sort_unstable();
             let mut state = self.shared.state();
             let mut acks = Vec::new();
-            if state.random.next() % 2 == 0 {
+            if state.random.next().is_multiple_of(2) {
                 let oldest = channel.open.first().copied().unwrap_or(u64::MAX);
                 let rest = tags.split_off(tags.partition_point(|tag| *tag < oldest));
                 acks.extend(tags.last().map(|tag| (*tag, true)));
@@ -703,7 +703,7 @@ impl Session {
             Failure::CancelConsumers => self.cancel_consumers(),
             Failure::Unbind => self.shared.state().queues.unbind_all(),
             Failure::Crash(time) => {
-                self.shared.crash(now + time);
+                self.shared.state().crash(now + time);
                 self.wire.reset();
                 return Err(Over);
             }

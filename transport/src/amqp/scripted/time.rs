@@ -11,7 +11,7 @@ const MOMENT: Duration = Duration::from_micros(300);
 
 /// Steps of the clock: short while frames come and go, longer and longer while nothing does.
 const STEP: Duration = Duration::from_millis(1);
-const STEP_MAX: Duration = Duration::from_millis(64);
+const STEP_MAX: Duration = Duration::from_millis(32);
 
 /// A paused clock that passes as fast as the adapter allows.
 ///
