@@ -56,7 +56,8 @@ pub struct AmqpConfig {
     pub declare: bool,
     /// Key of what is published; default `xpt.raw.<user>`. A broker can hold users to theirs.
     pub routing_key: Option<String>,
-    /// Silence after which a link is dead; half of it is the distance of heartbeats. Default 10 s.
+    /// A link that is silent for twice as long is dead, also while nothing is sent; at least 2 s.
+    /// Default 10 s.
     pub heartbeat: Duration,
     /// Name shown in the broker's own tools; default `xp-telemetry`.
     pub name: String,
@@ -107,7 +108,7 @@ impl AmqpConfig {
         let mut uris = Vec::new();
         for (index, url) in urls.iter().enumerate() {
             let mut uri: AMQPUri = url.parse().map_err(|_| ConfigError::Url { index })?;
-            uri.query.heartbeat = Some(self.heartbeat.as_secs().clamp(1, 600) as u16);
+            uri.query.heartbeat = Some(negotiated(self.heartbeat));
             match uri.scheme {
                 AMQPScheme::AMQP if !self.allow_plain && !is_loopback(&uri.authority.host) => {
                     return Err(ConfigError::Plain { index });
@@ -153,6 +154,14 @@ impl AmqpConfig {
 pub(super) struct Checked {
     pub(super) uris: Vec<AMQPUri>,
     pub(super) routing_key: lapin::types::ShortString,
+}
+
+/// The heartbeat to agree on, in seconds.
+///
+/// lapin looks for silence every half of it, and takes twice of it as dead: it notices after two
+/// and a half times at the latest, which has to be within twice what was asked for.
+fn negotiated(heartbeat: Duration) -> u16 {
+    (heartbeat.as_secs() * 4 / 5).clamp(1, 600) as u16
 }
 
 /// AMQP's short string: at most 255 bytes.

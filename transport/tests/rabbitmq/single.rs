@@ -18,6 +18,7 @@ struct Scene {
     cluster: Cluster,
     proxy: Proxy,
     device: Device,
+    heartbeat: Duration,
     counter: Counter,
 }
 
@@ -26,12 +27,15 @@ impl Scene {
         let cluster = Cluster::single().unwrap();
         let proxy = Proxy::new(cluster.address(1)).unwrap();
         let urls = [format!("amqp://guest:guest@{}/%2f", proxy.address())];
-        let device = Device::start(config(&urls, "faults"), 7);
+        let through = config(&urls, "faults");
+        let heartbeat = through.heartbeat;
+        let device = Device::start(through, 7);
         let counter = Counter::start(config(&[cluster.url(1)], "faults"));
         Self {
             cluster,
             proxy,
             device,
+            heartbeat,
             counter,
         }
     }
@@ -105,6 +109,17 @@ fn faults_around_a_node() {
             .await;
         scene.proxy.heal();
         scene.check("7 black hole").await;
+        let before = scene.proxy.connections();
+        scene.proxy.set_silent(true);
+        let went = scene.device.wait_link("an idle link that is dead", is_down);
+        let limit = scene.heartbeat * 2;
+        let noticed = tokio::time::timeout(limit, went).await;
+        assert!(noticed.is_ok(), "nothing is sent, and {limit:?} are over");
+        scene.proxy.heal();
+        let is_up = |state: &LinkState| *state == LinkState::Up;
+        scene.device.wait_link("a link that is back", is_up).await;
+        assert!(scene.proxy.connections() > before);
+        scene.check("7 black hole while nothing is sent").await;
 
         // Rows 8 and 9: slow is not dead.
         scene.proxy.set_latency(Duration::from_millis(200));
@@ -127,8 +142,16 @@ fn faults_around_a_node() {
         let firewall = Firewall::new(&lossy).unwrap();
         scene.load(2_000).await;
         scene.check("10 5 % loss").await;
+        // All three at once.
+        scene.proxy.set_latency(Duration::from_millis(200));
+        scene.proxy.set_rate(125_000);
+        scene.load(1_000).await;
+        scene
+            .check("8, 9, 10 1 Mbit/s, 400 ms and 5 % loss at once")
+            .await;
         assert_eq!(scene.proxy.connections(), before, "no false time-out");
         drop(firewall);
+        scene.proxy.heal();
 
         // Rows 13 and 14: alarms hold publishers back, without a new connection.
         let alarm = |scene: &Scene, code: &str| scene.cluster.eval(1, code).map(drop).unwrap();
