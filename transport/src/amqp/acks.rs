@@ -1,6 +1,46 @@
 //! Which deliveries are done, in as few acknowledgements as possible.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// The deliveries of the link in use, shared by a handle and its task.
+///
+/// A batch that is done wakes the task only where something follows: a task that runs for each
+/// costs more than the batch.
+#[derive(Debug, Default)]
+pub(super) struct SharedAcks {
+    current: Mutex<Current>,
+    /// The first is done since the last acknowledgement, or enough are.
+    pub(super) news: Notify,
+}
+
+/// Deliveries of one link; those of another are void.
+#[derive(Debug, Default)]
+pub(super) struct Current {
+    pub(super) link: u64,
+    pub(super) acks: Acks,
+}
+
+impl SharedAcks {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a delivery as done; `many` are acknowledged at once.
+    pub(super) fn done(&self, link: u64, tag: u64, many: usize) {
+        let mut current = self.lock();
+        if current.link != link || !current.acks.done(tag) {
+            return;
+        }
+        let waiting = current.acks.waiting();
+        drop(current);
+        if waiting == 1 || waiting == many {
+            self.news.notify_one();
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::acks::Acks;
+use super::acks::{Acks, SharedAcks};
 use super::config::{AmqpConfig, Checked, ConfigError};
 use super::link::{Link, LinkState, send_error, tell};
 use super::publisher::{OfferError, Publisher, maybe};
@@ -133,17 +133,14 @@ pub struct Subscription {
     deliveries: mpsc::Receiver<Delivery>,
     commands: mpsc::Sender<Command>,
     link: watch::Receiver<LinkState>,
-    current: watch::Receiver<u64>,
+    acks: Arc<SharedAcks>,
+    ack_batches: usize,
     stats: watch::Receiver<SubscriptionStats>,
     task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
 enum Command {
-    Ack {
-        link: u64,
-        tag: u64,
-    },
     Retry {
         link: u64,
         tag: u64,
@@ -168,7 +165,8 @@ impl Subscription {
         let (deliveries_tx, deliveries) = mpsc::channel(room.max(1));
         let (commands, inbox) = mpsc::channel(256);
         let (state, link) = watch::channel(LinkState::default());
-        let (current_tx, current) = watch::channel(0);
+        let acks = Arc::new(SharedAcks::default());
+        let ack_batches = subscribe.ack_batches;
         let (stats_tx, stats) = watch::channel(SubscriptionStats::default());
         let worker = Worker {
             random: Random::new(RandomState::new().hash_one(0)),
@@ -179,7 +177,7 @@ impl Subscription {
             attempts: 0,
             live: None,
             connect_at: Some(Instant::now()),
-            acks: Acks::default(),
+            acks: Arc::clone(&acks),
             flush_at: None,
             retries: BTreeSet::new(),
             letters: VecDeque::new(),
@@ -189,7 +187,6 @@ impl Subscription {
             settling: None,
             deliveries: deliveries_tx,
             state,
-            current: current_tx,
             stats: SubscriptionStats::default(),
             tell_stats: stats_tx,
         };
@@ -197,7 +194,8 @@ impl Subscription {
             deliveries,
             commands,
             link,
-            current,
+            acks,
+            ack_batches,
             stats,
             task: tokio::spawn(worker.run(inbox)),
         })
@@ -208,7 +206,7 @@ impl Subscription {
         loop {
             let delivery = self.deliveries.recv().await.ok_or(ReceiveError::Ended)?;
             // What an older link brought comes again on this one.
-            if delivery.link == *self.current.borrow() {
+            if delivery.link == self.acks.lock().link {
                 return Ok(delivery);
             }
         }
@@ -218,8 +216,12 @@ impl Subscription {
     ///
     /// Acknowledgements are sent together, within [`SubscribeConfig::ack_delay`].
     pub async fn ack(&self, delivery: &Delivery) -> Result<(), ReceiveError> {
-        let Delivery { link, tag, .. } = *delivery;
-        self.command(Command::Ack { link, tag }).await
+        if self.task.is_finished() {
+            return Err(ReceiveError::Ended);
+        }
+        self.acks
+            .done(delivery.link, delivery.tag, self.ack_batches);
+        Ok(())
     }
 
     /// Puts a batch back after a while: it comes again, and counts as a failed delivery.
@@ -322,7 +324,7 @@ struct Worker {
     live: Option<Live>,
     /// When to connect; `None` with a link, and where nothing helps.
     connect_at: Option<Instant>,
-    acks: Acks,
+    acks: Arc<SharedAcks>,
     flush_at: Option<Instant>,
     retries: BTreeSet<(Instant, u64)>,
     /// Dead letters to be published.
@@ -334,8 +336,6 @@ struct Worker {
     settling: Option<Settling>,
     deliveries: mpsc::Sender<Delivery>,
     state: watch::Sender<LinkState>,
-    /// Number of the link; deliveries of another one are void.
-    current: watch::Sender<u64>,
     stats: SubscriptionStats,
     tell_stats: watch::Sender<SubscriptionStats>,
 }
@@ -360,7 +360,11 @@ impl Worker {
             }
             self.put_aside();
             self.settle(now);
-            self.tell_stats.send_replace(self.stats);
+            self.tell_stats.send_if_modified(|told| {
+                let news = *told != self.stats;
+                *told = self.stats;
+                news
+            });
             let due = [
                 self.connect_at,
                 self.flush_at.filter(|_| self.settling.is_none()),
@@ -385,6 +389,7 @@ impl Worker {
                     happened = next(live, room) => happened,
                     _ = maybe(confirmed) => Happened::Look,
                     () = maybe(letter_room) => Happened::Look,
+                    () = self.acks.news.notified() => Happened::Look,
                     error = maybe(refused) => Happened::Refused(error),
                     _ = deliveries.reserve(), if is_full => Happened::Look,
                     () = maybe(due.map(tokio::time::sleep_until)) => Happened::Look,
@@ -399,7 +404,7 @@ impl Worker {
                 Happened::Opened(Ok(live)) => {
                     opening = None;
                     self.live = Some(live);
-                    self.current.send_modify(|link| *link += 1);
+                    self.acks.lock().link += 1;
                     tell(&self.state, LinkState::Up);
                 }
                 Happened::Opened(Err(error)) => {
@@ -427,14 +432,15 @@ impl Worker {
     }
 
     fn command(&mut self, command: Command) {
-        let current = *self.current.borrow();
+        let mut current = self.acks.lock();
         match command {
-            Command::Ack { link, tag } if link == current => self.done(tag),
-            Command::Retry { link, tag, at } if link == current && self.acks.put_off(tag) => {
+            Command::Retry { link, tag, at }
+                if link == current.link && current.acks.put_off(tag) =>
+            {
                 self.retries.insert((at, tag));
                 self.stats.retried += 1;
             }
-            Command::Reject { link, tag, letter } if link == current => {
+            Command::Reject { link, tag, letter } if link == current.link => {
                 self.letters.push_back((tag, letter));
             }
             Command::Resume if self.live.is_none() && self.connect_at.is_none() => {
@@ -445,17 +451,13 @@ impl Worker {
         }
     }
 
-    fn done(&mut self, tag: u64) {
-        if self.acks.done(tag) {
-            self.stats.acknowledged += 1;
-            let at = Instant::now() + self.subscribe.ack_delay;
-            self.flush_at.get_or_insert(at);
-        }
-    }
-
     fn deliver(&mut self, queue: Arc<str>, raw: Raw) {
         let tag = raw.delivery_tag;
-        self.acks.delivered(tag);
+        let link = {
+            let mut current = self.acks.lock();
+            current.acks.delivered(tag);
+            current.link
+        };
         self.stats.delivered += 1;
         self.stats.redelivered += u64::from(raw.redelivered);
         if let Some(live) = &mut self.live
@@ -479,7 +481,7 @@ impl Worker {
             redelivered: raw.redelivered,
             failures: failures.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
             queue,
-            link: *self.current.borrow(),
+            link,
             tag,
         };
         // Nobody was asked for a delivery without room for it.
@@ -514,7 +516,7 @@ impl Worker {
         }
         let confirmed = *rejecter.confirmed().borrow();
         while let Some((_, tag)) = self.rejected.pop_front_if(|(id, _)| Some(*id) <= confirmed) {
-            self.done(tag);
+            self.acks.lock().acks.done(tag);
         }
     }
 
@@ -530,15 +532,23 @@ impl Worker {
         while self.retries.first().is_some_and(|(at, _)| *at <= now) {
             back.extend(self.retries.pop_first().map(|(_, tag)| tag));
         }
-        back.iter().for_each(|tag| self.acks.put_back(*tag));
-        let many = self.acks.waiting() >= self.subscribe.ack_batches;
-        let acks = match many || self.flush_at.is_some_and(|at| at <= now) {
+        let mut current = self.acks.lock();
+        back.iter().for_each(|tag| current.acks.put_back(*tag));
+        let waiting = current.acks.waiting();
+        if waiting > 0 {
+            let at = now + self.subscribe.ack_delay;
+            self.flush_at.get_or_insert(at);
+        }
+        let many = waiting >= self.subscribe.ack_batches;
+        let acks = match waiting > 0 && (many || self.flush_at.is_some_and(|at| at <= now)) {
             true => {
                 self.flush_at = None;
-                self.acks.flush()
+                self.stats.acknowledged += waiting as u64;
+                current.acks.flush()
             }
             false => Vec::new(),
         };
+        drop(current);
         if !back.is_empty() || !acks.is_empty() {
             self.settling = Some(Box::pin(send(live.link.channel.clone(), back, acks)));
         }
@@ -547,13 +557,16 @@ impl Worker {
     fn lost(&mut self, error: SendError) {
         self.live = None;
         self.settling = None;
-        self.acks = Acks::default();
+        {
+            let mut current = self.acks.lock();
+            current.acks = Acks::default();
+            current.link += 1;
+        }
         self.flush_at = None;
         self.retries.clear();
         // What they settle comes again. Letters that are published already come twice.
         self.letters.clear();
         self.rejected.clear();
-        self.current.send_modify(|link| *link += 1);
         if error.action() == Action::Fatal {
             self.connect_at = None;
             tell(&self.state, LinkState::Halted { reason: error });
