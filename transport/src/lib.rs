@@ -91,10 +91,11 @@
 //! # Features
 //! `std` (default): everything that keeps files; without it the crate is `no_std` with `alloc` and
 //! holds [`Sender`] and [`Dedup`]. `embedded` (default): the embedded log. `amqp`: RabbitMQ, on
-//! tokio. `shared`: a spool that many tasks and threads append to. `tls`: `amqps://`, by rustls with the caller's own provider. `metrics`:
-//! counts for a Prometheus registry. `test-util`: the simulated
-//! disk, deliveries for tests, and `contract`, the suite that every broker adapter must pass. The
-//! adapter waits on tokio's clock, which a test may pause.
+//! tokio. `shared`: a spool that many tasks and threads append to. `tls`: `amqps://`, by rustls with
+//! the caller's own provider. `metrics`: counts and durations for a Prometheus registry. `test-util`:
+//! the simulated disk, and `contract`, the suite that every broker adapter must pass; with `amqp` also
+//! deliveries for tests, and `amqp::scripted`, a broker on loopback that fails by script, with a clock
+//! that can be paused beside it.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -1,4 +1,4 @@
-//! Faults for as long as one likes, against a real broker.
+//! Faults for as long as one likes, against a real broker or one that fails by script.
 
 use crate::Failure;
 use crate::run::{cargo, run};
@@ -18,22 +18,31 @@ pub(crate) struct Chaos {
     /// Power cuts on a copied disk.
     #[arg(long, default_value_t = 0)]
     cuts: u64,
+    /// Scripts for a broker that is a mock, from the seed on.
+    #[arg(long, default_value_t = 0)]
+    scripts: u64,
 }
 
 pub(crate) fn chaos(chaos: &Chaos) -> Result<(), Failure> {
     let (seconds, seed) = (chaos.minutes * 60, chaos.seed);
     let parts = [
-        (seconds, "chaos::", "XPT_CHAOS_SECONDS"),
-        (chaos.kills, "kills::", "XPT_KILLS"),
-        (chaos.cuts, "power::a_power_cut", "XPT_CUTS"),
+        (seconds, "rabbitmq", "chaos::", "XPT_CHAOS_SECONDS"),
+        (chaos.kills, "rabbitmq", "kills::", "XPT_KILLS"),
+        (chaos.cuts, "rabbitmq", "power::a_power_cut", "XPT_CUTS"),
+        (
+            chaos.scripts,
+            "integration",
+            "scripted::the_adapter",
+            "XPT_SCRIPTED_SEEDS",
+        ),
     ];
     if parts.iter().all(|(count, ..)| *count == 0) {
-        let what = "nothing to do: give --minutes, --kills or --cuts";
+        let what = "nothing to do: give --minutes, --kills, --cuts or --scripts";
         return Err(Failure::Said(what.to_owned()));
     }
-    for (count, test, variable) in parts.into_iter().filter(|(count, ..)| *count > 0) {
+    for (count, binary, test, variable) in parts.into_iter().filter(|(count, ..)| *count > 0) {
         let mut command = cargo(&["test", "--locked", "-p", "telemetry-transport"]);
-        command.args(["--all-features", "--test", "rabbitmq", "--", "--nocapture"]);
+        command.args(["--all-features", "--test", binary, "--", "--nocapture"]);
         command.arg(test).env(variable, count.to_string());
         run(test, command.env("XPT_CHAOS_SEED", seed.to_string()))?;
     }

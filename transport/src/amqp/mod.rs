@@ -33,6 +33,10 @@
 //! another machine unless [`AmqpConfig::allow_plain`] does. Wrong credentials, certificates and
 //! queues of another kind halt a link ([`LinkState::Halted`]) until somebody resumes it.
 //!
+//! # Tests
+//! With the feature `test-util`, `scripted` is a broker on loopback that fails when a script says so:
+//! a service is tested with this adapter as it is, and without RabbitMQ.
+//!
 //! # Logs
 //! lapin writes a message that a broker returns, with its body, to `tracing` at level `WARN`: leave
 //! its targets out (`lapin=off`) where logs must not hold measured values.

@@ -29,13 +29,13 @@ use tokio::sync::watch;
 const SEEDS: &str = "XPT_SCRIPTED_SEEDS";
 
 /// The first of them; default 0.
-const SEED: &str = "XPT_SCRIPTED_SEED";
+const SEED: &str = "XPT_CHAOS_SEED";
 
 /// Batches of a seed.
 const BATCHES: u64 = 40;
 
 /// Virtual time that a seed may take: a hang, not a slow broker, is what takes as long.
-const WITHIN: Duration = Duration::from_secs(300);
+const WITHIN: Duration = Duration::from_secs(900);
 
 fn config(broker: &ScriptedBroker) -> AmqpConfig {
     let mut config = AmqpConfig::new([broker.url()]);

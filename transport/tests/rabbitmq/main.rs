@@ -9,6 +9,7 @@
 //! | 3, 4 | leader killed, majority lost | [`cluster`] |
 //! | 5, 6 | partition, node cut off | [`cluster`] |
 //! | 7, 8, 9, 10, 11 | black hole, latency, bandwidth, loss, reset | [`single`] |
+//! | 7 to 10 | a black hole while nothing is sent; slow, narrow and lossy at once | [`single`] |
 //! | 12 | a mix of them | [`chaos`] |
 //! | 13, 14 | memory and disk alarm | [`single`] |
 //! | 15 | disk full | [`power`]; every call: `spool_faults` and the simulation |
