@@ -21,9 +21,13 @@ use std::time::{Duration, Instant};
 
 use telemetry_core::{Batch, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp};
 use telemetry_transport::amqp::scripted::{PausedTime, Script, ScriptedBroker};
-use telemetry_transport::amqp::{AmqpConfig, LinkState, Publisher, SubscribeConfig, Subscription};
+use telemetry_transport::amqp::{
+    AmqpConfig, Delivery, LinkState, Publisher, SubscribeConfig, Subscription,
+};
 use telemetry_transport::{Dedup, Fresh, SenderLimits};
 use tokio::sync::watch;
+
+use crate::Rng;
 
 /// Seeds of a run; default 200.
 const SEEDS: &str = "XPT_SCRIPTED_SEEDS";
@@ -119,38 +123,60 @@ async fn publish(broker: &ScriptedBroker, publisher: &Publisher) {
     }
 }
 
-async fn consume(subscription: &mut Subscription, sink: &Mutex<Sink>) {
+/// A consumer that works on several batches at a time and is done with them in any order.
+async fn consume(subscription: &mut Subscription, sink: &Mutex<Sink>, mut random: Rng) {
     let (mut failed, mut link) = (BTreeSet::new(), subscription.link());
+    let mut held = Vec::new();
     loop {
-        let delivery = tokio::select! {
-            delivery = subscription.next() => delivery.unwrap(),
-            () = halted(&mut link) => {
-                subscription.resume().await.unwrap();
-                continue;
+        let idle = tokio::time::sleep(Duration::from_millis(random.below(40)));
+        tokio::select! {
+            delivery = subscription.next() => {
+                held.push(delivery.unwrap());
+                if random.below(4) > 0 {
+                    continue;
+                }
             }
-        };
-        let envelope = &delivery.batch.envelope;
-        let (id, number) = (envelope.message_id(), envelope.first_seq.get());
-        if number % 7 == 0 && failed.insert(id.clone()) {
-            let again = Duration::from_millis(20);
-            subscription.retry(&delivery, again).await.unwrap();
-            continue;
+            () = idle, if !held.is_empty() => {}
+            () = halted(&mut link) => subscription.resume().await.unwrap(),
         }
-        {
-            let mut sink = sink.lock().unwrap();
-            match sink.dedup.fresh(envelope) {
-                Fresh::None => sink.duplicates += 1,
-                _ => *sink.effects.entry(id.clone()).or_default() += 1,
-            }
-            sink.dedup.take(envelope);
+        while !held.is_empty() && random.below(5) > 0 {
+            let work = Duration::from_millis(random.below(10));
+            tokio::time::sleep(work).await;
+            let at = random.below(held.len() as u64) as usize;
+            let delivery = held.swap_remove(at);
+            settle(subscription, sink, &mut failed, &delivery).await;
         }
-        match number % 5 {
-            0 => {
-                sink.lock().unwrap().rejected.insert(id);
-                subscription.reject(&delivery, "a reason").await.unwrap();
-            }
-            _ => subscription.ack(&delivery).await.unwrap(),
+    }
+}
+
+/// Gives a seventh back once, puts a fifth aside, and keeps the rest.
+async fn settle(
+    subscription: &Subscription,
+    sink: &Mutex<Sink>,
+    failed: &mut BTreeSet<String>,
+    delivery: &Delivery,
+) {
+    let envelope = &delivery.batch.envelope;
+    let (id, number) = (envelope.message_id(), envelope.first_seq.get());
+    if number % 7 == 0 && failed.insert(id.clone()) {
+        let again = Duration::from_millis(20);
+        subscription.retry(delivery, again).await.unwrap();
+        return;
+    }
+    {
+        let mut sink = sink.lock().unwrap();
+        match sink.dedup.fresh(envelope) {
+            Fresh::None => sink.duplicates += 1,
+            _ => *sink.effects.entry(id.clone()).or_default() += 1,
         }
+        sink.dedup.take(envelope);
+    }
+    match number % 5 {
+        0 => {
+            sink.lock().unwrap().rejected.insert(id);
+            subscription.reject(delivery, "a reason").await.unwrap();
+        }
+        _ => subscription.ack(delivery).await.unwrap(),
     }
 }
 
@@ -190,7 +216,7 @@ async fn run(seed: u64) -> (BTreeMap<&'static str, u64>, u64) {
         };
         tokio::select! {
             done = tokio::time::timeout(WITHIN, all) => done.is_ok(),
-            () = consume(&mut subscription, &sink) => false,
+            () = consume(&mut subscription, &sink, Rng(seed)) => false,
         }
     };
     let is_done = time.until(scene).await;
