@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+
+use crate::Histogram;
 
 /// The deliveries of the link in use, shared by a handle and its task.
 ///
@@ -17,10 +20,22 @@ pub(super) struct SharedAcks {
 }
 
 /// Deliveries of one link; those of another are void.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Current {
     pub(super) link: u64,
     pub(super) acks: Acks,
+    /// How long deliveries of all links took until they were done.
+    pub(super) process: Histogram,
+}
+
+impl Default for Current {
+    fn default() -> Self {
+        Self {
+            link: 0,
+            acks: Acks::default(),
+            process: Histogram::link(),
+        }
+    }
 }
 
 impl SharedAcks {
@@ -28,11 +43,14 @@ impl SharedAcks {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a delivery as done; `many` are acknowledged at once.
-    pub(super) fn done(&self, link: u64, tag: u64, many: usize) {
+    /// Notes a delivery as done after a while; `many` are acknowledged at once.
+    pub(super) fn done(&self, link: u64, tag: u64, took: Option<Duration>, many: usize) {
         let mut current = self.lock();
         if current.link != link || !current.acks.done(tag) {
             return;
+        }
+        if let Some(took) = took {
+            current.process.record_duration(took);
         }
         let waiting = current.acks.waiting();
         drop(current);

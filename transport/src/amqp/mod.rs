@@ -13,7 +13,7 @@
 //! disk holds back publishers alone.
 //!
 //! ```no_run
-//! use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription, SubscriptionStats};
+//! use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription};
 //! # async fn example(batch: telemetry_core::Batch) -> Result<(), Box<dyn std::error::Error>> {
 //! let config = AmqpConfig::new(["amqp://guest:guest@127.0.0.1/%2f"]);
 //! let publisher = Publisher::start(config.clone())?;
@@ -50,6 +50,7 @@ mod properties;
 mod publisher;
 #[cfg(feature = "test-util")]
 pub mod scripted;
+mod stats;
 mod subscription;
 mod tls;
 mod topology;
@@ -61,8 +62,9 @@ use lapin::types::ShortString;
 pub use config::{AmqpConfig, ConfigError, Connections, Endpoint};
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
 pub use link::LinkState;
-pub use publisher::{OfferError, Publisher, PublisherStats};
-pub use subscription::{Delivery, ReceiveError, SubscribeConfig, Subscription, SubscriptionStats};
+pub use publisher::{OfferError, Publisher};
+pub use stats::{PublisherStats, Reconnects, SubscriptionStats};
+pub use subscription::{Delivery, ReceiveError, SubscribeConfig, Subscription};
 pub use topology::{QueueType, Topology};
 
 /// A message as it is published.

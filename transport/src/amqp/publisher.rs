@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::config::{AmqpConfig, Checked, ConfigError};
 use super::flight::Flight;
 use super::link::{Link, LinkState, send_error, tell};
+use super::stats::PublisherStats;
 use super::topology::name;
 use super::{Message, properties};
 use crate::{SendError, Sender, SenderInput, SenderOutput};
@@ -44,26 +45,6 @@ pub struct Publisher {
 enum Command {
     Offer { id: u64, message: Box<Message> },
     Resume,
-}
-
-/// Counts of a publisher since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PublisherStats {
-    /// Messages published, each attempt counted.
-    pub published: u64,
-    /// Batches confirmed together with all before them.
-    pub confirmed: u64,
-    /// Attempts that the broker refused.
-    pub refused: u64,
-    /// Attempts that no queue took.
-    pub returned: u64,
-    /// Links that were dropped because nothing moved.
-    pub timeouts: u64,
-    /// Attempts to connect.
-    pub connects: u64,
-    /// Batches in the window.
-    pub window: u64,
 }
 
 /// A batch that was not taken.
@@ -261,13 +242,20 @@ enum Happened {
     Time,
 }
 
+/// A message that is not confirmed.
+struct Offered {
+    message: Box<Message>,
+    /// When it was published last.
+    published: Instant,
+}
+
 struct Owner {
     config: Arc<AmqpConfig>,
     checked: Checked,
     sender: Sender,
     start: tokio::time::Instant,
     /// What is offered and not confirmed.
-    messages: BTreeMap<u64, Box<Message>>,
+    messages: BTreeMap<u64, Offered>,
     attempts: usize,
     link: Option<Live>,
     confirmed: watch::Sender<Option<u64>>,
@@ -375,19 +363,30 @@ impl Owner {
         let input = SenderInput::Offer { id, bytes };
         // A name that does not grow was offered before: it is in the window, or confirmed.
         if self.sender.handle_input(now, input).is_ok() {
-            self.messages.insert(id, message);
+            let published = now;
+            self.messages.insert(id, Offered { message, published });
         }
     }
 
     /// A refused input is an answer to an attempt that is over.
     fn feed(&mut self, input: SenderInput) {
+        let mut confirmed = None;
         match input {
             SenderInput::Failed(SendError::Nacked { .. }) => self.stats.refused += 1,
             SenderInput::Failed(SendError::Returned { .. }) => self.stats.returned += 1,
+            SenderInput::Blocked => self.stats.set_blocked(true),
+            SenderInput::Unblocked => self.stats.set_blocked(false),
+            SenderInput::Confirmed { id, .. } => confirmed = self.messages.get(&id),
             _ => {}
         }
         let now = self.now();
-        let _ = self.sender.handle_input(now, input);
+        // What is taken as confirmed is the last attempt.
+        if self.sender.handle_input(now, input).is_ok()
+            && let Some(offered) = confirmed
+        {
+            let took = now.saturating_since(offered.published);
+            self.stats.confirm.record_duration(took);
+        }
     }
 
     fn act(&mut self, opening: &mut Option<Opening>) {
@@ -409,16 +408,12 @@ impl Owner {
                     *opening = Some(Box::pin(open(config, checked, attempt)));
                 }
                 SenderOutput::Disconnect(reason) => {
-                    let timed_out = matches!(reason, SendError::ConfirmTimeout { .. });
-                    self.stats.timeouts += u64::from(timed_out);
-                    self.link = None;
-                    *opening = None;
+                    self.give_up(&reason, opening);
                     let reason = Some(reason);
                     tell(&self.state, LinkState::Down { reason });
                 }
                 SenderOutput::Halt(reason) => {
-                    self.link = None;
-                    *opening = None;
+                    self.give_up(&reason, opening);
                     tell(&self.state, LinkState::Halted { reason });
                 }
                 SenderOutput::RepairTopology => {
@@ -430,10 +425,15 @@ impl Owner {
                     }
                 }
                 SenderOutput::Publish { id, attempt } => {
-                    if let (Some(live), Some(message)) = (&mut self.link, self.messages.get(&id)) {
+                    let now = self.now();
+                    if let (Some(live), Some(offered)) =
+                        (&mut self.link, self.messages.get_mut(&id))
+                    {
+                        offered.published = now;
                         live.flight
-                            .publish(&live.link.channel, id, attempt, message);
+                            .publish(&live.link.channel, id, attempt, &offered.message);
                         self.stats.published += 1;
+                        self.stats.resent += u64::from(attempt != 1);
                     }
                 }
                 SenderOutput::Done { id } => {
@@ -443,6 +443,14 @@ impl Owner {
                 }
             }
         }
+    }
+
+    /// Lets go of a link, or of the attempt to get one.
+    fn give_up(&mut self, reason: &SendError, opening: &mut Option<Opening>) {
+        self.link = None;
+        *opening = None;
+        self.stats.set_blocked(false);
+        self.stats.reconnects.count(reason);
     }
 
     fn event(&mut self, event: Option<Event>) {

@@ -23,6 +23,7 @@ use super::acks::{Acks, SharedAcks};
 use super::config::{AmqpConfig, Checked, ConfigError};
 use super::link::{Link, LinkState, send_error, tell};
 use super::publisher::{OfferError, Publisher, maybe};
+use super::stats::SubscriptionStats;
 use super::topology::{name, text};
 use super::{Message, properties};
 use crate::sender::backoff::{Backoff, Random};
@@ -76,6 +77,7 @@ pub struct Delivery {
     queue: Arc<str>,
     link: u64,
     tag: u64,
+    handed_out: Option<Instant>,
 }
 
 #[cfg(feature = "test-util")]
@@ -89,26 +91,9 @@ impl Delivery {
             queue: "".into(),
             link: 0,
             tag: 0,
+            handed_out: None,
         }
     }
-}
-
-/// Counts of a subscription since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SubscriptionStats {
-    /// Batches delivered, each delivery counted.
-    pub delivered: u64,
-    /// Deliveries that may not have been the first.
-    pub redelivered: u64,
-    /// Deliveries acknowledged, with those that were put aside.
-    pub acknowledged: u64,
-    /// Deliveries put back.
-    pub retried: u64,
-    /// Deliveries put aside.
-    pub rejected: u64,
-    /// Attempts to connect.
-    pub connects: u64,
 }
 
 /// A subscription that is over.
@@ -204,9 +189,10 @@ impl Subscription {
     /// The next batch. Cancel safe.
     pub async fn next(&mut self) -> Result<Delivery, ReceiveError> {
         loop {
-            let delivery = self.deliveries.recv().await.ok_or(ReceiveError::Ended)?;
+            let mut delivery = self.deliveries.recv().await.ok_or(ReceiveError::Ended)?;
             // What an older link brought comes again on this one.
             if delivery.link == self.acks.lock().link {
+                delivery.handed_out = Some(Instant::now());
                 return Ok(delivery);
             }
         }
@@ -219,8 +205,9 @@ impl Subscription {
         if self.task.is_finished() {
             return Err(ReceiveError::Ended);
         }
-        self.acks
-            .done(delivery.link, delivery.tag, self.ack_batches);
+        let Delivery { link, tag, .. } = *delivery;
+        let took = delivery.handed_out.map(|since| since.elapsed());
+        self.acks.done(link, tag, took, self.ack_batches);
         Ok(())
     }
 
@@ -483,6 +470,7 @@ impl Worker {
             queue,
             link,
             tag,
+            handed_out: None,
         };
         // Nobody was asked for a delivery without room for it.
         let _ = self.deliveries.try_send(delivery);
@@ -544,6 +532,7 @@ impl Worker {
             true => {
                 self.flush_at = None;
                 self.stats.acknowledged += waiting as u64;
+                self.stats.process = current.process;
                 current.acks.flush()
             }
             false => Vec::new(),
@@ -555,6 +544,7 @@ impl Worker {
     }
 
     fn lost(&mut self, error: SendError) {
+        self.stats.reconnects.count(&error);
         self.live = None;
         self.settling = None;
         {

@@ -22,7 +22,7 @@ pub fn register_shared<S>(registry: &mut Registry, appender: &Appender<S>) {
     registry.register_collector(Box::new(OfShared(appender.watch_stats())));
 }
 
-fn encode_histogram(
+pub(super) fn encode_histogram(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

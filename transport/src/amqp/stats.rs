@@ -1,0 +1,154 @@
+//! What a publisher and a subscription count.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{Histogram, SendError};
+
+/// Counts of a publisher since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PublisherStats {
+    /// Messages published, each attempt counted.
+    pub published: u64,
+    /// Of these, attempts after the first of a message.
+    pub resent: u64,
+    /// Batches confirmed together with all before them.
+    pub confirmed: u64,
+    /// Attempts that the broker refused.
+    pub refused: u64,
+    /// Attempts that no queue took.
+    pub returned: u64,
+    /// Attempts to connect.
+    pub connects: u64,
+    /// Why links were given up.
+    pub reconnects: Reconnects,
+    /// Batches in the window.
+    pub window: u64,
+    /// Durations from a message's last attempt to the broker's confirmation of it.
+    pub confirm: Histogram,
+    blocked: Duration,
+    blocked_since: Option<Instant>,
+}
+
+impl Default for PublisherStats {
+    fn default() -> Self {
+        Self {
+            published: 0,
+            resent: 0,
+            confirmed: 0,
+            refused: 0,
+            returned: 0,
+            connects: 0,
+            reconnects: Reconnects::default(),
+            window: 0,
+            confirm: Histogram::link(),
+            blocked: Duration::ZERO,
+            blocked_since: None,
+        }
+    }
+}
+
+impl PublisherStats {
+    /// How long the broker has taken nothing, up to now, over all links.
+    pub fn blocked(&self) -> Duration {
+        let now = self.blocked_since.map(|since| since.elapsed());
+        self.blocked + now.unwrap_or_default()
+    }
+
+    /// Notes whether the broker takes something.
+    pub(super) fn set_blocked(&mut self, is_blocked: bool) {
+        match is_blocked {
+            true => {
+                self.blocked_since.get_or_insert_with(Instant::now);
+            }
+            false => {
+                self.blocked = self.blocked();
+                self.blocked_since = None;
+            }
+        }
+    }
+}
+
+/// Counts of a subscription since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubscriptionStats {
+    /// Batches delivered, each delivery counted.
+    pub delivered: u64,
+    /// Deliveries that may not have been the first.
+    pub redelivered: u64,
+    /// Deliveries acknowledged, with those that were put aside.
+    pub acknowledged: u64,
+    /// Deliveries put back.
+    pub retried: u64,
+    /// Deliveries put aside.
+    pub rejected: u64,
+    /// Attempts to connect.
+    pub connects: u64,
+    /// Why links were given up.
+    pub reconnects: Reconnects,
+    /// Durations from [`Subscription::next`](super::Subscription::next) to
+    /// [`Subscription::ack`](super::Subscription::ack), as of the last acknowledgement sent.
+    pub process: Histogram,
+}
+
+impl Default for SubscriptionStats {
+    fn default() -> Self {
+        Self {
+            delivered: 0,
+            redelivered: 0,
+            acknowledged: 0,
+            retried: 0,
+            rejected: 0,
+            connects: 0,
+            reconnects: Reconnects::default(),
+            process: Histogram::link(),
+        }
+    }
+}
+
+/// Links that were given up, and attempts to connect that failed, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reconnects {
+    /// Nothing moved on the link.
+    pub confirm_timeout: u64,
+    /// Connecting took too long.
+    pub connect_timeout: u64,
+    /// The link broke, or nobody listens.
+    pub link_lost: u64,
+    /// Credentials or certificates are not accepted; only a person can help.
+    pub unauthorized: u64,
+    /// A queue or an exchange is another one; only a person can help.
+    pub topology_mismatch: u64,
+}
+
+impl Reconnects {
+    pub(super) fn count(&mut self, reason: &SendError) {
+        let count = match reason {
+            SendError::ConfirmTimeout { .. } => &mut self.confirm_timeout,
+            SendError::ConnectTimeout { .. } => &mut self.connect_timeout,
+            SendError::LinkLost => &mut self.link_lost,
+            SendError::Unauthorized => &mut self.unauthorized,
+            SendError::TopologyMismatch => &mut self.topology_mismatch,
+            // These concern a batch, and leave the link.
+            SendError::NotSent { .. } | SendError::Nacked { .. } | SendError::Returned { .. } => {
+                return;
+            }
+        };
+        *count += 1;
+    }
+
+    /// Each reason's name and count.
+    pub const fn by_reason(&self) -> [(&'static str, u64); 5] {
+        [
+            ("confirm_timeout", self.confirm_timeout),
+            ("connect_timeout", self.connect_timeout),
+            ("link_lost", self.link_lost),
+            ("unauthorized", self.unauthorized),
+            ("topology_mismatch", self.topology_mismatch),
+        ]
+    }
+}
