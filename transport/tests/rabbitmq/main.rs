@@ -6,6 +6,7 @@
 //! | # | fault | shown by |
 //! |---|---|---|
 //! | 1, 2 | broker killed, restarted | [`single`] |
+//! | 1, 7, 11, 13 | the same, a black hole, resets, an alarm, for a spool of many tasks | [`shared`] |
 //! | 3, 4 | leader killed, majority lost | [`cluster`] |
 //! | 5, 6 | partition, node cut off | [`cluster`] |
 //! | 7, 8, 9, 10, 11 | black hole, latency, bandwidth, loss, reset | [`single`] |
@@ -34,4 +35,5 @@ mod kills;
 mod power;
 mod refusals;
 mod rig;
+mod shared;
 mod single;

@@ -276,14 +276,20 @@ impl Counter {
         });
     }
 
-    /// Waits until every durable record is here, and says that each took effect once.
+    /// Waits until every durable record of the devices is here, and says that each took effect once.
     pub(crate) async fn expect(&mut self, devices: &[&Device]) {
-        let total = devices.iter().map(|device| device.durable.len()).sum();
+        let all = devices.iter().flat_map(|device| &device.durable);
+        self.expect_records(all.cloned().collect()).await;
+    }
+
+    /// Waits until these records are here, and says that each took effect once.
+    pub(crate) async fn expect_records(&mut self, all: Vec<RecordId>) {
+        let total = all.len();
         let arrived = self.news.wait_for(|count| *count >= total);
         let result = tokio::time::timeout(WITHIN, arrived).await;
         let sink = self.sink.lock().unwrap();
-        let all = devices.iter().flat_map(|device| &device.durable);
-        let lost: Vec<_> = all.filter(|id| !sink.effects.contains_key(id)).collect();
+        let lost = all.iter().filter(|id| !sink.effects.contains_key(id));
+        let lost: Vec<_> = lost.collect();
         assert!(
             result.is_ok(),
             "{} of {total} lost, e.g. {:?}",
