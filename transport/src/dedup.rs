@@ -106,6 +106,16 @@ impl Dedup {
         (lineage, ranges)
     }
 
+    /// Numbers missing between those the sink has, over all lineages: on their way, given to
+    /// another consumer, or lost.
+    pub fn missing(&self) -> u64 {
+        let holes = |ranges: &Vec<RangeInclusive<u64>>| -> u64 {
+            let pairs = ranges.iter().zip(ranges.iter().skip(1));
+            pairs.map(|(a, b)| b.start() - a.end() - 1).sum()
+        };
+        self.seen.values().map(holes).sum()
+    }
+
     /// Lineages known.
     pub fn lineages(&self) -> usize {
         self.seen.len()
@@ -113,14 +123,14 @@ impl Dedup {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use alloc::borrow::ToOwned as _;
     use alloc::collections::BTreeSet;
     use proptest::prelude::*;
     use telemetry_core::{ClockMark, Seq, Timestamp};
 
-    fn envelope(first: u64, count: u32) -> Envelope {
+    pub(crate) fn envelope(first: u64, count: u32) -> Envelope {
         Envelope {
             device: DeviceId::from_u128(7),
             epoch: Epoch::new(3).unwrap(),
@@ -168,6 +178,8 @@ mod tests {
                 prop_assert!(ranges.windows(2).all(|w| w[0].end() + 1 < *w[1].start()));
                 let covered: BTreeSet<u64> = ranges.iter().cloned().flatten().collect();
                 prop_assert_eq!(&covered, &set);
+                let span = set.last().zip(set.first()).map_or(0, |(b, a)| b - a + 1);
+                prop_assert_eq!(dedup.missing(), span - set.len() as u64);
             }
         }
     }

@@ -24,11 +24,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
+use telemetry_core::Envelope;
 
-use crate::Stats;
+use crate::{Fresh, Stats};
 
 /// One number: name, help, value, and whether it only grows.
 type Sample = (&'static str, &'static str, u64, bool);
@@ -64,6 +66,22 @@ impl SpoolMetrics {
     pub fn set(&self, stats: Stats) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
+}
+
+fn encode_spool(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> fmt::Result {
+    encode(encoder, &spool_samples(stats))?;
+    let help = "Records that have come so far, those of earlier openings among them";
+    let name = "xpt_transport_watermark_records";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (kind, count) in [
+        ("appended", stats.recovered + stats.appended),
+        ("durable", stats.recovered + stats.durable),
+        ("sent", stats.sent),
+        ("confirmed", stats.confirmed),
+    ] {
+        ConstCounter::new(count).encode(metric.encode_family(&[("kind", kind)])?)?;
+    }
+    Ok(())
 }
 
 fn spool_samples(stats: &Stats) -> [Sample; 9] {
@@ -129,7 +147,48 @@ fn spool_samples(stats: &Stats) -> [Sample; 9] {
 impl Collector for SpoolMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let stats = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        encode(&mut encoder, &spool_samples(&stats))
+        encode_spool(&mut encoder, &stats)
+    }
+}
+
+/// Metrics of what a consumer drops and misses, by its [`Dedup`](crate::Dedup).
+#[derive(Clone, Debug, Default)]
+pub struct DedupMetrics {
+    duplicates: Counter,
+    missing: Gauge,
+}
+
+impl DedupMetrics {
+    /// Registers the metrics, which begin at 0.
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::default();
+        registry.register(
+            "xpt_transport_duplicate_records",
+            "Records that came again and were dropped",
+            this.duplicates.clone(),
+        );
+        registry.register(
+            "xpt_transport_missing_records",
+            "Numbers that are missing between records the sink has",
+            this.missing.clone(),
+        );
+        this
+    }
+
+    /// Counts a batch by what [`Dedup::fresh`](crate::Dedup::fresh) said of it.
+    pub fn count(&self, envelope: &Envelope, fresh: &Fresh) {
+        let all = u64::from(envelope.count);
+        let new = match fresh {
+            Fresh::All => all,
+            Fresh::None => 0,
+            Fresh::Some(ranges) => ranges.iter().map(|r| r.end() - r.start() + 1).sum(),
+        };
+        self.duplicates.inc_by(all.saturating_sub(new));
+    }
+
+    /// Takes what [`Dedup::missing`](crate::Dedup::missing) says, e.g. once a second.
+    pub fn set_missing(&self, records: u64) {
+        self.missing.set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 }
 
@@ -142,6 +201,8 @@ pub use amqp::{register_publisher, register_subscription};
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Dedup;
+    use crate::dedup::tests::envelope;
 
     #[test]
     fn shows_what_was_set() {
@@ -162,5 +223,51 @@ mod tests {
             text.contains("xpt_transport_spool_depth_records 2"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn watermarks_go_on_from_what_was_left() {
+        let mut registry = Registry::default();
+        let metrics = SpoolMetrics::register(&mut registry);
+        metrics.set(Stats {
+            recovered: 10,
+            appended: 5,
+            durable: 4,
+            sent: 12,
+            confirmed: 11,
+            ..Stats::default()
+        });
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for (kind, count) in [
+            ("appended", 15),
+            ("durable", 14),
+            ("sent", 12),
+            ("confirmed", 11),
+        ] {
+            let line =
+                format!("xpt_transport_watermark_records_total{{kind=\"{kind}\"}} {count}\n");
+            assert!(text.contains(&line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_came_again_and_what_is_missing_is_shown() {
+        let mut registry = Registry::default();
+        let metrics = DedupMetrics::register(&mut registry);
+        let mut dedup = Dedup::default();
+        for (first, count) in [(1, 10), (6, 10), (20, 5), (1, 10)] {
+            let envelope = envelope(first, count);
+            metrics.count(&envelope, &dedup.fresh(&envelope));
+            dedup.take(&envelope);
+        }
+        metrics.set_missing(dedup.missing());
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(
+            text.contains("xpt_transport_duplicate_records_total 15\n"),
+            "{text}"
+        );
+        assert!(text.contains("xpt_transport_missing_records 4\n"), "{text}");
     }
 }

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use super::{encode, spool_samples};
+use super::encode_spool;
 use crate::Histogram;
 use crate::shared::{Appender, SharedStats};
 
@@ -41,7 +41,7 @@ pub(super) fn encode_histogram(
 impl Collector for OfShared {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let stats = *self.0.borrow();
-        encode(&mut encoder, &spool_samples(&stats.spool))?;
+        encode_spool(&mut encoder, &stats.spool)?;
         let age = stats
             .oldest
             .map_or(0.0, |since| since.elapsed().as_secs_f64());

@@ -97,8 +97,14 @@ pub struct Watermarks {
 /// Counts of one opening, and bytes on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
+    /// Records that earlier openings left, not confirmed.
+    pub recovered: u64,
     /// Records appended.
     pub appended: u64,
+    /// Of these, records that are durable.
+    pub durable: u64,
+    /// Records handed out in batches.
+    pub sent: u64,
     /// Records in batches confirmed.
     pub confirmed: u64,
     /// Records dropped before anybody had them, to make room ([`WhenFull::DropOldest`]).
@@ -252,6 +258,7 @@ impl<S: Storage> Spool<S> {
             uncommitted: 0,
             stats: Stats {
                 recovery,
+                recovered: depth_records,
                 depth_records,
                 ..Stats::default()
             },
@@ -455,6 +462,7 @@ impl<S: Storage> Spool<S> {
         let batch = self
             .reader
             .next_batch(&mut self.log, cursor, max_bytes, max_records)?;
+        self.stats.sent += batch.as_ref().map_or(0, |batch| u64::from(batch.count()));
         if batch.is_none() && self.reader.all_confirmed() {
             // Damaged records are never confirmed, and wait no longer.
             self.stats.depth_records = self.uncommitted;
@@ -524,6 +532,7 @@ impl<S: Storage> Spool<S> {
     /// Counts and sizes.
     pub fn stats(&self) -> Stats {
         Stats {
+            durable: self.stats.appended - self.uncommitted,
             bytes: self.log.used(),
             damaged_bytes: self.log.damaged_bytes,
             unreadable_records: self.reader.unreadable,

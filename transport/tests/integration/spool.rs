@@ -70,13 +70,17 @@ fn depth_survives_an_opening() {
     for n in 0..10 {
         spool.append(stream, &record(n), None).unwrap();
     }
+    assert_eq!((spool.stats().appended, spool.stats().durable), (10, 0));
     spool.commit().unwrap();
+    assert_eq!((spool.stats().durable, spool.stats().sent), (10, 0));
     let batch = spool.next_batch(10_000, 4).unwrap().unwrap();
+    assert_eq!(spool.stats().sent, 4);
     spool.confirm(&batch).unwrap();
     spool.save_cursor().unwrap();
     drop(spool);
     let spool = Spool::open(disk, opening(2)).unwrap().0;
     assert_eq!(spool.stats().depth_records, 6);
+    assert_eq!((spool.stats().recovered, spool.stats().appended), (6, 0));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What stands around datums.
 
 use telemetry_core::journal::{FrameHead, FrameKind, Scanner, Verdict, put_frame};
-use telemetry_core::ocf::{OcfError, OcfLimits, OcfReader};
+use telemetry_core::ocf::{Codec, OcfError, OcfLimits, OcfReader};
 use telemetry_core::prefix::{Expect, SchemaId};
 use telemetry_core::records::ActivitySample;
 use telemetry_core::{AvroRecord, BatchReader, Envelope, Plan, Schema, single_object};
@@ -54,11 +54,17 @@ pub fn container(bytes: &[u8]) {
         zero_width_max: 64,
         ..OcfLimits::default()
     };
-    /// The reader's own buffer, and what codecs keep in this language: bzip2's tables are the
-    /// largest, 3.6 MB for a block of any size.
-    const CODECS: usize = 5 << 20;
+    // What a codec keeps in this language, however small the file: the window and the tables of
+    // inflate; bzip2's tables for a block of 900 kB, which its format says. Those of zstandard and
+    // xz are C's, and not counted.
+    let codec = OcfReader::with_limits(bytes, limits).map(|reader| reader.codec());
+    let tables = match codec {
+        Ok(Codec::Bzip2) => 5 << 20,
+        Ok(Codec::Deflate) => 64 << 10,
+        _ => 0,
+    };
     let most = bytes.len() + limits.block_bytes_max;
-    bounded("container", most, 16, CODECS, || {
+    bounded("container", most, 16, tables, || {
         let Ok(mut reader) = OcfReader::with_limits(bytes, limits) else {
             return;
         };
