@@ -20,7 +20,9 @@ mod amqp;
 mod shared;
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -151,6 +153,17 @@ impl Collector for SpoolMetrics {
     }
 }
 
+/// Registers how long the opening of a spool took, which its caller measures.
+pub fn register_recovery(registry: &mut Registry, took: Duration) {
+    let gauge = Gauge::<f64, AtomicU64>::default();
+    gauge.set(took.as_secs_f64());
+    registry.register(
+        "xpt_transport_spool_recovery_seconds",
+        "How long the spool took to open",
+        gauge,
+    );
+}
+
 /// Metrics of what a consumer drops and misses, by its [`Dedup`](crate::Dedup).
 #[derive(Clone, Debug, Default)]
 pub struct DedupMetrics {
@@ -229,6 +242,7 @@ mod tests {
     fn watermarks_go_on_from_what_was_left() {
         let mut registry = Registry::default();
         let metrics = SpoolMetrics::register(&mut registry);
+        register_recovery(&mut registry, Duration::from_millis(1_500));
         metrics.set(Stats {
             recovered: 10,
             appended: 5,
@@ -249,6 +263,10 @@ mod tests {
                 format!("xpt_transport_watermark_records_total{{kind=\"{kind}\"}} {count}\n");
             assert!(text.contains(&line), "{line} in\n{text}");
         }
+        assert!(
+            text.contains("xpt_transport_spool_recovery_seconds 1.5\n"),
+            "{text}"
+        );
     }
 
     #[test]
