@@ -26,6 +26,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
+use crate::schema::place;
 use crate::{Field, Kind, Node, NodeId, Primitive, RecordType, Schema, SchemaError};
 
 /// Makes Rust types of schemas, which may refer to each other's types in any order.
@@ -364,20 +365,11 @@ fn docs(json: &Json, namespace: &str, found: &mut BTreeMap<String, String>) {
     match json {
         Json::Array(branches) => branches.iter().for_each(|b| docs(b, namespace, found)),
         Json::Object(map) => {
-            let text = |key| map.get(key).and_then(Json::as_str);
-            let mut inner = text("namespace").unwrap_or(namespace);
-            if let Some(name) = text("name") {
-                let full = match name.rsplit_once('.') {
-                    Some((own, _)) => {
-                        inner = own;
-                        name.to_owned()
-                    }
-                    None if inner.is_empty() => name.to_owned(),
-                    None => format!("{inner}.{name}"),
-                };
-                if let Some(doc) = text("doc") {
-                    found.insert(full, doc.to_owned());
-                }
+            let named = place(map, namespace);
+            let inner = named.as_ref().map_or(namespace, |(_, inner)| inner);
+            let doc = map.get("doc").and_then(Json::as_str);
+            if let (Some((full, _)), Some(doc)) = (&named, doc) {
+                found.insert(full.clone(), doc.to_owned());
             }
             for key in ["type", "items", "values"] {
                 map.get(key)

@@ -6,6 +6,9 @@ mod json;
 mod parse;
 mod references;
 
+#[cfg(feature = "std")]
+pub(crate) use references::place;
+
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};

@@ -55,7 +55,7 @@ struct Bundle {
 }
 
 /// Full name of a definition and namespace of what is inside.
-fn place(object: &Map<String, Value>, outer: &str) -> Option<(String, String)> {
+pub(crate) fn place(object: &Map<String, Value>, outer: &str) -> Option<(String, String)> {
     let kind = object.get("type")?.as_str()?;
     if !matches!(kind, "record" | "error" | "enum" | "fixed") {
         return None;
