@@ -74,6 +74,10 @@ pub fn host_packages(packages: &[&str]) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
+    // apt turns a second caller away at once, also from its lists.
+    fs::create_dir_all(cache()).map_err(io("making the cache folder"))?;
+    let lock = File::create(cache().join("apt.lock")).map_err(io("locking apt"))?;
+    lock.lock().map_err(io("locking apt"))?;
     let names = missing.join(" ");
     let hint = |failure: Failure| {
         Failure::Said(format!(

@@ -4,23 +4,23 @@ use crate::Failure;
 use crate::run::{cargo, run};
 
 /// What to do, and how long.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct Chaos {
     /// Minutes of a random mix of faults.
     #[arg(long, default_value_t = 0)]
-    minutes: u64,
+    pub(crate) minutes: u64,
     /// Names the mix: the same faults in the same order, with the same lengths.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(crate) seed: u64,
     /// Processes to kill at named points.
     #[arg(long, default_value_t = 0)]
-    kills: u64,
+    pub(crate) kills: u64,
     /// Power cuts on a copied disk.
     #[arg(long, default_value_t = 0)]
-    cuts: u64,
+    pub(crate) cuts: u64,
     /// Scripts for a broker that is a mock, from the seed on.
     #[arg(long, default_value_t = 0)]
-    scripts: u64,
+    pub(crate) scripts: u64,
 }
 
 pub(crate) fn chaos(chaos: &Chaos) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! What is true of the code without running it.
 
 use crate::run::{cargo, run};
-use crate::{Failure, floors, no_std, xp};
+use crate::{Failure, floors, r#gen, no_std, xp};
 
 /// Features left out one package at a time, so that a core is linted as it is shipped.
 const CORES: &[&str] = &[
@@ -87,6 +87,7 @@ pub(crate) fn steps() -> Vec<(&'static str, Step)> {
                 .env("RUSTDOCFLAGS", "-Dwarnings"),
             )
         }),
+        ("generated files", r#gen::compare),
         ("no_std proof", no_std::check),
         ("cores for Windows XP", xp::check),
     ]

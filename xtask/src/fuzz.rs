@@ -38,6 +38,17 @@ pub(crate) struct Options {
     len: usize,
 }
 
+impl Options {
+    /// Every target, each for so many minutes.
+    pub(crate) fn every_target(minutes: u64) -> Self {
+        Self {
+            targets: Vec::new(),
+            minutes,
+            len: 4_096,
+        }
+    }
+}
+
 pub(crate) fn fuzz(options: &Options) -> Result<(), Failure> {
     setup::fuzzer()?;
     let targets = match options.targets.as_slice() {

@@ -18,6 +18,7 @@ mod no_std;
 mod run;
 mod setup;
 mod test;
+mod timings;
 mod xp;
 
 use std::path::PathBuf;
@@ -44,7 +45,7 @@ enum Verb {
         /// Leave out what takes minutes or needs servers.
         #[arg(long, conflicts_with = "all")]
         fast: bool,
-        /// Add the long ones.
+        /// Add what takes hours: minutes of faults, a thousand kills, fuzzing.
         #[arg(long)]
         all: bool,
     },
@@ -65,9 +66,11 @@ enum Verb {
     },
     /// Fuzz what reads the bytes of strangers.
     Fuzz(fuzz::Options),
-    /// Windows XP: what can be said of it on this machine.
+    /// Windows XP, as far as this machine can say something about it.
     Xp {
-        /// Build the bare cores for its oldest processor and hold them against the gate.
+        /// Build the bare cores for its oldest processor, one of 1993, and look at each
+        /// instruction and symbol that came out: nothing newer, no floating-point unit's
+        /// extensions, nothing of an operating system.
         #[arg(long, required = true)]
         check: bool,
     },
@@ -92,9 +95,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Setup => setup::tools().and_then(|()| setup::servers()),
         Verb::Check => setup::tools().and_then(|()| check::check()),
-        Verb::Test { fast, all } => setup::tools()
-            .and_then(|()| if fast { Ok(()) } else { setup::servers() })
-            .and_then(|()| test::test(fast, all)),
+        Verb::Test { fast: true, .. } => test::test(test::Extent::Fast),
+        Verb::Test { all: true, .. } => test::test(test::Extent::All),
+        Verb::Test { .. } => test::test(test::Extent::Plain),
         Verb::Bench { what } => bench::bench(what),
         Verb::Chaos(chaos) => setup::servers().and_then(|()| chaos::chaos(&chaos)),
         Verb::Gen => setup::tools().and_then(|()| r#gen::generate()),

@@ -1,6 +1,7 @@
 //! Tools and servers in the cache folder, installed once.
 
 use std::fs;
+use std::path::PathBuf;
 
 use testkit::apicurio::APICURIO;
 use testkit::python::python;
@@ -25,10 +26,23 @@ pub(crate) fn fuzzer() -> Result<(), Failure> {
     install(FUZZER)
 }
 
+/// Whether `check` has its tools already: a run without them is a cold one.
+pub(crate) fn tools_are_there() -> bool {
+    TOOLS
+        .iter()
+        .all(|(name, version)| stamp(name, version).exists())
+}
+
+fn stamp(name: &str, version: &str) -> PathBuf {
+    cache()
+        .join("tools")
+        .join(format!("{name}-{version}.stamp"))
+}
+
 fn install(list: &[(&str, &str)]) -> Result<(), Failure> {
     let tools = cache().join("tools");
     for (name, version) in list {
-        let stamp = tools.join(format!("{name}-{version}.stamp"));
+        let stamp = stamp(name, version);
         if stamp.exists() {
             continue;
         }
@@ -38,7 +52,10 @@ fn install(list: &[(&str, &str)]) -> Result<(), Failure> {
             &format!("installing {name}"),
             cargo(&["install", "--locked", "--force", "--root", &tools_text])
                 .arg(format!("{name}@{version}"))
-                // The tools' own folder, so that the family's target stays its own.
+                // They wait for the compiler and the disk: optimising them takes three times as
+                // long as it ever gives back. They share one folder, which is not the family's.
+                .args(["--debug"])
+                .env("CARGO_PROFILE_DEV_DEBUG", "0")
                 .env("CARGO_TARGET_DIR", tools.join("target")),
         )?;
         fs::write(&stamp, "").map_err(|error| Failure::Io {

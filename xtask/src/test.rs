@@ -9,8 +9,10 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::chaos::{self, Chaos};
 use crate::run::cargo;
-use crate::{Failure, check};
+use crate::timings::Timings;
+use crate::{Failure, check, fuzz, setup};
 
 /// Tests that take minutes, by name: the main job, killing it, its page in a browser.
 const SLOW: &str = "test(/^slow_/)";
@@ -18,6 +20,7 @@ const SLOW: &str = "test(/^slow_/)";
 /// Tests that talk to real servers, by their binary.
 const SERVERS: &str = "binary(=rabbitmq) or binary(=registries) or binary(=python)";
 
+/// One line of the table at the end.
 struct Row {
     suite: String,
     passed: u64,
@@ -26,72 +29,136 @@ struct Row {
     took: Duration,
 }
 
-pub(crate) fn test(fast: bool, all: bool) -> Result<(), Failure> {
-    let mut rows = Vec::new();
-    for (name, step) in check::steps() {
-        println!("\n== check: {name}");
-        let start = Instant::now();
-        let failed = match step() {
-            Ok(()) => 0,
-            Err(failure) => {
-                eprintln!("error: {failure}");
-                1
-            }
-        };
-        rows.push(Row {
-            suite: format!("check: {name}"),
-            passed: 1 - failed,
-            failed,
-            left_out: String::new(),
-            took: start.elapsed(),
-        });
-    }
+/// How much of it is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// No servers, no minutes.
+    Fast,
+    /// What a change must not break.
+    Plain,
+    /// And what takes longer than a change may wait for.
+    All,
+}
 
-    let nextest = |filter: &str, release: bool| {
-        let mut command = cargo(&["nextest", "run", "--locked", "--all-features"]);
-        if release {
-            // The rest of the workspace is not built twice.
-            command.args(["--cargo-profile", "release", "-p", "fleet"]);
-        } else {
-            command.arg("--workspace");
-        }
-        command.args(["--color", "never", "--filterset", filter]);
-        command
-    };
+pub(crate) fn test(extent: Extent) -> Result<(), Failure> {
+    let cold = !setup::tools_are_there();
+    // Servers come over the network while the processor compiles.
+    let servers = (extent != Extent::Fast).then(|| {
+        std::thread::spawn(|| {
+            let start = Instant::now();
+            (setup::servers(), start.elapsed())
+        })
+    });
+    let mut rows = vec![step("tools", setup::tools)];
+    for (name, check) in check::steps() {
+        rows.push(step(&format!("check: {name}"), check));
+    }
     rows.push(suite(
         "tests",
-        &mut nextest(&format!("not ({SLOW} or {SERVERS})"), false),
-        "",
+        &mut nextest(&format!("not ({SLOW} or {SERVERS})")),
     )?);
     rows.push(suite(
         "examples in the documentation",
         &mut cargo(&["test", "--locked", "--workspace", "--all-features", "--doc"]),
-        "",
     )?);
-    for (name, filter, release) in [
-        ("real servers", SERVERS, false),
-        ("main job, kills, live page", SLOW, true),
-    ] {
-        if fast {
-            rows.push(Row {
-                suite: name.to_owned(),
-                passed: 0,
-                failed: 0,
-                left_out: "--fast leaves out servers and what takes minutes".to_owned(),
-                took: Duration::ZERO,
+    match servers {
+        Some(installing) => {
+            println!("\n== servers and browser");
+            let (result, took) = installing.join().unwrap_or_else(|_| {
+                let what = "installing the servers panicked".to_owned();
+                (Err(Failure::Said(what)), Duration::ZERO)
             });
-        } else {
-            rows.push(suite(name, &mut nextest(filter, release), "")?);
+            rows.push(row("servers and browser, beside the checks", result, took));
+            rows.push(suite("real servers", &mut nextest(SERVERS))?);
+            rows.push(suite("main job, kills, live page", &mut nextest(SLOW))?);
+        }
+        None => {
+            let why = "--fast leaves out servers and what takes minutes";
+            rows.push(left_out("real servers", why));
+            rows.push(left_out("main job, kills, live page", why));
         }
     }
-    if all {
-        println!("\n--all: no suite is longer than the plain run has time for");
+    let mut timings = Timings::read();
+    for (name, long) in LONG {
+        if extent == Extent::All {
+            rows.push(step(name, *long));
+        } else {
+            let last = timings.of(name).last.map(|last| last.in_words());
+            let last = last.unwrap_or_else(|| "never run with this cache folder".to_owned());
+            rows.push(left_out(name, &format!("only with --all; {last}")));
+        }
     }
-    report(&rows)
+    for row in rows.iter().filter(|row| row.left_out.is_empty()) {
+        timings.note(&row.suite, cold, row.took, row.passed, row.failed);
+    }
+    timings.write();
+    report(&rows, &timings)
+}
+
+type Long = fn() -> Result<(), Failure>;
+
+/// What takes longer than a change may wait for: the commands of the house, with fixed seeds.
+const LONG: &[(&str, Long)] = &[
+    ("ten minutes of faults", || {
+        chaos::chaos(&Chaos {
+            minutes: 10,
+            seed: 41,
+            ..Chaos::default()
+        })
+    }),
+    ("1,000 kills and 200 power cuts", || {
+        chaos::chaos(&Chaos {
+            kills: 1_000,
+            cuts: 200,
+            seed: 43,
+            ..Chaos::default()
+        })
+    }),
+    ("fuzzing, two minutes a target", || {
+        fuzz::fuzz(&fuzz::Options::every_target(2))
+    }),
+];
+
+/// Tests of the workspace, all of one build.
+fn nextest(filter: &str) -> Command {
+    let mut command = cargo(&["nextest", "run", "--locked", "--workspace"]);
+    command.args(["--all-features", "--color", "never", "--filterset", filter]);
+    command
+}
+
+/// Runs a step that passes or fails as a whole.
+fn step(name: &str, run: impl FnOnce() -> Result<(), Failure>) -> Row {
+    println!("\n== {name}");
+    let start = Instant::now();
+    let result = run();
+    row(name, result, start.elapsed())
+}
+
+fn row(suite: &str, result: Result<(), Failure>, took: Duration) -> Row {
+    if let Err(failure) = &result {
+        eprintln!("error: {failure}");
+    }
+    Row {
+        suite: suite.to_owned(),
+        passed: u64::from(result.is_ok()),
+        failed: u64::from(result.is_err()),
+        left_out: String::new(),
+        took,
+    }
+}
+
+fn left_out(suite: &str, why: &str) -> Row {
+    Row {
+        suite: suite.to_owned(),
+        passed: 0,
+        failed: 0,
+        left_out: why.to_owned(),
+        took: Duration::ZERO,
+    }
 }
 
 /// Runs a suite, passing its output on, and counts from its closing lines.
-fn suite(name: &str, command: &mut Command, left_out: &str) -> Result<Row, Failure> {
+fn suite(name: &str, command: &mut Command) -> Result<Row, Failure> {
     println!("\n== {name}");
     let io = |error| Failure::Io {
         what: name.to_owned(),
@@ -122,7 +189,7 @@ fn suite(name: &str, command: &mut Command, left_out: &str) -> Result<Row, Failu
         suite: name.to_owned(),
         passed,
         failed,
-        left_out: left_out.to_owned(),
+        left_out: String::new(),
         took: start.elapsed(),
     })
 }
@@ -151,23 +218,33 @@ fn count(pipe: impl std::io::Read) -> (u64, u64) {
     (passed, failed)
 }
 
-fn report(rows: &[Row]) -> Result<(), Failure> {
-    println!("\n| suite | passed | failed | left out, and why | seconds |");
-    println!("|---|---:|---:|---|---:|");
-    let (mut passed, mut failed) = (0, 0);
+fn report(rows: &[Row], timings: &Timings) -> Result<(), Failure> {
+    let seconds = |s: Option<f64>| s.map_or_else(String::new, |s| format!("{s:.0}"));
+    println!("\n| suite | passed | failed | seconds | cold | warm | left out, and why |");
+    println!("|---|---:|---:|---:|---:|---:|---|");
+    let (mut passed, mut failed, mut took) = (0, 0, Duration::ZERO);
     for row in rows {
+        let known = timings.of(&row.suite);
         println!(
-            "| {} | {} | {} | {} | {:.0} |",
+            "| {} | {} | {} | {:.0} | {} | {} | {} |",
             row.suite,
             row.passed,
             row.failed,
+            row.took.as_secs_f64(),
+            seconds(known.cold),
+            seconds(known.warm),
             row.left_out,
-            row.took.as_secs_f64()
         );
         passed += row.passed;
         failed += row.failed;
+        took += row.took;
     }
-    println!("\n{passed} passed, {failed} failed");
+    println!(
+        "\nseconds: this run, the last one that had to install and build everything (cold), the \
+         last one that had not (warm); together {:.0} s, servers and browser beside the rest\n",
+        took.as_secs_f64()
+    );
+    println!("{passed} passed, {failed} failed");
     if failed > 0 {
         return Err(Failure::Said(format!("{failed} failed: see above")));
     }

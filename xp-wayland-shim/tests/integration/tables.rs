@@ -123,7 +123,7 @@ fn generate() -> String {
 }
 
 #[test]
-fn committed_tables_are_current() {
+fn generated_interface_tables() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tables.rs");
     let fresh = generate();
     if std::env::var_os("BLESS").is_some() {
@@ -131,6 +131,6 @@ fn committed_tables_are_current() {
     }
     assert!(
         fresh == include_str!("../../src/tables.rs") || std::env::var_os("BLESS").is_some(),
-        "src/tables.rs differs from the protocol crates; run this test with BLESS=1 and review the change"
+        "src/tables.rs differs from the protocol crates; run `cargo xtask gen` and look at the difference"
     );
 }
