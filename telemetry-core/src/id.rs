@@ -69,14 +69,24 @@ impl StreamName {
 
     /// Checks and takes a name.
     pub fn new(name: &str) -> Result<Self, IdError> {
-        let ok = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'_';
-        if name.is_empty() || name.len() > Self::LEN_MAX {
-            return Err(IdError::StreamLength { len: name.len() });
+        Self::check(name)?;
+        Ok(Self(name.to_owned()))
+    }
+
+    const fn check(name: &str) -> Result<(), IdError> {
+        let len = name.len();
+        if len == 0 || len > Self::LEN_MAX {
+            return Err(IdError::StreamLength { len });
         }
-        match name.bytes().position(|b| !ok(b)) {
-            Some(at) => Err(IdError::StreamByte { at }),
-            None => Ok(Self(name.to_owned())),
+        let bytes = name.as_bytes();
+        let mut at = 0;
+        while at < len {
+            if !(bytes[at].is_ascii_alphanumeric() || matches!(bytes[at], b'.' | b'_')) {
+                return Err(IdError::StreamByte { at });
+            }
+            at += 1;
         }
+        Ok(())
     }
 
     /// The name.
@@ -97,6 +107,20 @@ impl FromStr for StreamName {
     fn from_str(s: &str) -> Result<Self, IdError> {
         Self::new(s)
     }
+}
+
+/// The stream that records of type `R` belong to: the one of their full name.
+///
+/// A record whose name has more than 128 bytes does not compile here: no stream has such a name.
+#[cfg(feature = "avro")]
+pub fn stream_of<R: crate::AvroRecord>() -> StreamName {
+    const {
+        assert!(
+            StreamName::check(R::NAME).is_ok(),
+            "the record's name is no stream name"
+        )
+    };
+    StreamName(R::NAME.to_owned())
 }
 
 /// One opening of a spool for appending; below 2⁶³.

@@ -6,6 +6,9 @@
 //! records as new ones. Records travel in *batches* under an [`Envelope`], and a [`RecordId`]
 //! names each for ever. Nothing here does I/O, reads a clock or needs the standard library.
 //!
+//! Avro itself is the crate [`telemetry_avro`], which is re-exported whole; without the feature `avro`
+//! what remains is identity, time and numbers for errors.
+//!
 //! # Data flow
 //! ```text
 //! struct ──derive──▶ record C3 01 | fingerprint | datum
@@ -63,70 +66,90 @@
 //! take flat records: fields that are primitives or nullable primitives.
 //!
 //! # Features
-//! `std` (default), `derive`: the derive macros and the built-in streams in `records`; `arrow`: record
-//! batches from datums and back; `ocf`: object container files; `confluent`: a client of registries
-//! that speak Confluent's HTTP interface; `apache-avro`: to and from the types of that crate.
+//! `std` and `avro` (default), `derive`: the derive macros and the built-in streams in `records`;
+//! `arrow`: record batches from datums and back; `ocf`: object container files; `confluent`: a client of
+//! registries that speak Confluent's HTTP interface; `apache-avro`: to and from the types of that crate.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
-#[cfg(feature = "apache-avro")]
-mod apache;
-mod error;
 mod id;
+pub mod journal;
+mod log_store;
 mod time;
 
-#[cfg(feature = "arrow")]
-pub mod arrow;
-#[cfg(feature = "std")]
-pub mod codegen;
-pub mod journal;
-#[cfg(feature = "ocf")]
-pub mod ocf;
-pub mod prefix;
-pub mod single_object;
-pub mod wire;
-
-mod fingerprint;
-mod plan;
-mod record;
+#[cfg(feature = "avro")]
+mod batch;
+#[cfg(feature = "avro")]
+mod envelope;
 #[cfg(feature = "derive")]
 pub mod records;
-mod schema;
-pub mod typed;
-
-mod batch;
-mod envelope;
-mod log_store;
+#[cfg(feature = "avro")]
 mod registry;
 
-#[cfg(feature = "apache-avro")]
-pub use apache::ValueError;
-pub use batch::{Batch, BatchBuilder, BatchError, BatchReader};
-pub use envelope::{CONTENT_TYPE_AVRO, Envelope, EnvelopeError};
-pub use fingerprint::{Fingerprint, FingerprintError};
 pub use id::{BootId, DeviceId, Epoch, IdError, RecordId, Seq, StreamName};
 pub use log_store::{Appended, LogGroup, LogHead, LogStore};
-pub use plan::{
-    Cursor, Datum, DecodeError, DecodeLimits, FieldSink, Incompatibility, OpId, Origin, Plan,
-    PlanError, PlanLimits, Scalar, Source, Value,
-};
-pub use record::{AvroRecord, stream_of};
-pub use registry::{
-    Compatibility, CompatibilityError, Conflict, Direction, Entry, PlanCache, Quarantine,
-    Registered, Registry, decide,
-};
-#[cfg(feature = "confluent")]
-pub use registry::{ConfluentError, ConfluentOptions, ConfluentRegistry, Credentials};
-#[cfg(feature = "std")]
-pub use registry::{FileRegistry, FileRegistryError, MemoryRegistry, RegistryFull, RegistryLimits};
-pub use schema::{
-    Decimal, EnumType, Field, FixedType, FlatType, Kind, Node, NodeId, Primitive, RecordType,
-    Schema, SchemaError, SchemaLimits,
-};
-#[cfg(feature = "derive")]
-pub use telemetry_core_derive::{AvroRecord, AvroType};
+pub use telemetry_base::error_codes;
 pub use time::{ClockMark, ClockQuality, Instant, Timestamp};
-pub use typed::{AvroType, Decode, Encode, Entries, Items};
 pub use uuid::Uuid;
+
+#[cfg(feature = "avro")]
+pub use avro::*;
+
+/// What stands on `telemetry-avro`.
+#[cfg(feature = "avro")]
+mod avro {
+    pub use crate::batch::{Batch, BatchBuilder, BatchError, BatchReader};
+    pub use crate::envelope::{CONTENT_TYPE_AVRO, Envelope, EnvelopeError};
+    pub use crate::id::stream_of;
+    pub use crate::registry::Registry;
+    #[cfg(feature = "confluent")]
+    pub use crate::registry::{ConfluentError, ConfluentOptions, ConfluentRegistry, Credentials};
+    #[cfg(feature = "std")]
+    pub use crate::registry::{
+        FileRegistry, FileRegistryError, MemoryRegistry, RegistryFull, RegistryLimits,
+    };
+    #[cfg(feature = "apache-avro")]
+    pub use telemetry_avro::ValueError;
+    #[cfg(feature = "arrow")]
+    pub use telemetry_avro::arrow;
+    #[cfg(feature = "ocf")]
+    pub use telemetry_avro::ocf;
+    // The traits alone: the macros of the same names are this crate's own.
+    pub use telemetry_avro::record::AvroRecord;
+    pub use telemetry_avro::typed::{AvroType, Decode, Encode, Entries, Items};
+    pub use telemetry_avro::{
+        Compatibility, CompatibilityError, Conflict, Cursor, Datum, Decimal, DecodeError,
+        DecodeLimits, Direction, Entry, EnumType, Field, FieldSink, Fingerprint, FingerprintError,
+        FixedType, FlatType, Incompatibility, Kind, Node, NodeId, OpId, Origin, Plan, PlanCache,
+        PlanError, PlanLimits, Primitive, Quarantine, RecordType, Registered, Scalar, Schema,
+        SchemaError, SchemaLimits, Source, Value, decide, prefix, single_object, typed, wire,
+    };
+    #[cfg(feature = "derive")]
+    pub use telemetry_avro_derive::{CoreAvroRecord as AvroRecord, CoreAvroType as AvroType};
+
+    /// Types from schemas, whose code names this crate: see [`telemetry_avro::codegen`].
+    ///
+    /// ```
+    /// use telemetry_core::codegen::generate;
+    ///
+    /// let beat = r#"{"type":"record","name":"Beat","fields":[{"name":"bpm","type":"int"}]}"#;
+    /// let code = generate(&[beat])?;
+    /// assert!(code.contains("#[derive(telemetry_core::AvroRecord"));
+    /// # Ok::<(), telemetry_core::codegen::CodegenError>(())
+    /// ```
+    #[cfg(feature = "std")]
+    pub mod codegen {
+        use alloc::string::String;
+
+        pub use telemetry_avro::codegen::{CodegenError, generate_for};
+
+        /// Makes Rust types of schemas, which may refer to each other's types in any order.
+        ///
+        /// A type that several of them hold is made once.
+        pub fn generate(schemas: &[&str]) -> Result<String, CodegenError> {
+            generate_for("telemetry_core", schemas)
+        }
+    }
+}

@@ -24,7 +24,7 @@ pub(crate) fn bench(what: What) -> Result<(), Failure> {
                 "--release",
                 "--locked",
                 "--manifest-path",
-                "telemetry-core/benches/peers/Cargo.toml",
+                "telemetry-core/avro/benches/peers/Cargo.toml",
                 "--target-dir",
                 "target/peers",
                 "--",

@@ -1,10 +1,12 @@
 //! What is true of the code without running it.
 
 use crate::run::{cargo, run};
-use crate::{Failure, floors, r#gen, no_std, xp};
+use crate::{Failure, floors, r#gen, lean, no_std, xp};
 
 /// Features left out one package at a time, so that a core is linted as it is shipped.
 const CORES: &[&str] = &[
+    "telemetry-base",
+    "telemetry-avro",
     "telemetry-core",
     "xp-wayland-shim",
     "telemetry-transport",
@@ -30,6 +32,7 @@ pub(crate) fn steps() -> Vec<(&'static str, Step)> {
             run("cargo fmt", &mut cargo(&["fmt", "--all", "--check"]))
         }),
         ("floors", floors::check),
+        ("layers without Avro", lean::check),
         ("licences and sources", || {
             run(
                 "cargo deny",

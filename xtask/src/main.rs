@@ -14,6 +14,7 @@ mod doctor;
 mod floors;
 mod fuzz;
 mod r#gen;
+mod lean;
 mod no_std;
 mod run;
 mod setup;

@@ -13,6 +13,7 @@ type Core = (&'static str, &'static str, &'static [&'static str]);
 
 /// Package, its folder, and the features of its core.
 pub(crate) const CORES: &[Core] = &[
+    ("telemetry-avro", "telemetry-core/avro", &["derive"]),
     ("telemetry-core", "telemetry-core", &["derive"]),
     ("xp-wayland-shim", "xp-wayland-shim", &["telemetry"]),
     ("telemetry-transport", "transport", &[]),

@@ -14,10 +14,10 @@ use {
     telemetry_storage as storage, telemetry_transport as transport, xp_wayland_shim as shim,
 };
 
-/// A layer, where its code is, its range of numbers, and the numbers of each of its errors.
+/// A layer, the folders of its code, its range of numbers, and the numbers of each of its errors.
 struct Layer {
     name: &'static str,
-    source: &'static str,
+    sources: &'static [&'static str],
     range: Range<u16>,
     errors: &'static [&'static [(&'static str, u16)]],
 }
@@ -26,7 +26,7 @@ struct Layer {
 const LAYERS: &[Layer] = &[
     Layer {
         name: "core",
-        source: "telemetry-core/src",
+        sources: &["telemetry-core/src", "telemetry-core/avro/src"],
         range: 1000..2000,
         errors: &[
             core::IdError::CODES,
@@ -52,7 +52,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "shim",
-        source: "xp-wayland-shim/src",
+        sources: &["xp-wayland-shim/src"],
         range: 2000..3000,
         errors: &[
             shim::InputError::CODES,
@@ -65,7 +65,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "transport",
-        source: "transport/src",
+        sources: &["transport/src"],
         range: 3000..4000,
         errors: &[
             transport::OpenError::CODES,
@@ -84,7 +84,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "storage",
-        source: "storage/src",
+        sources: &["storage/src"],
         range: 4000..5000,
         errors: &[
             storage::Refusal::CODES,
@@ -95,7 +95,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "itil",
-        source: "itil/src",
+        sources: &["itil/src"],
         range: 5000..6000,
         errors: &[
             itil::MatrixError::CODES,
@@ -108,7 +108,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "airpods",
-        source: "airpods/src",
+        sources: &["airpods/src"],
         range: 6000..7000,
         errors: &[
             airpods::proximity::DecodeError::CODES,
@@ -171,7 +171,9 @@ fn generated_error_numbers() {
 fn every_numbered_error_is_listed() {
     for layer in LAYERS {
         let mut found = Vec::new();
-        gather(&root().join(layer.source), &mut found);
+        for source in layer.sources {
+            gather(&root().join(source), &mut found);
+        }
         let mut listed: Vec<_> = layer
             .errors
             .iter()

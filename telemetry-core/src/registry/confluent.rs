@@ -15,8 +15,11 @@ use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, http};
 
-use super::{Compatibility, Entry, Incompatibility, Quarantine, Registered, Registry, decide};
-use crate::{Direction, Fingerprint, Schema, SchemaError, StreamName};
+use super::Registry;
+use crate::{
+    Compatibility, Direction, Entry, Fingerprint, Incompatibility, Quarantine, Registered, Schema,
+    SchemaError, StreamName, decide,
+};
 
 /// The media type of the interface.
 const MEDIA: &str = "application/vnd.schemaregistry.v1+json";
@@ -198,7 +201,7 @@ impl ConfluentRegistry {
         };
         let name = answer["compatibilityLevel"].as_str().unwrap_or("NONE");
         name.parse()
-            .map_err(|error: super::CompatibilityError| ConfluentError::Answer {
+            .map_err(|error: crate::CompatibilityError| ConfluentError::Answer {
                 reason: error.to_string(),
             })
     }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use pollster::block_on;
 
 use super::*;
-use crate::StreamName;
+use crate::{Compatibility, Direction, Quarantine};
 
 fn schema(fields: &str) -> Schema {
     Schema::parse(&format!(

@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::Registry;
 use super::memory::{Catalogue, RegistryFull, RegistryLimits};
-use super::{Compatibility, Entry, Registered, Registry};
-use crate::{Fingerprint, Schema, StreamName};
+use crate::{Compatibility, Entry, Fingerprint, Registered, Schema, StreamName};
 
 /// The form of the file, named in its first line.
 const VERSION: u64 = 1;

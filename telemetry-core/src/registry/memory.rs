@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Compatibility, Entry, Quarantine, Registered, Registry, decide};
-use crate::{Fingerprint, Schema, StreamName};
+use super::Registry;
+use crate::{
+    Compatibility, Entry, Fingerprint, Quarantine, Registered, Schema, StreamName, decide,
+};
 
 /// Bounds on a registry that this process keeps.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,162 @@
+//! Object container files: many datums with their schema, in packed blocks.
+//!
+//! Source: Avro 1.12 specification, "Object Container Files".
+//!
+//! ```
+//! use telemetry_avro::ocf::{Codec, OcfReader, OcfWriter};
+//! use telemetry_avro::{Plan, Schema, Value};
+//!
+//! let schema = Schema::parse(r#""long""#)?;
+//! // The marker between blocks: random bytes, so that no datum holds it.
+//! let marker = [7; 16];
+//! let mut writer = OcfWriter::new(Vec::new(), &schema, Codec::Deflate, marker)?;
+//! for datum in [[2], [4]] {
+//!     writer.push(&datum)?;
+//! }
+//! let file = writer.finish()?;
+//!
+//! let mut reader = OcfReader::new(&file[..])?;
+//! let plan = Plan::compile(reader.schema(), &schema)?;
+//! let mut values = Vec::new();
+//! while let Some(mut block) = reader.block()? {
+//!     while let Some(value) = block.next(|input| plan.value(input)) {
+//!         values.push(value?);
+//!     }
+//! }
+//! assert_eq!(values, [Value::Long(1), Value::Long(2)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod codec;
+mod read;
+mod write;
+
+use std::io;
+use std::string::String;
+
+pub use codec::Codec;
+pub use read::{Block, OcfReader};
+pub use write::OcfWriter;
+
+use crate::{DecodeError, SchemaError};
+
+const MAGIC: &[u8; 4] = b"Obj\x01";
+
+/// Bytes of the marker that ends every block.
+pub const MARKER_LEN: usize = 16;
+
+const SCHEMA_KEY: &str = "avro.schema";
+const CODEC_KEY: &str = "avro.codec";
+
+/// Bounds on container files, for files that strangers send.
+#[derive(Clone, Copy, Debug)]
+pub struct OcfLimits {
+    /// Bytes of the header: schema and metadata. 1 MiB.
+    pub header_bytes_max: usize,
+    /// Bytes of a block, packed or not. 64 MiB: a thousand times what writers make by default.
+    pub block_bytes_max: usize,
+    /// Datums of a block beyond one a byte, which take no bytes at all. A million.
+    pub zero_width_max: usize,
+    /// Bytes of datums after which a block is written. 64 KiB.
+    pub block_bytes: usize,
+}
+
+impl Default for OcfLimits {
+    fn default() -> Self {
+        Self {
+            header_bytes_max: 1 << 20,
+            block_bytes_max: 64 << 20,
+            zero_width_max: 1_000_000,
+            block_bytes: 64 << 10,
+        }
+    }
+}
+
+/// What is wrong with a container file. Offsets count from its start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OcfError {
+    /// The file could not be read or written.
+    #[error("the container file: {0}")]
+    Io(#[from] io::Error),
+    /// The first bytes are others.
+    #[error("no container file: it starts with {found:02X?}, not with `Obj` and 01")]
+    Magic {
+        /// The first four bytes.
+        found: [u8; 4],
+    },
+    /// The file ends where more must come. What was read before is good.
+    #[error("at byte {offset}: the file ends within {within}")]
+    End {
+        /// Where it ends.
+        offset: u64,
+        /// Within what.
+        within: &'static str,
+    },
+    /// Header or block break the format.
+    #[error("at byte {offset}: {reason}")]
+    Format {
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The schema in the header is none.
+    #[error("the file's schema: {0}")]
+    Schema(#[from] SchemaError),
+    /// A codec that this release does not know.
+    #[error(
+        "the file is packed with `{name}`: pack it anew with one of {}",
+        names()
+    )]
+    Codec {
+        /// Its name.
+        name: String,
+    },
+    /// A block that cannot be unpacked.
+    #[error("at byte {offset}: the block cannot be unpacked: {error}")]
+    Unpack {
+        /// Where the block begins.
+        offset: u64,
+        /// What the codec says.
+        error: io::Error,
+    },
+    /// Over a bound of [`OcfLimits`].
+    #[error("at byte {offset}: {what} over the limit of {max}")]
+    Limit {
+        /// Where.
+        offset: u64,
+        /// Which bound.
+        what: &'static str,
+        /// What is allowed.
+        max: usize,
+    },
+    /// A datum that is none of the schema. Its offset counts within the unpacked block.
+    #[error("in the block at byte {offset}: {error}")]
+    Datum {
+        /// Where the block begins.
+        offset: u64,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+}
+
+crate::error_codes!(OcfError {
+    Io(_) => 1130,
+    Magic { .. } => 1131,
+    End { .. } => 1132,
+    Format { .. } => 1133,
+    Schema(_) => 1134,
+    Codec { .. } => 1135,
+    Unpack { .. } => 1136,
+    Limit { .. } => 1137,
+    Datum { .. } => 1138,
+});
+
+fn names() -> String {
+    let names: std::vec::Vec<&str> = Codec::ALL.iter().map(|(_, name)| *name).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! Values without a struct, and reading them.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::cursor::Cursor;
+use super::op::{Op, OpId, RecordOp, Step};
+use super::{DecodeError, DecodeLimits, Plan, Scalar};
+use crate::typed::make_room;
+use crate::wire::{self, Reader};
+
+/// A value of any schema. Names of fields and symbols are in the schema, not here.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// No value.
+    Null,
+    /// A `boolean`.
+    Boolean(bool),
+    /// An `int`.
+    Int(i32),
+    /// A `long`.
+    Long(i64),
+    /// A `float`.
+    Float(f32),
+    /// A `double`.
+    Double(f64),
+    /// `bytes`.
+    Bytes(Vec<u8>),
+    /// A `string`.
+    String(String),
+    /// A `fixed`, as many bytes as its schema says.
+    Fixed(Vec<u8>),
+    /// A symbol of an `enum`, by position.
+    Enum(u32),
+    /// The items of an `array`.
+    Array(Vec<Value>),
+    /// The pairs of a `map`, as they were written.
+    Map(Vec<(String, Value)>),
+    /// A value of a `union`, and which branch it is.
+    Union(u32, Box<Value>),
+    /// The fields of a `record`, in the order of its schema.
+    Record(Vec<Value>),
+}
+
+impl Value {
+    /// Appends the datum: arrays and maps as one block.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => {}
+            Self::Boolean(v) => out.push(u8::from(*v)),
+            Self::Int(v) => wire::put_long(out, i64::from(*v)),
+            Self::Long(v) => wire::put_long(out, *v),
+            Self::Float(v) => out.extend_from_slice(&v.to_le_bytes()),
+            Self::Double(v) => out.extend_from_slice(&v.to_le_bytes()),
+            Self::Bytes(v) => wire::put_bytes(out, v),
+            Self::String(v) => wire::put_bytes(out, v.as_bytes()),
+            Self::Fixed(v) => out.extend_from_slice(v),
+            Self::Enum(v) => wire::put_long(out, i64::from(*v)),
+            Self::Array(items) => {
+                if !items.is_empty() {
+                    wire::put_long(out, items.len() as i64);
+                    items.iter().for_each(|item| item.put(out));
+                }
+                out.push(0);
+            }
+            Self::Map(pairs) => {
+                if !pairs.is_empty() {
+                    wire::put_long(out, pairs.len() as i64);
+                    for (key, value) in pairs {
+                        wire::put_bytes(out, key.as_bytes());
+                        value.put(out);
+                    }
+                }
+                out.push(0);
+            }
+            Self::Union(branch, value) => {
+                wire::put_long(out, i64::from(*branch));
+                value.put(out);
+            }
+            Self::Record(fields) => fields.iter().for_each(|field| field.put(out)),
+        }
+    }
+
+    /// The value as a scalar, looked up through a union; `None` if it has parts.
+    pub fn scalar(&self) -> Option<Scalar<'_>> {
+        Some(match self {
+            Self::Null => Scalar::Null,
+            Self::Boolean(v) => Scalar::Boolean(*v),
+            Self::Int(v) => Scalar::Int(*v),
+            Self::Long(v) => Scalar::Long(*v),
+            Self::Float(v) => Scalar::Float(*v),
+            Self::Double(v) => Scalar::Double(*v),
+            Self::Bytes(v) => Scalar::Bytes(v),
+            Self::String(v) => Scalar::String(v),
+            Self::Union(_, value) => return value.scalar(),
+            Self::Fixed(_) | Self::Enum(_) | Self::Array(_) | Self::Map(_) | Self::Record(_) => {
+                return None;
+            }
+        })
+    }
+}
+
+impl From<Scalar<'_>> for Value {
+    fn from(scalar: Scalar<'_>) -> Self {
+        match scalar {
+            Scalar::Null => Self::Null,
+            Scalar::Boolean(v) => Self::Boolean(v),
+            Scalar::Int(v) => Self::Int(v),
+            Scalar::Long(v) => Self::Long(v),
+            Scalar::Float(v) => Self::Float(v),
+            Scalar::Double(v) => Self::Double(v),
+            Scalar::Bytes(v) => Self::Bytes(v.to_vec()),
+            Scalar::String(v) => Self::String(v.to_owned()),
+        }
+    }
+}
+
+impl Plan {
+    /// Decodes one datum of the writer to a value of the reader's schema.
+    ///
+    /// ```
+    /// use telemetry_avro::{Plan, Schema, Value, wire::Reader};
+    ///
+    /// let writer = Schema::parse(r#"{"type":"array","items":"int"}"#)?;
+    /// let reader = Schema::parse(r#"["null",{"type":"array","items":"long"}]"#)?;
+    /// let plan = Plan::compile(&writer, &reader)?;
+    /// let value = plan.value(&mut Reader::new(&[4, 2, 4, 0]))?;
+    /// let items = Value::Array(vec![Value::Long(1), Value::Long(2)]);
+    /// assert_eq!(value, Value::Union(1, Box::new(items)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn value(&self, input: &mut Reader<'_>) -> Result<Value, DecodeError> {
+        self.value_with(input, DecodeLimits::default())
+    }
+
+    /// Decodes one datum within `limits`.
+    pub fn value_with(
+        &self,
+        input: &mut Reader<'_>,
+        limits: DecodeLimits,
+    ) -> Result<Value, DecodeError> {
+        Cursor::run(self, input, limits, |cursor| cursor.value(self.root))
+    }
+}
+
+impl Cursor<'_, '_> {
+    fn value(&mut self, id: OpId) -> Result<Value, DecodeError> {
+        let plan = self.plan;
+        Ok(match plan.op(id) {
+            Op::Scalar { wire, to } => self.scalar(*wire, *to)?.into(),
+            Op::Fixed { size } => Value::Fixed(self.datum.input.take(*size)?.to_vec()),
+            Op::Enum { symbols, problem } => Value::Enum(self.symbol(symbols, *problem)?),
+            Op::Array { item, min } => {
+                self.datum.enter()?;
+                let mut items = Vec::new();
+                while let Some(block) = self.datum.block(*min as usize)? {
+                    for left in (1..=block.count).rev() {
+                        make_room(&mut items, left);
+                        items.push(self.value(*item)?);
+                    }
+                    self.datum.close(&block)?;
+                }
+                self.datum.leave();
+                Value::Array(items)
+            }
+            Op::Map { value, min } => {
+                self.datum.enter()?;
+                let mut pairs = Vec::new();
+                while let Some(block) = self.datum.block(*min as usize)? {
+                    for left in (1..=block.count).rev() {
+                        make_room(&mut pairs, left);
+                        let key = self.datum.input.string()?.to_owned();
+                        pairs.push((key, self.value(*value)?));
+                    }
+                    self.datum.close(&block)?;
+                }
+                self.datum.leave();
+                Value::Map(pairs)
+            }
+            Op::Union { branches, .. } => {
+                let branch = branches[self.datum.branch(branches.len())?];
+                self.value(branch)?
+            }
+            Op::Wrap { branch, then } => Value::Union(*branch, Box::new(self.value(*then)?)),
+            Op::Record(record) => self.record(record)?,
+            Op::Fail { problem } => return Err(self.fail(*problem)),
+        })
+    }
+
+    fn record(&mut self, record: &RecordOp) -> Result<Value, DecodeError> {
+        self.open(record)?;
+        let plan = self.plan;
+        let mut fields = Vec::new();
+        fields.resize(record.fields, Value::Null);
+        for step in &record.steps {
+            match *step {
+                Step::Skip(op) => self.skip(op)?,
+                Step::Set { field, op } => fields[field as usize] = self.value(op)?,
+                Step::Default { field, constant } => {
+                    fields[field as usize] = plan.constant(constant).value.clone();
+                }
+            }
+        }
+        self.datum.leave();
+        Ok(Value::Record(fields))
+    }
+}

@@ -1,9 +1,0 @@
-use telemetry_core::AvroRecord;
-
-#[derive(AvroRecord)]
-struct R {
-    #[avro(default = 7)]
-    n: Option<i32>,
-}
-
-fn main() {}

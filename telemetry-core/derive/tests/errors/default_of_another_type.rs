@@ -1,9 +1,0 @@
-use telemetry_core::AvroRecord;
-
-#[derive(AvroRecord)]
-struct R {
-    #[avro(default = "seven")]
-    n: i32,
-}
-
-fn main() {}

@@ -1,9 +1,0 @@
-use telemetry_core::AvroRecord;
-
-#[derive(AvroRecord)]
-struct R {
-    #[avro(logical = "timestamp-millis")]
-    at: i32,
-}
-
-fn main() {}

@@ -1,9 +1,0 @@
-use telemetry_core::AvroType;
-
-#[derive(AvroType)]
-enum U {
-    A(i32),
-    B(i32),
-}
-
-fn main() {}
