@@ -1,5 +1,6 @@
 //! Replays real activities as a small fleet of trackers through the whole system.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use fleet::clock::hms;
 use fleet::conductor::{Ended, Options, new_folder, run};
 use fleet::live::server;
+use terminal::Terminal;
 use uuid::Uuid;
 
 /// Replays real activities as a small fleet of trackers through the whole system.
@@ -29,7 +31,8 @@ use uuid::Uuid;
 ///
 /// Exit status: 0 everything is stored, or somebody stopped a run with --serve; 1 the run failed or
 /// records are missing; 2 wrong words on the command line; 3 nothing is missing, but a file could
-/// not be read to its end, or a record was refused and set aside.
+/// not be read to its end, or a record was refused and set aside; 4 everything is stored and the
+/// report is written, but standard output was closed or full.
 #[derive(Parser)]
 #[command(name = "fleet", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -121,30 +124,35 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "at most a week".to_owned())
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command talks to the person who gave it"
-)]
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
-        if let Some(address) = address_apart(std::env::args()) {
-            eprintln!("tip: join the address to its flag: --serve={address}\n");
+    let mut terminal = Terminal::new();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            if let Some(address) = address_apart(std::env::args()) {
+                terminal.warn(format_args!(
+                    "tip: join the address to its flag: --serve={address}\n"
+                ));
+            }
+            return terminal.words(&error);
         }
-        error.exit()
-    });
+    };
+    let code = match command(cli, &mut terminal) {
+        Ok(code) => code,
+        Err(error) => {
+            terminal.warn(format_args!("error: {error}"));
+            1
+        }
+    };
+    terminal.exit(code)
+}
+
+/// Does what was asked, and gives the exit status.
+fn command(cli: Cli, terminal: &mut Terminal) -> Result<u8, Box<dyn Error>> {
     let (files, arguments) = match cli.command {
         Some(Command::Bench { records }) => {
-            return match fleet::bench::run(records) {
-                Ok(table) => {
-                    println!("{table}");
-                    ExitCode::SUCCESS
-                }
-                Err(error) => {
-                    eprintln!("error: {error}");
-                    ExitCode::FAILURE
-                }
-            };
+            terminal.say(fleet::bench::run(records)?);
+            return Ok(0);
         }
         Some(Command::Run { files, run }) => (files, run),
         None => (Vec::new(), cli.run),
@@ -167,57 +175,46 @@ fn main() -> ExitCode {
         let served = server::start(address, &token, &options.data);
         served.map_err(|error| format!("{address}: {error}; another one: --serve=127.0.0.1:0"))
     });
-    let (server, live) = match served.transpose() {
-        Ok(served) => served.unzip(),
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let (server, live) = served.transpose()?.unzip();
     if let Some(server) = &server {
-        println!("Look at it live: {}", server.url());
+        terminal.say(format_args!("Look at it live: {}", server.url()));
         if arguments.serve.is_some_and(|a| a.ip().is_unspecified()) {
-            println!("From another machine, put this one's name in place of localhost.");
+            terminal.say("From another machine, put this one's name in place of localhost.");
         }
-        println!("Ctrl-C ends it.");
+        terminal.say("Ctrl-C ends it.");
     }
-    let (report, page) = match run(&options, live) {
-        Ok(Ended::Reported { report, page }) => (report, page),
-        Ok(Ended::Stopped { at }) => {
+    let (report, page) = match run(&options, live)? {
+        Ended::Reported { report, page } => (report, page),
+        Ended::Stopped { at } => {
             let data = options.data.display();
-            println!("Stopped at {}: --data {data} goes on from there.", hms(at));
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
+            terminal.say(format_args!(
+                "Stopped at {}: --data {data} goes on from there.",
+                hms(at)
+            ));
+            return Ok(0);
         }
     };
+    // The files first: whoever reads the output may have gone.
     let text = report.to_string();
-    println!("{text}");
-    if let Err(error) = std::fs::write(options.data.join("report.txt"), &text) {
-        eprintln!("error: report.txt: {error}");
-        return ExitCode::FAILURE;
-    }
+    std::fs::write(options.data.join("report.txt"), &text)
+        .map_err(|error| format!("report.txt: {error}"))?;
     let path = options.data.join("report.html");
-    if let Err(error) = fleet::report::html::write(&report, &path) {
-        eprintln!("error: report.html: {error}");
-        return ExitCode::FAILURE;
-    }
-    println!("Look at it: {}", path.display());
+    fleet::report::html::write(&report, &path).map_err(|error| format!("report.html: {error}"))?;
+    terminal.say(text);
+    terminal.say(format_args!("Look at it: {}", path.display()));
     if let (Some(server), Some(page)) = (server, page) {
         page.end();
-        println!("The live page stays until Ctrl-C: {}", server.url());
-        if let Err(error) = server.join() {
-            eprintln!("error: live page: {error}");
-            return ExitCode::FAILURE;
-        }
+        terminal.say(format_args!(
+            "The live page stays until Ctrl-C: {}",
+            server.url()
+        ));
+        server
+            .join()
+            .map_err(|error| format!("live page: {error}"))?;
     }
-    if !report.is_whole() {
-        ExitCode::FAILURE
-    } else if report.faults.is_empty() && report.set_aside() == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(3)
-    }
+    Ok(match (report.is_whole(), report.faults.is_empty()) {
+        (false, _) => 1,
+        (true, true) if report.set_aside() == 0 => 0,
+        (true, _) => 3,
+    })
 }

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use terminal::Terminal;
 
 use crate::clock::hms;
 
@@ -125,12 +126,8 @@ impl Progress {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "progress is for whoever started the run"
-)]
 fn line(stages: Stages, phase: Phase, since_start: Duration, total: u64) {
-    eprintln!(
+    Terminal::new().warn(format_args!(
         "{} {}: read {} durable {} published {} stored {} of {total}",
         hms(since_start),
         phase.as_str(),
@@ -138,5 +135,5 @@ fn line(stages: Stages, phase: Phase, since_start: Duration, total: u64) {
         stages.durable,
         stages.published,
         stages.stored
-    );
+    ));
 }

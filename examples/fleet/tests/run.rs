@@ -230,3 +230,46 @@ fn slow_the_main_job_loses_nothing() {
         "one incident, told twice: {text}"
     );
 }
+
+#[test]
+fn output_that_is_closed_or_full_costs_no_report_and_no_panic() {
+    let bike = path("examples/data/garmin-fenix-5-bike.fit");
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for out in [full().into(), std::process::Stdio::from(closed)] {
+        let dir = tempfile::tempdir().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_fleet"))
+            .args(["run", &bike, "--outage", "0s", "--data"])
+            .arg(dir.path())
+            .stdout(out)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(4), "{}", err(&output));
+        assert!(!err(&output).contains("panicked"), "{}", err(&output));
+        for report in ["report.txt", "report.html"] {
+            assert!(dir.path().join(report).is_file(), "{report}");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_named_without_what_its_name_does_to_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("a\u{1b}[2Jb\u{202e}c\nd.fit");
+    std::fs::copy(file("examples/data/garmin-fenix-5-bike.fit"), &name).unwrap();
+    let missing = format!("{}\u{1b}]0;x\u{7}", name.display());
+    let name = name.display().to_string();
+    let data = dir.path().join("data");
+    let output = fleet(&data, &["run", &name, &missing, "--outage", "0s"]);
+    let text = out(&output) + &err(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    let steers = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+    assert!(!text.contains(steers), "{text:?}");
+    assert!(text.contains(r"\u{1b}[2J"), "{text}");
+}

@@ -15,7 +15,7 @@
 //!                                                 └─▶ Screen ──▶ wl_shm buffer ──▶ compositor
 //! ```
 //! # Example
-//! A feed of one sample. [`Demo`] is a whole ride.
+//! A feed of one sample. [`Demo`] is a whole ride, [`Ride`] one from an activity file.
 //! ```
 //! use workout_ui::{Feed, Next, Reading, Sample};
 //!
@@ -44,6 +44,7 @@ mod client;
 mod demo;
 mod font;
 mod protocol;
+mod ride;
 mod screen;
 
 use std::os::fd::BorrowedFd;
@@ -51,6 +52,7 @@ use std::time::Duration;
 
 pub use client::run;
 pub use demo::Demo;
+pub use ride::Ride;
 pub use screen::{HEIGHT, Screen, WIDTH};
 
 /// What the screen shows of one sample. Absent readings are shown as "–".

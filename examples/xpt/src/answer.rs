@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use terminal::{columns, escaped};
 
 /// Bytes of a file given on the command line.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -104,7 +105,7 @@ impl Table {
             .collect();
         let width = |column: usize| {
             let cells = cells.iter().filter_map(|row| row.get(column));
-            cells.map(|c| c.chars().count()).max().unwrap_or(0)
+            cells.map(|c| columns(c)).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
         let mut out = String::new();
@@ -112,7 +113,8 @@ impl Table {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
                 // Writing to a string cannot fail.
-                let _ = write!(line, "{cell:width$}  ");
+                let pad = width - columns(cell) + 2;
+                let _ = write!(line, "{cell}{:pad$}", "");
             }
             out.push_str(line.trim_end());
             out.push('\n');
@@ -122,14 +124,11 @@ impl Table {
     }
 }
 
-/// Foreign text must not steer a terminal.
+/// Foreign text stays in its cell.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text
-            .chars()
-            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-            .collect(),
+        Value::String(text) => escaped(text).to_string(),
         other => other.to_string(),
     }
 }

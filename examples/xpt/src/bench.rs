@@ -13,6 +13,8 @@ use telemetry_transport::amqp::{AmqpConfig, Publisher};
 use telemetry_transport::shared::{SharedError, SharedLimits};
 use telemetry_transport::{Directory, Limits, Opening, Spool, StreamNo};
 
+use terminal::Terminal;
+
 use crate::answer::{Answer, Failure, Table};
 use crate::broker;
 
@@ -67,9 +69,9 @@ fn now() -> Instant {
     Instant::now()
 }
 
-#[expect(clippy::print_stderr, reason = "a person waits for it")]
+/// A person waits for it.
 fn say(what: &str) {
-    eprintln!("{what} …");
+    Terminal::new().warn(format_args!("{what} …"));
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {

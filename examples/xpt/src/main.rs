@@ -21,11 +21,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use answer::Answer;
+use terminal::Terminal;
 
 /// Looks into stores, queues, incident logs, schemas and pods' frames.
 ///
 /// Exit status: 0 all is well; 1 what was looked at has a fault (records missing, bytes damaged,
-/// schemas incompatible); 2 wrong words on the command line; 3 it could not be looked at.
+/// schemas incompatible); 2 wrong words on the command line; 3 it could not be looked at; 4 standard
+/// output was closed or full.
 #[derive(Parser)]
 #[command(name = "xpt", version)]
 struct Cli {
@@ -64,13 +66,12 @@ enum Command {
     },
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command talks to the person who gave it"
-)]
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut terminal = Terminal::new();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return terminal.words(&error),
+    };
     let answer = match cli.command {
         Command::Store(command) => command.run(),
         Command::Queue(command) => command.run(),
@@ -80,25 +81,23 @@ fn main() -> ExitCode {
         Command::Why(why) => why.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "xpt", &mut std::io::stdout());
-            return ExitCode::SUCCESS;
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "xpt", &mut script);
+            terminal.say(String::from_utf8_lossy(&script).trim_end());
+            return terminal.exit(0);
         }
     };
     match answer {
-        Ok(answer) => {
-            let Answer { found, fault } = answer;
-            println!("{}", found.print(cli.json));
-            match fault {
-                Some(fault) => {
-                    eprintln!("{fault}");
-                    ExitCode::from(1)
-                }
-                None => ExitCode::SUCCESS,
+        Ok(Answer { found, fault }) => {
+            terminal.say(found.print(cli.json));
+            if let Some(fault) = &fault {
+                terminal.warn(fault);
             }
+            terminal.exit(u8::from(fault.is_some()))
         }
         Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(3)
+            terminal.warn(format_args!("error: {error}"));
+            terminal.exit(3)
         }
     }
 }

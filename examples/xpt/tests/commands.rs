@@ -342,3 +342,37 @@ fn the_bench_measures_and_leaves_nothing_behind() {
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("missing"), "{text}");
 }
+
+#[test]
+fn output_that_is_closed_or_full_is_an_exit_status_and_no_panic() {
+    for arguments in [
+        &["completions", "bash"][..],
+        &["--help"],
+        &["avro", "--help"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        for out in [full.unwrap().into(), std::process::Stdio::from(closed)] {
+            let output = Command::new(env!("CARGO_BIN_EXE_xpt"))
+                .args(arguments)
+                .stdout(out)
+                .output()
+                .unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(4), "{errors}");
+            assert!(!errors.contains("panicked"), "{errors}");
+        }
+    }
+}
+
+#[test]
+fn foreign_text_does_not_steer_a_terminal_in_tables_or_errors() {
+    let (code, text) = xpt(&["queue", "stats", "no\u{1b}[2J\u{202e}such"]);
+    assert_eq!(code, Some(3), "{text}");
+    let steers = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+    assert!(!text.contains(steers), "{text:?}");
+    let (code, text) = xpt(&["queue", "\u{1b}[31m\u{202e}"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(!text.contains(steers), "{text:?}");
+}
