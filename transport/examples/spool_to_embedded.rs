@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     spool.save_cursor()?;
     while let Some(delivery) = consumer.next()? {
         println!("{}", delivery.batch.envelope.message_id());
-        consumer.ack(delivery.next)?;
+        consumer.acknowledge(&[delivery.token])?;
     }
     Ok(())
 }

@@ -175,6 +175,20 @@ pub enum ConsumeError {
     },
 }
 
+#[cfg(feature = "embedded")]
+impl ConsumeError {
+    /// What to do about it.
+    pub const fn action(&self) -> crate::ConsumeAction {
+        use crate::ConsumeAction::{BackOff, Fatal, MakeRoom, Reopen};
+        match self {
+            Self::Io(_) => BackOff,
+            Self::DeadLettersFull { .. } | Self::Append(AppendError::Full { .. }) => MakeRoom,
+            Self::Unsubscribed | Self::Append(_) | Self::Commit(_) => Reopen,
+            Self::Name | Self::Frame(_) => Fatal,
+        }
+    }
+}
+
 telemetry_core::error_codes!(ConsumeError {
     Io(_) => 3030,
     Name => 3031,

@@ -8,6 +8,7 @@
 //! `Spool::share` puts a spool into a thread, so that many tasks append and share its commits.
 //! [`Sender`] decides what is published when, and what follows from a failure ([`SendError::action`]).
 //! [`EmbeddedLog`] is the receiving end on one machine: batches in, named consumers out.
+//! [`Deliveries`] is what a consumer offers, whatever it talks to.
 //! `amqp` is the way to RabbitMQ: a `Publisher` that does what a [`Sender`] says, a `Subscription`,
 //! and the topology between. [`Dedup`] makes once in effect of what comes at least once.
 //!
@@ -16,7 +17,7 @@
 //! append ─▶ buffer ─▶ commit ─▶ segments ─▶ next_batch ─▶ EmbeddedLog::append, commit
 //!                                  ▲                          │
 //!                                  └──────── confirm ◀────────┘
-//! EmbeddedLog ─▶ Consumer::next ─▶ ack │ reject ─▶ dead letters
+//! EmbeddedLog ─▶ Deliveries::next_group ─▶ acknowledge │ retry │ reject ─▶ dead letters
 //! ```
 //!
 //! # Carry a record
@@ -53,7 +54,7 @@
 //!
 //! let delivery = consumer.next()?.ok_or("nothing")?;
 //! assert_eq!(delivery.batch.envelope.count, 1);
-//! consumer.ack(delivery.next)?;
+//! consumer.acknowledge(&[delivery.token])?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -90,7 +91,7 @@
 //!
 //! # Features
 //! `std` (default): everything that keeps files; without it the crate is `no_std` with `alloc` and
-//! holds [`Sender`] and [`Dedup`]. `embedded` (default): the embedded log. `amqp`: RabbitMQ, on
+//! holds [`Sender`], [`Dedup`] and the trait [`Deliveries`]. `embedded` (default): the embedded log. `amqp`: RabbitMQ, on
 //! tokio. `shared`: a spool that many tasks and threads append to. `tls`: `amqps://`, by rustls with
 //! the caller's own provider. `metrics`: counts and durations for a Prometheus registry. `test-util`:
 //! the simulated disk, and `contract`, the suite that every broker adapter must pass; with `amqp` also
@@ -108,6 +109,7 @@ pub mod contract;
 #[cfg(feature = "std")]
 mod cursor;
 mod dedup;
+mod deliveries;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "std")]
@@ -129,8 +131,9 @@ mod spool;
 pub mod storage;
 
 pub use dedup::{Dedup, Fresh, Lineage};
+pub use deliveries::{ConsumeAction, Deliveries, Delivery, Token};
 #[cfg(feature = "embedded")]
-pub use embedded::{Consumer, DeadLetter, Delivery, EmbeddedLog, LogStats};
+pub use embedded::{Consumer, DeadLetter, EmbeddedLog, LogStats};
 #[cfg(feature = "std")]
 pub use error::{AppendError, CommitError, ConsumeError, OpenError};
 #[cfg(feature = "shared")]

@@ -60,6 +60,9 @@ pub struct Limits {
     pub quarantine_bytes: u64,
     /// Bytes of a consumer's dead letters; default 64 MiB. Beyond, a rejection is refused.
     pub dead_letter_bytes: u64,
+    /// Deliveries that a consumer of an embedded log holds at a time, from handing out until its
+    /// place has passed them; default 16,384. Beyond, it gets no more until it answers.
+    pub deliveries_open_max: usize,
 }
 
 impl Limits {
@@ -71,6 +74,7 @@ impl Limits {
             ("segment_bytes", self.segment_bytes, Self::SEGMENT_BYTES_MIN),
             ("total_bytes", self.total_bytes, self.segment_bytes),
             ("window_bytes", self.window_bytes as u64, FRAME_LEN as u64),
+            ("deliveries_open_max", self.deliveries_open_max as u64, 1),
         ];
         for (field, value, min) in least {
             if value < min {
@@ -91,6 +95,7 @@ impl Default for Limits {
             window_bytes: 1 << 20,
             quarantine_bytes: 64 << 20,
             dead_letter_bytes: 64 << 20,
+            deliveries_open_max: 16_384,
         }
     }
 }

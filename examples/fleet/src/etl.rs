@@ -8,7 +8,7 @@ use telemetry_core::{
     Registry, Schema, SchemaError, StreamName, Timestamp, stream_of,
 };
 use telemetry_storage::{Delivery as Write, Outcome, SqliteStore, Store, StoreError};
-use telemetry_transport::{ConsumeError, Consumer, Delivery, Directory};
+use telemetry_transport::{ConsumeError, Consumer, Delivery, Directory, Token};
 
 use crate::clock::Stopwatch;
 use crate::intervals::Intervals;
@@ -132,16 +132,10 @@ impl Etl {
     /// Takes one group from the log; returns the batches taken, none if there is nothing.
     pub fn turn(&mut self, store: &SqliteStore) -> Result<usize, EtlError> {
         let watch = Stopwatch::start();
-        let mut group = Vec::new();
-        while group.len() < GROUP
-            && let Some(delivery) = self.consumer.next()?
-        {
-            group.push(delivery);
-        }
-        let Some(last) = group.last() else {
+        let group = self.consumer.take_group(GROUP)?;
+        if group.is_empty() {
             return Ok(0);
-        };
-        let end = last.next;
+        }
         for delivery in &group {
             if delivery.batch.envelope.subject == self.announcement_stream {
                 self.register(store, &delivery.batch)?;
@@ -163,7 +157,8 @@ impl Etl {
         for (delivery, outcome) in group.iter().zip(outcomes) {
             self.settle(delivery, outcome)?;
         }
-        self.consumer.ack(end)?;
+        let tokens: Vec<Token> = group.iter().map(|d| d.token).collect();
+        self.consumer.acknowledge(&tokens)?;
         self.latency.record(watch.elapsed());
         Ok(group.len())
     }

@@ -68,7 +68,7 @@ fn run(data: &Path) -> String {
             enrichment: &Enrichment::default(),
         };
         pollster::block_on(store.write(&[write])).unwrap();
-        etl.ack(delivery.next).unwrap();
+        etl.acknowledge(&[delivery.token]).unwrap();
     }
     format!("{}:{}:{stream}", spool.device(), spool.epoch())
 }

@@ -1,31 +1,33 @@
-//! A named consumer: its place in the log, and what it refused.
+//! A named consumer: its place in the log, what is open, and what it refused.
+//!
+//! A cursor says one place, and answers come in any order. So what was handed out is kept in the
+//! order of the log, each with its state, and the cursor moves to the end of the deliveries that are
+//! done without an open one before them. A delivery that is put back keeps its place in that order:
+//! the cursor never passes it, so it survives a crash, and its bytes stay on the disk, from where it
+//! is read again when its time has come.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::ops::ControlFlow;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use telemetry_core::Batch;
-use telemetry_core::journal::{FrameHead, FrameKind, Scanner, Verdict, put_frame};
+use telemetry_core::journal::{Frame, FrameHead, FrameKind, Scanner, Verdict, put_frame};
 use telemetry_core::wire::{Reader, put_bytes};
 
-use super::{EmbeddedLog, decode, encode_head};
+use super::alarm::Alarm;
+use super::{EmbeddedLog, State, decode, encode_head};
 use crate::Storage;
+use crate::deliveries::{ConsumeAction, Deliveries, Delivery, Token};
 use crate::error::ConsumeError;
 use crate::segments::Position;
 
 /// Bytes kept of the reason of a rejection.
 const REASON_LEN_MAX: usize = 1024;
 
-/// A batch for a consumer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Delivery {
-    /// Where it is in the log.
-    pub position: Position,
-    /// Where the log goes on: what [`Consumer::ack`] takes.
-    pub next: Position,
-    /// The batch.
-    pub batch: Batch,
-    /// It may have been delivered before: an earlier run of this consumer got as far.
-    pub redelivered: bool,
-}
+/// Bytes of bodies after which a group is not filled up any further.
+const GROUP_BYTES: usize = 16 << 20;
 
 /// A batch that a consumer refused.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,14 +38,46 @@ pub struct DeadLetter {
     pub batch: Batch,
 }
 
+/// A delivery that is not behind the cursor yet.
+#[derive(Debug)]
+struct Open {
+    position: Position,
+    /// Where the log goes on.
+    end: Position,
+    failures: u32,
+    state: OpenState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpenState {
+    /// Handed out under this number.
+    Out(u64),
+    /// Put back, until then.
+    PutBack(Instant),
+    Done,
+}
+
 /// A named consumer of an [`EmbeddedLog`].
+///
+/// It implements [`Deliveries`]; the methods of the same names do the same without a future, since a
+/// log in one's own process never waits to answer.
 #[derive(Debug)]
 pub struct Consumer<S> {
     log: EmbeddedLog<S>,
     name: String,
+    session: u64,
     next: Position,
     /// What was durable at subscription: an earlier run may have seen it.
     old: Position,
+    /// Deliveries handed out so far.
+    handed_out: u64,
+    /// What the cursor has not passed, in the order of the log.
+    open: BTreeMap<Position, Open>,
+    /// Where the deliveries are that are handed out, by their numbers.
+    numbers: BTreeMap<u64, Position>,
+    /// Deliveries that were put back, by the time at which they come again.
+    put_back: BTreeSet<(Instant, Position)>,
+    alarm: Alarm,
     letters: u64,
     buffer: Vec<u8>,
 }
@@ -52,14 +86,21 @@ impl<S: Storage> Consumer<S> {
     pub(super) fn new(
         log: EmbeddedLog<S>,
         name: &str,
+        session: u64,
         next: Position,
     ) -> Result<Self, ConsumeError> {
         let old = log.durable();
         let mut consumer = Self {
             log,
             name: name.to_owned(),
+            session,
             next,
             old,
+            handed_out: 0,
+            open: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            put_back: BTreeSet::new(),
+            alarm: Alarm::default(),
             letters: 0,
             buffer: Vec::new(),
         };
@@ -67,63 +108,192 @@ impl<S: Storage> Consumer<S> {
         Ok(consumer)
     }
 
-    /// The next confirmed batch, or `None` until more is committed.
+    /// The next confirmed batch, or `None` until more is committed or put back.
     #[expect(
         clippy::should_implement_trait,
         reason = "an iterator would end for good"
     )]
     pub fn next(&mut self) -> Result<Option<Delivery>, ConsumeError> {
-        let mut guard = self.log.0.lock();
-        let state = &mut *guard;
-        let (mut found, unreadable) = (None, &mut state.unreadable_batches);
-        loop {
-            let from = self.next;
-            let old = self.old;
-            self.next = state
-                .log
-                .read(from, &mut self.buffer, |position, next, frame| {
-                    if frame.head.kind != FrameKind::Batch {
-                        return ControlFlow::Continue(());
-                    }
-                    found = decode(frame).map(|batch| Delivery {
-                        position,
-                        next,
+        Ok(self.take_group(1)?.pop())
+    }
+
+    /// What is there now, at most `max` deliveries, and none where
+    /// [`Limits::deliveries_open_max`](crate::Limits::deliveries_open_max) are open.
+    pub fn take_group(&mut self, max: usize) -> Result<Vec<Delivery>, ConsumeError> {
+        let mut group = Vec::new();
+        let taken = self.take_put_back(max, &mut group);
+        match taken.and_then(|()| self.take_new(max, &mut group)) {
+            Err(error) if group.is_empty() => Err(error),
+            // What was taken is handed out; the error is there again at the next call.
+            _ => Ok(group),
+        }
+    }
+
+    fn take_put_back(&mut self, max: usize, group: &mut Vec<Delivery>) -> Result<(), ConsumeError> {
+        while group.len() < max
+            && let Some(&(due, position)) = self.put_back.first()
+            && due <= now()
+        {
+            let log = self.log.clone();
+            let mut guard = log.0.lock();
+            let mut batch = None;
+            let mut read = |at: Position, _, frame: &Frame<'_>| {
+                batch = decode(frame).filter(|_| at == position);
+                ControlFlow::Break(())
+            };
+            guard.log.read(position, &mut self.buffer, &mut read)?;
+            drop(guard);
+            self.put_back.remove(&(due, position));
+            let Some(open) = self.open.get_mut(&position) else {
+                continue;
+            };
+            match batch {
+                Some(batch) => {
+                    self.handed_out += 1;
+                    open.state = OpenState::Out(self.handed_out);
+                    self.numbers.insert(self.handed_out, position);
+                    group.push(Delivery {
+                        token: Token {
+                            session: self.session,
+                            number: self.handed_out,
+                        },
                         batch,
-                        redelivered: position < old,
+                        redelivered: true,
+                        failures: open.failures,
                     });
-                    *unreadable += u64::from(found.is_none());
-                    ControlFlow::Break(())
-                })?;
-            if found.is_some() || self.next == from {
-                return Ok(found);
+                }
+                // Damaged since, which the log counts: there is nothing to wait for.
+                None => open.state = OpenState::Done,
+            }
+        }
+        Ok(())
+    }
+
+    fn take_new(&mut self, max: usize, group: &mut Vec<Delivery>) -> Result<(), ConsumeError> {
+        let log = self.log.clone();
+        let mut guard = log.0.lock();
+        let state: &mut State<S> = &mut guard;
+        let open_max = state.log.limits.deliveries_open_max;
+        let mut bytes = 0;
+        loop {
+            let room = open_max
+                .saturating_sub(self.open.len())
+                .min(max.saturating_sub(group.len()));
+            if room == 0 || bytes >= GROUP_BYTES {
+                return Ok(());
+            }
+            let (from, old, session) = (self.next, self.old, self.session);
+            let unreadable = &mut state.unreadable_batches;
+            let mut found: Vec<(Position, Position, Batch)> = Vec::new();
+            let mut read = |at: Position, end: Position, frame: &Frame<'_>| {
+                if frame.head.kind != FrameKind::Batch {
+                    return ControlFlow::Continue(());
+                }
+                match decode(frame) {
+                    Some(batch) => {
+                        bytes += batch.body.len();
+                        found.push((at, end, batch));
+                    }
+                    None => *unreadable += 1,
+                }
+                match found.len() < room && bytes < GROUP_BYTES {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            };
+            self.next = state.log.read(from, &mut self.buffer, &mut read)?;
+            if self.next == from {
+                return Ok(());
+            }
+            for (position, end, batch) in found {
+                self.handed_out += 1;
+                let number = self.handed_out;
+                let open = Open {
+                    position,
+                    end,
+                    failures: 0,
+                    state: OpenState::Out(number),
+                };
+                self.open.insert(position, open);
+                self.numbers.insert(number, position);
+                group.push(Delivery {
+                    token: Token { session, number },
+                    batch,
+                    redelivered: position < old,
+                    failures: 0,
+                });
             }
         }
     }
 
-    /// Takes every delivery before `next` as done, durably, and frees what nobody needs.
-    pub fn ack(&mut self, next: Position) -> Result<(), ConsumeError> {
+    /// Takes these deliveries as done. The cursor moves, durably, to the first that is not, and what
+    /// nobody needs is freed.
+    ///
+    /// After an error they count as done, and the next call moves the cursor.
+    pub fn acknowledge(&mut self, tokens: &[Token]) -> Result<(), ConsumeError> {
+        for token in tokens {
+            if let Some(open) = self.out(*token) {
+                open.state = OpenState::Done;
+                self.numbers.remove(&token.number);
+            }
+        }
+        self.move_cursor()
+    }
+
+    /// The delivery that was handed out under a token and is not answered yet.
+    fn out(&mut self, token: Token) -> Option<&mut Open> {
+        if token.session != self.session {
+            return None;
+        }
+        let open = self.open.get_mut(self.numbers.get(&token.number)?)?;
+        (open.state == OpenState::Out(token.number)).then_some(open)
+    }
+
+    /// Moves the cursor behind the deliveries that are done without an open one before them.
+    fn move_cursor(&mut self) -> Result<(), ConsumeError> {
+        let done = self.open.values();
+        let done = done.take_while(|open| open.state == OpenState::Done);
+        let Some(end) = done.last().map(|open| open.end) else {
+            return Ok(());
+        };
         let mut guard = self.log.0.lock();
         let state = &mut *guard;
         let cursor = state
             .cursors
             .get_mut(&self.name)
             .ok_or(ConsumeError::Unsubscribed)?;
-        // Nothing that is still to come can be done.
-        let next = next.min(state.log.durable());
-        if next > cursor.position() {
-            cursor.store(&mut state.log.storage, next)?;
+        if end > cursor.position() {
+            cursor.store(&mut state.log.storage, end)?;
         }
+        // No delivery begins before the end of another, so what is left begins at `end` or later.
+        self.open = self.open.split_off(&end);
         Ok(state.free()?)
     }
 
-    /// Puts a delivery aside with a reason, durably, and then takes all before its end as done.
+    /// Puts a delivery back: it comes again after a while, with one failure more.
     ///
-    /// Of the reason, 1 KiB is kept. Dead letters beyond [`Limits::dead_letter_bytes`] are
-    /// refused: the delivery stays where it is until [`replay_dead_letters`] made room.
+    /// Failures are counted since the subscription; after a crash it comes again without a wait.
+    pub fn retry(&mut self, delivery: &Delivery, after: Duration) -> Result<(), ConsumeError> {
+        let Some(open) = self.out(delivery.token) else {
+            return Ok(());
+        };
+        let at = now() + after;
+        open.failures = open.failures.saturating_add(1);
+        open.state = OpenState::PutBack(at);
+        let position = open.position;
+        self.put_back.insert((at, position));
+        self.numbers.remove(&delivery.token.number);
+        Ok(())
+    }
+
+    /// Puts a delivery aside with a reason, durably, and takes it as done.
     ///
-    /// [`Limits::dead_letter_bytes`]: crate::Limits::dead_letter_bytes
-    /// [`replay_dead_letters`]: Self::replay_dead_letters
+    /// Of the reason, 1 KiB is kept. Dead letters beyond
+    /// [`Limits::dead_letter_bytes`](crate::Limits::dead_letter_bytes) are refused: the delivery stays open until [`replay_dead_letters`](Self::replay_dead_letters) made room.
     pub fn reject(&mut self, delivery: &Delivery, reason: &str) -> Result<(), ConsumeError> {
+        if self.out(delivery.token).is_none() {
+            return Ok(());
+        }
         let mut head = Vec::new();
         encode_head(&delivery.batch.envelope, &mut head);
         let mut why = Vec::new();
@@ -154,7 +324,12 @@ impl<S: Storage> Consumer<S> {
             state.log.storage.sync(&file)?;
         }
         self.letters += len as u64;
-        self.ack(delivery.next)
+        self.acknowledge(&[delivery.token])
+    }
+
+    /// Deliveries that the cursor has not passed: handed out, put back, or done behind such a one.
+    pub fn open(&self) -> usize {
+        self.open.len()
     }
 
     /// Everything refused so far, oldest first. A letter may appear twice after a crash.
@@ -196,6 +371,64 @@ impl<S: Storage> Consumer<S> {
         state.log.storage.read(&file, 0, all, &mut bytes)?;
         Ok(letters_in(&bytes))
     }
+}
+
+impl<S> Drop for Consumer<S> {
+    fn drop(&mut self) {
+        self.log.0.lock().wakers.remove(&self.session);
+    }
+}
+
+impl<S: Storage> Consumer<S> {
+    fn poll_group(
+        &mut self,
+        max: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Vec<Delivery>, ConsumeError>> {
+        // Before looking: a commit in between wakes.
+        let waker = context.waker().clone();
+        self.log.0.lock().wakers.insert(self.session, waker);
+        let group = self.take_group(max.max(1))?;
+        if !group.is_empty() {
+            return Poll::Ready(Ok(group));
+        }
+        if let Some((due, _)) = self.put_back.first() {
+            self.alarm.set(*due, context.waker())?;
+        }
+        Poll::Pending
+    }
+}
+
+impl<S: Storage + Send> Deliveries for Consumer<S> {
+    type Error = ConsumeError;
+
+    fn action(error: &ConsumeError) -> ConsumeAction {
+        error.action()
+    }
+
+    fn next_group(
+        &mut self,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<Delivery>, ConsumeError>> + Send {
+        poll_fn(move |context| self.poll_group(max, context))
+    }
+
+    async fn acknowledge(&mut self, tokens: &[Token]) -> Result<(), ConsumeError> {
+        Consumer::acknowledge(self, tokens)
+    }
+
+    async fn retry(&mut self, delivery: &Delivery, after: Duration) -> Result<(), ConsumeError> {
+        Consumer::retry(self, delivery, after)
+    }
+
+    async fn reject(&mut self, delivery: &Delivery, reason: &str) -> Result<(), ConsumeError> {
+        Consumer::reject(self, delivery, reason)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "delays end on the real clock")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// The letters of a file, and where they end.

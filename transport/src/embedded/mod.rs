@@ -1,10 +1,12 @@
 //! The embedded log: a broker's stand-in on one machine.
 
+mod alarm;
 mod consumer;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +19,7 @@ use crate::cursor::Cursor;
 use crate::error::{AppendError, CommitError, ConsumeError, OpenError};
 use crate::segments::{Limits, Position, Recovery, Segments};
 pub(crate) use consumer::letters_in;
-pub use consumer::{Consumer, DeadLetter, Delivery};
+pub use consumer::{Consumer, DeadLetter};
 
 /// A log of batches, shared by any number of publishers and consumers in one process.
 ///
@@ -43,6 +45,10 @@ struct State<S> {
     cursors: BTreeMap<String, Cursor>,
     head: Vec<u8>,
     unreadable_batches: u64,
+    /// Consumers made so far: each is a session of its own.
+    sessions: u64,
+    /// Who waits for a commit, by session.
+    wakers: BTreeMap<u64, Waker>,
 }
 
 /// Sizes of a log, and what reading it since the opening went past.
@@ -129,6 +135,8 @@ impl<S: Storage> EmbeddedLog<S> {
                 cursors,
                 head: Vec::new(),
                 unreadable_batches: 0,
+                sessions: 0,
+                wakers: BTreeMap::new(),
             }),
             committed: Condvar::new(),
         };
@@ -145,7 +153,11 @@ impl<S: Storage> EmbeddedLog<S> {
         let mut state = self.0.lock();
         state.log.commit()?;
         self.0.committed.notify_all();
-        Ok(state.log.durable())
+        let wakers = std::mem::take(&mut state.wakers);
+        let durable = state.log.durable();
+        drop(state);
+        wakers.into_values().for_each(Waker::wake);
+        Ok(durable)
     }
 
     /// Registers a consumer, or takes up its place; a new one starts at the oldest batch kept.
@@ -165,8 +177,10 @@ impl<S: Storage> EmbeddedLog<S> {
             state.cursors.insert(name.to_owned(), cursor);
         }
         let position = state.cursors.get(name).map(Cursor::position);
+        state.sessions += 1;
+        let session = state.sessions;
         drop(state);
-        Consumer::new(self.clone(), name, position.unwrap_or_default())
+        Consumer::new(self.clone(), name, session, position.unwrap_or_default())
     }
 
     /// Forgets a consumer: nothing is kept for it any more. Its dead letters stay.

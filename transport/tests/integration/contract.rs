@@ -1,11 +1,11 @@
-//! The embedded log keeps the contract of a broker, on a simulated disk and on a real one.
+//! The embedded log keeps the contracts of a broker and of its consumers, on a simulated disk and on a real one.
 
 use std::collections::BTreeMap;
 
 use telemetry_core::Batch;
-use telemetry_transport::contract::{Broker, Failure, check};
+use telemetry_transport::contract::{Broker, Failure, Source, check, check_deliveries};
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{Consumer, Delivery, Directory, EmbeddedLog, Limits, Storage};
+use telemetry_transport::{Consumer, Delivery, Directory, EmbeddedLog, Limits, Storage, Token};
 
 const LIMITS: Limits = Limits {
     segment_bytes: 4096,
@@ -15,11 +15,12 @@ const LIMITS: Limits = Limits {
     window_bytes: 1000,
     quarantine_bytes: 1 << 20,
     dead_letter_bytes: 1 << 20,
+    deliveries_open_max: 1_000,
 };
 
 struct Running<S> {
     log: EmbeddedLog<S>,
-    consumers: BTreeMap<String, (Consumer<S>, Option<Delivery>)>,
+    consumers: BTreeMap<String, (Consumer<S>, Vec<Delivery>)>,
 }
 
 /// An embedded log, and how its storage comes back after a crash.
@@ -43,11 +44,13 @@ impl<S: Storage, F: FnMut() -> S> Embedded<S, F> {
         Ok(self.running.as_mut().unwrap())
     }
 
-    fn consumer(&mut self, name: &str) -> Result<&mut (Consumer<S>, Option<Delivery>), Failure> {
+    fn consumer(&mut self, name: &str) -> Result<&mut (Consumer<S>, Vec<Delivery>), Failure> {
         let running = self.running()?;
         if !running.consumers.contains_key(name) {
             let consumer = running.log.subscribe(name)?;
-            running.consumers.insert(name.to_owned(), (consumer, None));
+            running
+                .consumers
+                .insert(name.to_owned(), (consumer, Vec::new()));
         }
         Ok(running.consumers.get_mut(name).unwrap())
     }
@@ -70,22 +73,24 @@ impl<S: Storage, F: FnMut() -> S> Broker for Embedded<S, F> {
     }
 
     fn next(&mut self, consumer: &str) -> Result<Option<Batch>, Failure> {
-        let (consumer, last) = self.consumer(consumer)?;
+        let (consumer, open) = self.consumer(consumer)?;
         let delivery = consumer.next()?;
         let batch = delivery.as_ref().map(|d| d.batch.clone());
-        *last = delivery.or(last.take());
+        open.extend(delivery);
         Ok(batch)
     }
 
     fn ack(&mut self, consumer: &str) -> Result<(), Failure> {
-        let (consumer, last) = self.consumer(consumer)?;
-        Ok(last.iter().try_for_each(|d| consumer.ack(d.next))?)
+        let (consumer, open) = self.consumer(consumer)?;
+        let tokens: Vec<Token> = open.drain(..).map(|d| d.token).collect();
+        Ok(consumer.acknowledge(&tokens)?)
     }
 
-    fn reject(&mut self, consumer: &str, reason: &str) -> Result<(), Failure> {
-        let (consumer, last) = self.consumer(consumer)?;
-        let delivery = last.take().ok_or("nothing to reject")?;
-        Ok(consumer.reject(&delivery, reason)?)
+    fn reject(&mut self, name: &str, reason: &str) -> Result<(), Failure> {
+        let (consumer, open) = self.consumer(name)?;
+        let delivery = open.pop().ok_or("nothing to reject")?;
+        consumer.reject(&delivery, reason)?;
+        self.ack(name)
     }
 
     fn dead_letters(&mut self, consumer: &str) -> Result<Vec<(String, Batch)>, Failure> {
@@ -107,6 +112,48 @@ impl<S: Storage, F: FnMut() -> S> Broker for Embedded<S, F> {
     fn bytes(&mut self) -> Result<u64, Failure> {
         Ok(self.running()?.log.stats().bytes)
     }
+}
+
+impl<S: Storage + Send, F: FnMut() -> S> Source for Embedded<S, F> {
+    type Deliveries = Consumer<S>;
+
+    async fn publish(&mut self, batches: &[Batch]) -> Result<(), Failure> {
+        batches.iter().try_for_each(|batch| self.append(batch))?;
+        self.commit()
+    }
+
+    async fn open(&mut self) -> Result<Consumer<S>, Failure> {
+        Ok(self.running()?.log.subscribe("service")?)
+    }
+
+    async fn crash(&mut self) -> Result<(), Failure> {
+        Broker::crash(self)
+    }
+
+    async fn dead_letters(&mut self) -> Result<Vec<(String, Batch)>, Failure> {
+        Broker::dead_letters(self, "service")
+    }
+}
+
+#[test]
+fn its_consumers_on_a_simulated_disk() {
+    pollster::block_on(check_deliveries(async || {
+        let disk = SimulatedDisk::default();
+        Ok(Embedded::new(move || {
+            disk.crash(|| false);
+            disk.clone()
+        }))
+    }))
+    .unwrap();
+}
+
+#[test]
+fn its_consumers_on_a_directory() {
+    pollster::block_on(check_deliveries(async || {
+        let dir = tempfile::tempdir()?;
+        Ok(Embedded::new(move || Directory::open(dir.path()).unwrap()))
+    }))
+    .unwrap();
 }
 
 #[test]

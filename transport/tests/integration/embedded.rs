@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{ConsumeError, EmbeddedLog, Position};
+use telemetry_transport::{ConsumeAction, ConsumeError, Deliveries as _, EmbeddedLog};
 
 use crate::embedded_loss::{LIMITS, batch};
 
@@ -35,7 +35,7 @@ fn threads_share_a_log() {
                 Some(d) => {
                     let n = d.batch.envelope.first_seq.get();
                     seen.entry(n / 1_000).or_default().push(n % 1_000);
-                    consumer.ack(d.next).unwrap();
+                    consumer.acknowledge(&[d.token]).unwrap();
                     count += 1;
                 }
                 None => log.wait(end, Duration::from_secs(60)),
@@ -74,20 +74,73 @@ fn dead_letters_and_reasons_are_bounded() {
 }
 
 #[test]
-fn nobody_acknowledges_what_is_to_come() {
+fn a_full_file_of_dead_letters_ends_nobody() {
+    let mut limits = LIMITS;
+    limits.dead_letter_bytes = 300;
+    let log = EmbeddedLog::open(SimulatedDisk::default(), limits)
+        .unwrap()
+        .0;
+    let mut consumer = log.subscribe("etl").unwrap();
+    for n in 1..=3 {
+        log.append(&batch(n)).unwrap();
+    }
+    log.commit().unwrap();
+    let group = consumer.take_group(3).unwrap();
+    let full = consumer.reject(&group[0], &"x".repeat(300)).unwrap_err();
+    assert_eq!(full.action(), ConsumeAction::MakeRoom);
+    consumer.retry(&group[0], Duration::ZERO).unwrap();
+    consumer
+        .acknowledge(&[group[1].token, group[2].token])
+        .unwrap();
+    let again = consumer.next().unwrap().unwrap();
+    assert_eq!((&again.batch, again.failures), (&batch(1), 1));
+    consumer.reject(&again, "short").unwrap();
+    assert_eq!(consumer.dead_letters().unwrap()[0].batch, batch(1));
+    assert_eq!(consumer.open(), 0);
+}
+
+#[test]
+fn so_many_deliveries_are_open_and_no_more() {
+    let mut limits = LIMITS;
+    limits.deliveries_open_max = 3;
+    let log = EmbeddedLog::open(SimulatedDisk::default(), limits)
+        .unwrap()
+        .0;
+    let mut consumer = log.subscribe("etl").unwrap();
+    for n in 1..=5 {
+        log.append(&batch(n)).unwrap();
+    }
+    log.commit().unwrap();
+    let group = consumer.take_group(9).unwrap();
+    assert_eq!(group.len(), 3);
+    // What is done behind an open one still takes its place.
+    consumer
+        .acknowledge(&[group[1].token, group[2].token])
+        .unwrap();
+    assert_eq!(consumer.next().unwrap(), None);
+    consumer.acknowledge(&[group[0].token]).unwrap();
+    assert_eq!(consumer.take_group(9).unwrap().len(), 2);
+}
+
+/// A task that waits is woken by a commit of another thread, and by the end of a delay.
+#[test]
+fn a_waiting_task_is_woken() {
     let log = EmbeddedLog::open(SimulatedDisk::default(), LIMITS)
         .unwrap()
         .0;
     let mut consumer = log.subscribe("etl").unwrap();
-    let beyond = Position {
-        segment: 99,
-        offset: 0,
-    };
-    consumer.ack(beyond).unwrap();
-    log.append(&batch(1)).unwrap();
-    log.commit().unwrap();
-    let mut again = log.subscribe("etl").unwrap();
-    assert_eq!(again.next().unwrap().unwrap().batch, batch(1));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(move || {
+            pollster::block_on(async {
+                let first = consumer.next_group(8).await.unwrap().remove(0);
+                consumer.retry(&first, Duration::from_millis(5)).unwrap();
+                consumer.next_group(8).await.unwrap().remove(0)
+            })
+        });
+        log.append(&batch(1)).unwrap();
+        log.commit().unwrap();
+        assert_eq!(waiting.join().unwrap().failures, 1);
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use telemetry_core::{
     Batch, CONTENT_TYPE_AVRO, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp,
 };
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{Directory, EmbeddedLog, Limits};
+use telemetry_transport::{Delivery, Directory, EmbeddedLog, Limits};
 
 use crate::Rng;
 
@@ -35,15 +35,19 @@ pub(crate) const LIMITS: Limits = Limits {
     window_bytes: 600,
     quarantine_bytes: 1 << 20,
     dead_letter_bytes: 64 << 10,
+    deliveries_open_max: 1_000,
 };
 
-/// Batches confirmed are delivered in order, at least once; acknowledged ones never again.
+/// Batches confirmed are delivered in order, at least once; what is acknowledged without an open one
+/// before it, never again.
 fn run(seed: u64) {
     let mut rng = Rng(seed);
     let disk = SimulatedDisk::default();
     let (mut appended, mut confirmed, mut acked, mut delivered) = (0, 0, 0, 0);
     let mut log = EmbeddedLog::open(disk.clone(), LIMITS).unwrap().0;
     let mut consumer = log.subscribe("etl").unwrap();
+    // What was handed out and is not answered, by its number.
+    let mut open: Vec<Delivery> = Vec::new();
     for _ in 0..100 {
         let dead = match rng.below(16) {
             0..6 => log
@@ -56,12 +60,19 @@ fn run(seed: u64) {
                     let n = d.batch.envelope.first_seq.get();
                     assert_eq!(n, delivered + 1, "seed {seed}");
                     delivered = n;
-                    let done = match rng.below(3) {
-                        0 => consumer.ack(d.next),
-                        1 => consumer.reject(&d, "odd"),
+                    open.push(d);
+                    let any = rng.below(open.len() as u64) as usize;
+                    let done = match rng.below(4) {
+                        0 => consumer.acknowledge(&[open.remove(any).token]),
+                        1 => consumer.reject(&open.remove(any), "odd"),
+                        2 => {
+                            let all = open.drain(..).map(|d| d.token);
+                            consumer.acknowledge(&all.collect::<Vec<_>>())
+                        }
                         _ => continue,
                     };
-                    done.map(|()| acked = n).is_err()
+                    let oldest = open.first().map(|d| d.batch.envelope.first_seq.get());
+                    done.map(|()| acked = oldest.unwrap_or(n + 1) - 1).is_err()
                 }
                 Ok(None) => {
                     assert!(delivered >= confirmed, "seed {seed}");
@@ -81,6 +92,7 @@ fn run(seed: u64) {
             disk.crash(|| rng.below(4) < odds);
             log = EmbeddedLog::open(disk.clone(), LIMITS).unwrap().0;
             consumer = log.subscribe("etl").unwrap();
+            open.clear();
             // What lies after the last confirm may have survived, whole and in order.
             let mut look = log.subscribe("look").unwrap();
             let mut last = None;

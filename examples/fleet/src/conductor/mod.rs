@@ -22,7 +22,7 @@ use telemetry_core::{DeviceId, StreamName, stream_of};
 use telemetry_storage::{SqliteOptions, SqliteStore};
 use telemetry_transport::{
     AppendError, CommitError, ConsumeError, Consumer, Directory, EmbeddedLog, Limits, OpenError,
-    Position,
+    Token,
 };
 
 use crate::activity::{Activity, ActivityError};
@@ -255,7 +255,7 @@ struct Conductor<'a> {
     coach: Coach,
     coach_inbox: Consumer<Directory>,
     /// What the coach has heard and not acknowledged.
-    coached: Option<Position>,
+    coached: Vec<Token>,
     coach_acks_at: Duration,
     gateway: Outlet,
     controller: Controller,
@@ -329,7 +329,7 @@ impl<'a> Conductor<'a> {
             etl,
             coach: Coach::new(&data.join("cues"), Voice::find())?,
             coach_inbox: log.subscribe("coach")?,
-            coached: None,
+            coached: Vec::new(),
             coach_acks_at: Duration::ZERO,
             controller: Controller::open(&data.join("incidents.log"), file.writer(), STEP)?,
             gateway,
@@ -407,9 +407,7 @@ impl<'a> Conductor<'a> {
         let states: Vec<State> = trackers.states().cloned().collect();
         let remains = trackers.end();
         self.gateway.close()?;
-        if let Some(end) = self.coached.take() {
-            self.coach_inbox.ack(end)?;
-        }
+        self.coach_inbox.acknowledge(&self.coached)?;
         progress.finish(stages(states.iter(), &self.etl), now.since_start);
         if stopped {
             return Ok(Ended::Stopped {
@@ -509,14 +507,13 @@ impl<'a> Conductor<'a> {
             if let Some(visitors) = &mut self.visitors {
                 visitors.samples(delivery.batch.envelope.device, &samples);
             }
-            self.coached = Some(delivery.next);
+            self.coached.push(delivery.token);
         }
         // What the coach hears twice is no news, so its place need not be kept at every step.
-        if now.since_start >= self.coach_acks_at
-            && let Some(end) = self.coached.take()
-        {
+        if now.since_start >= self.coach_acks_at {
             self.coach_acks_at = now.since_start + COACH_ACKS;
-            self.coach_inbox.ack(end)?;
+            self.coach_inbox
+                .acknowledge(&std::mem::take(&mut self.coached))?;
         }
         self.coach.turn(now)?;
         Ok(())

@@ -1,7 +1,12 @@
-//! The suite that every broker, and the adapter to it, must pass.
+//! The suites that every broker, and the adapter to it, must pass.
 //!
 //! An adapter implements [`Broker`] in its tests and calls [`check`] with a way to make an empty
-//! one. A broken promise panics with the promise's name.
+//! one, and [`Source`] and [`check_deliveries`] for its consumer. A broken promise panics with the
+//! promise's name.
+
+mod deliveries;
+
+pub use deliveries::{Source, check_deliveries};
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -29,7 +34,7 @@ pub trait Broker {
     fn next(&mut self, consumer: &str) -> Result<Option<Batch>, Failure>;
     /// Takes everything delivered to a consumer so far as done.
     fn ack(&mut self, consumer: &str) -> Result<(), Failure>;
-    /// Puts the batch delivered last aside, and takes all before it as done.
+    /// Puts the batch delivered last aside, and takes everything delivered before it as done.
     fn reject(&mut self, consumer: &str, reason: &str) -> Result<(), Failure>;
     /// What a consumer rejected: reason and batch, oldest first.
     fn dead_letters(&mut self, consumer: &str) -> Result<Vec<(String, Batch)>, Failure>;
