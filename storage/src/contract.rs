@@ -16,7 +16,7 @@ use telemetry_core::{
     Timestamp,
 };
 
-use crate::{Cell, Delivery, Outcome, Refusal, Selection, Store};
+use crate::{Accounting, Action, Cell, Gap, Outcome, Presence, Refusal, Selection, Store, Write};
 
 /// Firmware 1 of the suite's stream.
 #[derive(AvroRecord, Clone, Debug)]
@@ -76,14 +76,16 @@ pub fn batch<R: AvroRecord>(device: u128, epoch: u64, first: u64, records: &[R])
 }
 
 async fn write(store: &impl Store, batch: &Batch, enrichment: &Enrichment) -> Outcome {
-    let delivery = Delivery { batch, enrichment };
-    store.write(&[delivery]).await.unwrap().remove(0)
+    let mut outcomes = store.write(&[Write { batch, enrichment }]).await;
+    assert_eq!(outcomes.len(), 1, "an outcome for each write");
+    outcomes.remove(0)
 }
 
 fn stored(outcome: Outcome) -> (u32, u32) {
     match outcome {
         Outcome::Stored { new, duplicates } => (new, duplicates),
         Outcome::Refused(refusal) => panic!("refused: {refusal}"),
+        Outcome::Unknown(error) => panic!("unknown: {error}"),
     }
 }
 
@@ -114,7 +116,7 @@ fn v2(second: i64) -> V2 {
 /// Runs every check; the store must be empty.
 pub async fn all<S>(store: &S)
 where
-    S: Store + Registry,
+    S: Store + Accounting + Registry,
 {
     let run = async {
         unknown_schemas_wait(store).await;
@@ -122,6 +124,7 @@ where
         a_resend_changes_nothing_but_the_enrichment(store).await;
         one_bad_batch_does_not_spoil_its_group(store).await;
         incompatible_schemas_are_quarantined(store).await;
+        what_is_there_is_accounted_for(store).await;
     };
     assert_send(run).await;
 }
@@ -133,7 +136,9 @@ fn assert_send<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
 
 async fn unknown_schemas_wait<S: Store + Registry>(store: &S) {
     let outcome = write(store, &batch(1, 1, 1, &[v1(0)]), &Enrichment::default()).await;
-    assert!(matches!(refusal(outcome), Refusal::UnknownSchema { .. }));
+    let refusal = refusal(outcome);
+    assert!(matches!(refusal, Refusal::UnknownSchema { .. }));
+    assert_eq!(refusal.action(), Action::Announce);
     assert!(
         store
             .read(
@@ -223,14 +228,14 @@ async fn one_bad_batch_does_not_spoil_its_group<S: Store + Registry>(store: &S) 
     miscounted.envelope.count = 2;
     let mut opaque = batch(3, 1, 4, &[v1(3)]);
     opaque.envelope.schema = None;
-    let deliveries: Vec<_> = [&good, &short, &miscounted, &opaque]
+    let writes: Vec<_> = [&good, &short, &miscounted, &opaque]
         .into_iter()
-        .map(|batch| Delivery {
+        .map(|batch| Write {
             batch,
             enrichment: &enrichment,
         })
         .collect();
-    let mut outcomes = store.write(&deliveries).await.unwrap().into_iter();
+    let mut outcomes = store.write(&writes).await.into_iter();
     let mut next = || outcomes.next().unwrap();
     assert_eq!(stored(next()), (1, 0));
     assert!(matches!(refusal(next()), Refusal::Body(_)));
@@ -256,4 +261,39 @@ async fn incompatible_schemas_are_quarantined<S: Store + Registry>(store: &S) {
     };
     let outcome = write(store, &batch(4, 1, 1, &[record]), &Enrichment::default()).await;
     assert!(matches!(refusal(outcome), Refusal::Quarantined { .. }));
+}
+
+/// Runs last: it accounts for what the checks before have written, too.
+async fn what_is_there_is_accounted_for<S: Store + Accounting + Registry>(store: &S) {
+    let enrichment = Enrichment::default();
+    let device = DeviceId::from_u128(9);
+    let lacks = batch(9, 5, 2, &[v2(900_001), v2(900_002)]);
+    assert_eq!(stored(write(store, &lacks, &enrichment).await), (2, 0));
+    let later = batch(9, 5, 7, &[v2(900_007)]);
+    assert_eq!(stored(write(store, &later, &enrichment).await), (1, 0));
+    let epoch = Epoch::new(5).unwrap();
+    let presence = store.presence().await.unwrap();
+    let lines: Vec<_> = presence.iter().filter(|p| p.device == device).collect();
+    let expected = Presence {
+        device,
+        stream: stream(),
+        epoch,
+        stored: 3,
+        last_seq: 7,
+    };
+    assert_eq!(lines, [&expected]);
+    let gaps = store.gaps().await.unwrap();
+    let gaps: Vec<_> = gaps.iter().filter(|g| g.device == device).collect();
+    let gap = |first, last| Gap {
+        device,
+        stream: stream(),
+        epoch,
+        first: Seq::new(first).unwrap(),
+        last: Seq::new(last).unwrap(),
+    };
+    assert_eq!(gaps, [&gap(1, 1), &gap(4, 6)]);
+    let newest = store.newest(&stream()).await.unwrap();
+    assert_eq!(newest, Some(Timestamp::from_micros(900_007_000_000)));
+    let nothing = StreamName::new("contract.Nothing").unwrap();
+    assert_eq!(store.newest(&nothing).await.unwrap(), None);
 }

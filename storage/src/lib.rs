@@ -11,10 +11,10 @@
 //!
 //! # Data flow
 //! ```text
-//! Batch + Enrichment ──▶ Store::write ──▶ Registry: which schema? ──▶ evolve: which columns?
-//!                            │                                            │ ADD COLUMN
-//!                            ▼                                            ▼
-//!                    one transaction: new columns, rows, all or nothing ──▶ Outcome per batch
+//! Write (batch + enrichment) ─▶ Store::write ─▶ Registry: which schema? ─▶ evolve: which columns?
+//!                                   │                                          │ ADD COLUMN
+//!                                   ▼                                          ▼
+//!                           one transaction: new columns and rows ─▶ an Outcome for each write
 //! ```
 //!
 //! # Example
@@ -34,7 +34,8 @@
 //! ```
 //!
 //! # Start with
-//! [`Store`], `SqliteStore`, [`evolve::Table`].
+//! [`Store`] and [`Accounting`], `SqliteStore`, `AnyStore` for a store that a URL names,
+//! [`evolve::Table`].
 //!
 //! # Not here
 //! Where batches come from (`telemetry-transport`), what schemas mean (`telemetry-core`).
@@ -46,6 +47,8 @@ pub mod evolve;
 mod limits;
 mod row;
 mod store;
+#[cfg(feature = "sqlite")]
+mod url;
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
@@ -55,7 +58,10 @@ mod sqlite;
 pub use limits::Limits;
 pub use row::{Cell, bucket_of};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Gap, Migration, Presence, SqliteOptions, SqliteStore};
+pub use sqlite::{Migration, SqliteOptions, SqliteStore};
 pub use store::{
-    Delivery, Outcome, ReadError, Refusal, Selection, Store, StoreError, StoredRecord,
+    Accounting, Action, Gap, Outcome, Presence, ReadError, Refusal, Selection, Store, StoreError,
+    StoredRecord, Write,
 };
+#[cfg(feature = "sqlite")]
+pub use url::{AnyStore, OpenError, SCHEMES};

@@ -1,4 +1,5 @@
-//! What every store does: write batches once in effect, read rows as a schema of today.
+//! What every store does: write batches once in effect, read rows as a schema of today, and account
+//! for what is there.
 
 use std::future::Future;
 
@@ -15,15 +16,13 @@ use crate::evolve::EvolveError;
 ///
 /// Every store passes the suite in `contract` (feature `test-util`).
 pub trait Store {
-    /// Writes batches with what is known about them, in one group.
+    /// Writes batches with what is known about them. There is one outcome for each, in their order,
+    /// and what becomes of one does not depend on its neighbours.
     ///
-    /// When it returns `Ok`, every batch whose outcome is [`Outcome::Stored`] is durable and may be
-    /// acknowledged. An error wrote nothing of the group: offer it again. Cancel-safe: a dropped
-    /// future wrote all or nothing.
-    fn write(
-        &self,
-        deliveries: &[Delivery<'_>],
-    ) -> impl Future<Output = Result<Vec<Outcome>, StoreError>> + Send;
+    /// A batch whose outcome is [`Outcome::Stored`] is durable and may be acknowledged. Cancel-safe:
+    /// of a dropped future each batch is stored whole or not at all, and offering it again is
+    /// harmless.
+    fn write(&self, writes: &[Write<'_>]) -> impl Future<Output = Vec<Outcome>> + Send;
 
     /// Reads records of a stream as `reader` wants them, in order of device, time and identity.
     fn read(
@@ -34,27 +33,100 @@ pub trait Store {
     ) -> impl Future<Output = Result<Vec<StoredRecord>, ReadError>> + Send;
 }
 
-/// A batch to write.
+/// Accounts for the numbers that devices gave: what a ledger of losses asks of a store.
+pub trait Accounting {
+    /// What is there, per device, stream and epoch.
+    fn presence(&self) -> impl Future<Output = Result<Vec<Presence>, StoreError>> + Send;
+
+    /// Every gap in the numbers stored: a look at all keys, for when
+    /// [`presence`](Self::presence) counts fewer records than the highest number.
+    ///
+    /// What is missing after the highest number stored is not known here.
+    fn gaps(&self) -> impl Future<Output = Result<Vec<Gap>, ReadError>> + Send;
+
+    /// The newest event time stored of a stream, as its devices wrote it.
+    fn newest(
+        &self,
+        stream: &StreamName,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+}
+
+/// What is there of one device, stream and epoch: a line of the loss ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Device.
+    pub device: DeviceId,
+    /// Stream.
+    pub stream: StreamName,
+    /// Opening of the device's spool.
+    pub epoch: Epoch,
+    /// Records stored.
+    pub stored: u64,
+    /// Highest number stored: numbers are contiguous, so `last_seq - stored` are missing.
+    pub last_seq: u64,
+}
+
+/// Numbers that a device gave and that are not there, before one that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Device.
+    pub device: DeviceId,
+    /// Stream.
+    pub stream: StreamName,
+    /// Opening of the device's spool.
+    pub epoch: Epoch,
+    /// The first number missing.
+    pub first: Seq,
+    /// The last number missing.
+    pub last: Seq,
+}
+
+/// A batch and its enrichment on their way into a store.
 #[derive(Clone, Copy, Debug)]
-pub struct Delivery<'a> {
+pub struct Write<'a> {
     /// The batch.
     pub batch: &'a Batch,
     /// What is known about it besides.
     pub enrichment: &'a Enrichment,
 }
 
-/// What became of a batch.
+/// What became of a write.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Its rows are there.
+    /// Its rows are there, durably.
     Stored {
         /// Rows that were not there before.
         new: u32,
         /// Rows that were: a resend.
         duplicates: u32,
     },
-    /// Nothing of it was written, and writing it again helps only after the cause is removed.
+    /// Nothing of it was written, and offering it again changes nothing until the cause is removed.
     Refused(Refusal),
+    /// Whether it was written is not known. Offer it again: its rows are found by their key, so
+    /// that writing them twice is harmless.
+    Unknown(StoreError),
+}
+
+/// What to do about a refusal or an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Try again after a while, for as long as it takes.
+    Retry,
+    /// Free space, or repair the disk or its permissions; then try again.
+    RepairDisk,
+    /// Restore the store from a backup: it is damaged.
+    Restore,
+    /// Use the release that wrote the store, or a newer one.
+    Upgrade,
+    /// Report it: the store refuses what this release asks for.
+    Report,
+    /// Register the schema that its announcement brings, then offer the batch again.
+    Announce,
+    /// Have a person accept the schema, then replay the batch.
+    Accept,
+    /// Set the batch aside: it will not be taken as it is.
+    SetAside,
 }
 
 /// Why a batch is not stored.
@@ -107,6 +179,28 @@ pub enum Refusal {
         /// What is allowed.
         max: usize,
     },
+    /// The database takes no such row, e.g. for its size or for a constraint that somebody added.
+    #[error("the database takes no such row: {reason}")]
+    Row {
+        /// What the database said.
+        reason: String,
+    },
+}
+
+impl Refusal {
+    /// What to do about it.
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::UnknownSchema { .. } => Action::Announce,
+            Self::Quarantined { .. } => Action::Accept,
+            Self::Opaque { .. }
+            | Self::Body(_)
+            | Self::Count { .. }
+            | Self::Schema(_)
+            | Self::TooManyColumns { .. }
+            | Self::Row { .. } => Action::SetAside,
+        }
+    }
 }
 
 telemetry_core::error_codes!(Refusal {
@@ -117,13 +211,27 @@ telemetry_core::error_codes!(Refusal {
     Count { .. } => 4005,
     Schema(_) => 4006,
     TooManyColumns { .. } => 4007,
+    Row { .. } => 4008,
 });
 
-/// The store itself failed: nothing of the group was written.
-#[derive(Debug, thiserror::Error)]
+/// The store itself failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The database refused or failed: try again; if it stays, look at disk and permissions.
+    /// Another process or connection is in the way: try again.
+    #[error("the database is busy: {reason}")]
+    Busy {
+        /// What the database said.
+        reason: String,
+    },
+    /// The disk is full, broken or not to be written: look at space, permissions and the system's
+    /// log, then try again.
+    #[error("the database's disk: {reason}")]
+    Disk {
+        /// What the database said.
+        reason: String,
+    },
+    /// The database refuses what this release asks for.
     #[error("database: {reason}")]
     Database {
         /// What the database said.
@@ -145,10 +253,25 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// What to do about it.
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::Busy { .. } => Action::Retry,
+            Self::Disk { .. } => Action::RepairDisk,
+            Self::Database { .. } => Action::Report,
+            Self::Catalogue { .. } => Action::Restore,
+            Self::Version { .. } => Action::Upgrade,
+        }
+    }
+}
+
 telemetry_core::error_codes!(StoreError {
     Database { .. } => 4010,
     Catalogue { .. } => 4011,
     Version { .. } => 4012,
+    Busy { .. } => 4013,
+    Disk { .. } => 4014,
 });
 
 impl From<SchemaError> for StoreError {

@@ -90,6 +90,7 @@ const LAYERS: &[Layer] = &[
             storage::Refusal::CODES,
             storage::StoreError::CODES,
             storage::ReadError::CODES,
+            storage::OpenError::CODES,
             storage::evolve::EvolveError::CODES,
         ],
     },

@@ -7,7 +7,7 @@ use telemetry_core::{
     AvroRecord, Batch, BatchReader, DeviceId, Envelope, Fingerprint, Plan, PlanError, Registered,
     Registry, Schema, SchemaError, StreamName, Timestamp, stream_of,
 };
-use telemetry_storage::{Delivery as Write, Outcome, SqliteStore, Store, StoreError};
+use telemetry_storage::{Accounting as _, Outcome, SqliteStore, Store, StoreError, Write};
 use telemetry_transport::{ConsumeError, Consumer, Delivery, Directory, Token};
 
 use crate::clock::Stopwatch;
@@ -97,7 +97,7 @@ impl Etl {
         pollster::block_on(store.register(&stream, &schema))?;
         let samples = stream_of::<ActivitySample>();
         let mut counts = Counts::default();
-        for presence in store.presence()? {
+        for presence in pollster::block_on(store.presence())? {
             if presence.stream == samples {
                 counts.samples += presence.stored;
             }
@@ -153,7 +153,7 @@ impl Etl {
                 enrichment,
             })
             .collect();
-        let outcomes = pollster::block_on(store.write(&writes))?;
+        let outcomes = pollster::block_on(store.write(&writes));
         for (delivery, outcome) in group.iter().zip(outcomes) {
             self.settle(delivery, outcome)?;
         }
@@ -177,6 +177,7 @@ impl Etl {
                 *self.counts.stored.entry(key).or_default() += u64::from(new);
                 self.counts.duplicates += u64::from(duplicates);
             }
+            Outcome::Unknown(error) => return Err(error.into()),
             // An announcement travels ahead of its records, so a schema that is unknown here
             // stays unknown: the batch is set aside with the reason, and can be replayed.
             Outcome::Refused(refusal) => {

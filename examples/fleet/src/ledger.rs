@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use telemetry_core::records::{ActivitySample, SystemState};
 use telemetry_core::{AvroRecord, DeviceId, Registry, Schema, StreamName, Timestamp, stream_of};
-use telemetry_storage::{Cell, Selection, SqliteStore, Store, StoreError};
+use telemetry_storage::{Accounting as _, Cell, Selection, SqliteStore, Store, StoreError};
 
 use crate::conductor::RunError;
 use crate::intervals::Intervals;
@@ -77,7 +77,7 @@ pub(crate) fn reckon(
     }
     let mut lines: BTreeMap<(DeviceId, StreamName), (u64, u64)> = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    for presence in store.presence()? {
+    for presence in pollster::block_on(store.presence())? {
         let epoch = presence.epoch.get();
         let key = (presence.device, presence.stream.clone(), epoch);
         // An epoch whose end nobody reported went at least as far as what is stored of it.
@@ -144,7 +144,7 @@ fn previous_ends(
 /// Samples stored of each device.
 pub(crate) fn samples_stored(store: &SqliteStore) -> Result<BTreeMap<DeviceId, u64>, RunError> {
     let mut out = BTreeMap::new();
-    for presence in store.presence()? {
+    for presence in pollster::block_on(store.presence())? {
         if presence.stream == stream_of::<ActivitySample>() {
             *out.entry(presence.device).or_default() += presence.stored;
         }
@@ -154,7 +154,10 @@ pub(crate) fn samples_stored(store: &SqliteStore) -> Result<BTreeMap<DeviceId, u
 
 /// Every version of every stream that is stored.
 pub(crate) fn versions(store: &SqliteStore) -> Result<Vec<VersionLine>, RunError> {
-    let streams: BTreeSet<StreamName> = store.presence()?.into_iter().map(|p| p.stream).collect();
+    let streams: BTreeSet<StreamName> = pollster::block_on(store.presence())?
+        .into_iter()
+        .map(|p| p.stream)
+        .collect();
     let mut out = Vec::new();
     for stream in streams {
         for entry in pollster::block_on(store.versions(&stream))? {

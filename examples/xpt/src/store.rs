@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use telemetry_core::{DeviceId, Registry as _, StreamName, Timestamp};
-use telemetry_storage::{Cell, Limits, Selection, SqliteOptions, SqliteStore, Store as _};
+use telemetry_storage::{
+    Accounting as _, Cell, Limits, Selection, SqliteOptions, SqliteStore, Store as _,
+};
 
 use crate::answer::{Answer, Failure, Table};
 
@@ -59,14 +61,18 @@ impl Command {
 
 /// Opens a store to look at it.
 pub(crate) fn open(path: &Path, limits: Limits) -> Result<SqliteStore, Failure> {
-    let store = SqliteStore::open_read_only(path, SqliteOptions { limits });
+    let options = SqliteOptions {
+        limits,
+        ..SqliteOptions::default()
+    };
+    let store = SqliteStore::open_read_only(path, options);
     store.map_err(|e| format!("{}: {e}", path.display()))
 }
 
 fn stats(store: &SqliteStore) -> Result<Answer, Failure> {
     let mut table = Table::new(["stream", "device", "epoch", "stored", "last", "missing"]);
     let mut missing = 0;
-    for p in store.presence().map_err(|e| e.to_string())? {
+    for p in pollster::block_on(store.presence()).map_err(|e| e.to_string())? {
         let gap = p.last_seq.saturating_sub(p.stored);
         missing += gap;
         table.row([
@@ -86,7 +92,8 @@ fn stats(store: &SqliteStore) -> Result<Answer, Failure> {
 pub(crate) fn missing_in(path: &Path) -> Result<Answer, Failure> {
     let store = open(path, Limits::default())?;
     let mut table = Table::new(["stream", "device", "epoch", "first", "last"]);
-    for gap in store.gaps().map_err(|e| e.to_string())? {
+    let gaps = pollster::block_on(store.gaps());
+    for gap in gaps.map_err(|e| e.to_string())? {
         table.row([
             json!(gap.stream.as_str()),
             json!(gap.device.to_string()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use telemetry_core::{Envelope, RecordId};
-use telemetry_storage::Limits;
+use telemetry_storage::{Accounting as _, Limits};
 use telemetry_transport::inspect::Content;
 
 use crate::answer::{Answer, Failure, Table};
@@ -116,14 +116,15 @@ impl Why {
         let path = self.data.join("store.sqlite");
         let store = store::open(&path, Limits::default())?;
         let record = &self.record;
-        let presence = store.presence().map_err(|e| e.to_string())?;
+        let presence = pollster::block_on(store.presence()).map_err(|e| e.to_string())?;
         let later = presence.iter().any(|p| {
             p.device == record.device
                 && p.epoch == record.epoch
                 && p.stream == record.stream
                 && p.last_seq >= record.seq.get()
         });
-        let missing = store.gaps().map_err(|e| e.to_string())?.iter().any(|g| {
+        let gaps = pollster::block_on(store.gaps()).map_err(|e| e.to_string())?;
+        let missing = gaps.iter().any(|g| {
             g.device == record.device
                 && g.epoch == record.epoch
                 && g.stream == record.stream

@@ -9,7 +9,7 @@ use telemetry_core::records::Enrichment;
 use telemetry_core::single_object;
 use telemetry_core::{ClockMark, DeviceId, Registry as _, Schema, StreamName, Timestamp};
 use telemetry_itil::{Config, FileLog, Input, Itil, Output as ItilOutput};
-use telemetry_storage::{Delivery, SqliteOptions, SqliteStore, Store as _};
+use telemetry_storage::{Outcome, SqliteOptions, SqliteStore, Store as _, Write};
 use telemetry_transport::{Directory, EmbeddedLog, Limits, Opening, Spool};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Beat","namespace":"vendor","fields":[{"name":"bpm","type":"int"}]}"#;
@@ -63,11 +63,15 @@ fn run(data: &Path) -> String {
             etl.reject(&delivery, "poison").unwrap();
             continue;
         }
-        let write = Delivery {
+        let write = Write {
             batch: &delivery.batch,
             enrichment: &Enrichment::default(),
         };
-        pollster::block_on(store.write(&[write])).unwrap();
+        let outcomes = pollster::block_on(store.write(&[write]));
+        assert!(
+            matches!(outcomes[..], [Outcome::Stored { .. }]),
+            "{outcomes:?}"
+        );
         etl.acknowledge(&[delivery.token]).unwrap();
     }
     format!("{}:{}:{stream}", spool.device(), spool.epoch())

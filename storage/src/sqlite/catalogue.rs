@@ -153,7 +153,7 @@ pub(super) fn read(connection: &Connection) -> Result<Catalogue, StoreError> {
         let schema = Schema::parse(&row.get::<_, String>(2)?)?;
         let quarantine = if row.get(3)? {
             // The reason follows from the schemas, so it is not stored.
-            match super::decide(catalogue.entries(&subject), &schema) {
+            match super::registry::decide(catalogue.entries(&subject), &schema) {
                 telemetry_core::Registered::Quarantined(reason) => Some(reason),
                 _ => Some(Quarantine::Unsupported {
                     reason: "refused by an earlier release".to_owned(),

@@ -10,9 +10,9 @@ use telemetry_core::{
 };
 
 use super::catalogue::{Catalogue, StreamTable};
-use super::{Gap, Inner, Presence, damaged};
+use super::{Inner, damaged};
 use crate::evolve::{Column, ColumnType};
-use crate::{Cell, ReadError, Selection, StoreError, StoredRecord};
+use crate::{Cell, Gap, Presence, ReadError, Selection, StoreError, StoredRecord};
 
 /// Where a value of the reader's record comes from, for rows of one writer's schema.
 enum From {

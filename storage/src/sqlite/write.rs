@@ -8,12 +8,14 @@ use telemetry_core::records::Enrichment;
 use telemetry_core::wire::Reader;
 use telemetry_core::{
     AvroRecord, BatchReader, ClockQuality, Envelope, FieldSink, Fingerprint, Plan, Scalar, Schema,
+    StreamName,
 };
 
-use super::catalogue::{Cause, KEY_COLUMNS, StreamTable, migrate};
+use super::catalogue::{Catalogue, Cause, KEY_COLUMNS, StreamTable, migrate};
+use super::error::WriteError;
 use super::{Inner, damaged};
 use crate::evolve::EvolveError;
-use crate::{Delivery, Outcome, Refusal, StoreError, bucket_of};
+use crate::{Limits, Outcome, Refusal, StoreError, Write, bucket_of};
 
 /// How batches of one stream and schema become rows: compiled once.
 #[derive(Debug)]
@@ -43,13 +45,39 @@ impl Meta {
     }
 }
 
+/// A table that a transaction changed, as it was before: `None` for a new one.
+type Changed = (StreamName, Option<StreamTable>);
+
 impl Inner {
-    pub(super) fn write(
-        &mut self,
-        deliveries: &[Delivery<'_>],
-    ) -> Result<Vec<Outcome>, StoreError> {
+    /// Writes a group in one transaction.
+    ///
+    /// Where the database refuses something of the group, the transaction is gone with all of it.
+    /// Then each batch is written alone, so that only the one at fault has to answer for it.
+    pub(super) fn write(&mut self, writes: &[Write<'_>]) -> Vec<Outcome> {
+        match self.write_together(writes) {
+            Ok(outcomes) => outcomes,
+            Err(error) if error.is_everyones() => {
+                let again = || match &error {
+                    WriteError::Store(error) => Outcome::Unknown(error.clone()),
+                    WriteError::Row(reason) => refused(reason.clone()),
+                };
+                writes.iter().map(|_| again()).collect()
+            }
+            Err(_) => writes.iter().map(|write| self.write_alone(write)).collect(),
+        }
+    }
+
+    fn write_alone(&mut self, write: &Write<'_>) -> Outcome {
+        match self.write_together(std::slice::from_ref(write)) {
+            Ok(mut outcomes) => outcomes.remove(0),
+            Err(WriteError::Store(error)) => Outcome::Unknown(error),
+            Err(WriteError::Row(reason)) => refused(reason),
+        }
+    }
+
+    fn write_together(&mut self, writes: &[Write<'_>]) -> Result<Vec<Outcome>, WriteError> {
         let mut changed = Vec::new();
-        let result = self.write_group(deliveries, &mut changed);
+        let result = self.transact(writes, &mut changed);
         if result.is_err() {
             // What the rolled-back transaction created is not there: forget it.
             for (stream, before) in changed.into_iter().rev() {
@@ -63,11 +91,11 @@ impl Inner {
         result
     }
 
-    fn write_group(
+    fn transact(
         &mut self,
-        deliveries: &[Delivery<'_>],
-        changed: &mut Vec<(telemetry_core::StreamName, Option<StreamTable>)>,
-    ) -> Result<Vec<Outcome>, StoreError> {
+        writes: &[Write<'_>],
+        changed: &mut Vec<Changed>,
+    ) -> Result<Vec<Outcome>, WriteError> {
         let Self {
             connection,
             catalogue,
@@ -76,68 +104,80 @@ impl Inner {
             limits,
         } = self;
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut outcomes = Vec::with_capacity(deliveries.len());
-        for delivery in deliveries {
-            let envelope = &delivery.batch.envelope;
-            let Some(schema) = envelope.schema else {
-                outcomes.push(Outcome::Refused(Refusal::Opaque {
-                    content_type: envelope.content_type.clone(),
-                }));
-                continue;
+        let mut outcomes = Vec::with_capacity(writes.len());
+        for write in writes {
+            let envelope = &write.batch.envelope;
+            let key = envelope
+                .schema
+                .map(|schema| (envelope.subject.clone(), schema));
+            let known = key.as_ref().and_then(|key| writers.get(key)).cloned();
+            let writer = match known {
+                Some(writer) => Ok(writer),
+                None => writer_of(&tx, catalogue, meta, *limits, envelope, changed)?,
             };
-            let key = (envelope.subject.clone(), schema);
-            let writer = match writers.get(&key) {
-                Some(writer) => Arc::clone(writer),
-                None => {
-                    let entry = match catalogue.entry(&envelope.subject, schema) {
-                        Some(entry) => entry.clone(),
-                        None => {
-                            outcomes.push(Outcome::Refused(Refusal::UnknownSchema {
-                                stream: envelope.subject.clone(),
-                                fingerprint: schema,
-                            }));
-                            continue;
-                        }
-                    };
-                    if let Some(reason) = entry.quarantine {
-                        outcomes.push(Outcome::Refused(Refusal::Quarantined {
-                            stream: envelope.subject.clone(),
-                            fingerprint: schema,
-                            reason,
-                        }));
-                        continue;
-                    }
-                    let before = catalogue.tables.get(&envelope.subject).cloned();
-                    let mut table = catalogue.table(&envelope.subject);
-                    let made = Writer::make(
-                        &tx,
-                        &entry.schema,
-                        &meta.schema,
-                        envelope,
-                        &mut table,
-                        before.is_none(),
-                        limits.columns_max,
-                    )?;
-                    match made {
-                        Ok(writer) => {
-                            changed.push((envelope.subject.clone(), before));
-                            catalogue.tables.insert(envelope.subject.clone(), table);
-                            let writer = Arc::new(writer);
-                            writers.insert(key, Arc::clone(&writer));
-                            writer
-                        }
-                        Err(refusal) => {
-                            outcomes.push(Outcome::Refused(refusal));
-                            continue;
-                        }
-                    }
+            outcomes.push(match writer {
+                Ok(writer) => {
+                    let outcome = writer.write(&tx, write, &meta.plan)?;
+                    writers.extend(key.map(|key| (key, writer)));
+                    outcome
                 }
-            };
-            outcomes.push(writer.write(&tx, delivery, &meta.plan)?);
+                Err(refusal) => Outcome::Refused(refusal),
+            });
         }
         tx.commit()?;
         Ok(outcomes)
     }
+}
+
+const fn refused(reason: String) -> Outcome {
+    Outcome::Refused(Refusal::Row { reason })
+}
+
+/// The writer of a stream and schema that was not written since the opening, for which the table
+/// may have to grow.
+fn writer_of(
+    tx: &Transaction<'_>,
+    catalogue: &mut Catalogue,
+    meta: &Meta,
+    limits: Limits,
+    envelope: &Envelope,
+    changed: &mut Vec<Changed>,
+) -> Result<Result<Arc<Writer>, Refusal>, WriteError> {
+    let stream = &envelope.subject;
+    let Some(fingerprint) = envelope.schema else {
+        return Ok(Err(Refusal::Opaque {
+            content_type: envelope.content_type.clone(),
+        }));
+    };
+    let Some(entry) = catalogue.entry(stream, fingerprint).cloned() else {
+        return Ok(Err(Refusal::UnknownSchema {
+            stream: stream.clone(),
+            fingerprint,
+        }));
+    };
+    if let Some(reason) = entry.quarantine {
+        return Ok(Err(Refusal::Quarantined {
+            stream: stream.clone(),
+            fingerprint,
+            reason,
+        }));
+    }
+    let before = catalogue.tables.get(stream).cloned();
+    let mut table = catalogue.table(stream);
+    let made = Writer::make(
+        tx,
+        &entry.schema,
+        &meta.schema,
+        envelope,
+        &mut table,
+        before.is_none(),
+        limits.columns_max,
+    )?;
+    Ok(made.map(|writer| {
+        changed.push((stream.clone(), before));
+        catalogue.tables.insert(stream.clone(), table);
+        Arc::new(writer)
+    }))
 }
 
 impl Writer {
@@ -150,7 +190,7 @@ impl Writer {
         table: &mut StreamTable,
         is_new: bool,
         columns_max: usize,
-    ) -> Result<Result<Self, Refusal>, StoreError> {
+    ) -> Result<Result<Self, Refusal>, WriteError> {
         let fields = match table.fields.evolve(schema) {
             Ok(fields) => fields,
             Err(reason) => return Ok(Err(reason.into())),
@@ -210,17 +250,17 @@ impl Writer {
     fn write(
         &self,
         tx: &Transaction<'_>,
-        delivery: &Delivery<'_>,
+        write: &Write<'_>,
         meta_plan: &Plan,
-    ) -> Result<Outcome, StoreError> {
-        let envelope = &delivery.batch.envelope;
+    ) -> Result<Outcome, WriteError> {
+        let envelope = &write.batch.envelope;
         // Decoded as a whole before the first row is written: a batch is stored or it is not.
-        let rows = match self.decode(delivery) {
+        let rows = match self.decode(write) {
             Ok(rows) => rows,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         let mut message = Vec::new();
-        delivery.enrichment.put_datum(&mut message);
+        write.enrichment.put_datum(&mut message);
         let mut meta = Row::default();
         meta_plan
             .decode(&mut Reader::new(&message), &mut meta)
@@ -267,9 +307,9 @@ impl Writer {
     }
 
     /// The values of all records, row after row.
-    fn decode<'a>(&'a self, delivery: &Delivery<'a>) -> Result<Vec<Scalar<'a>>, Refusal> {
-        let envelope = &delivery.batch.envelope;
-        let mut reader = BatchReader::new(&delivery.batch.body, self.array)?;
+    fn decode<'a>(&'a self, write: &Write<'a>) -> Result<Vec<Scalar<'a>>, Refusal> {
+        let envelope = &write.batch.envelope;
+        let mut reader = BatchReader::new(&write.batch.body, self.array)?;
         if reader.left() != envelope.count {
             return Err(Refusal::Count {
                 expected: envelope.count,
@@ -307,11 +347,11 @@ impl<'a> FieldSink<'a> for Row<'a> {
 fn execute(
     statement: &mut CachedStatement<'_>,
     parts: &[&[Scalar<'_>]],
-) -> Result<usize, StoreError> {
+) -> rusqlite::Result<usize> {
     for (i, value) in parts.iter().flat_map(|part| part.iter()).enumerate() {
         statement.raw_bind_parameter(i + 1, Bound(*value))?;
     }
-    Ok(statement.raw_execute()?)
+    statement.raw_execute()
 }
 
 /// A value bound without a copy.

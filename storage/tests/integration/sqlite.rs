@@ -4,7 +4,8 @@ use telemetry_core::records::{Enrichment, SurfaceEvent};
 use telemetry_core::{AvroRecord, Registry, Schema, Timestamp, stream_of};
 use telemetry_storage::contract::{self, batch};
 use telemetry_storage::{
-    Delivery, Limits, Outcome, Refusal, Selection, SqliteOptions, SqliteStore, Store, StoreError,
+    Accounting, Action, AnyStore, Limits, OpenError, Outcome, Refusal, Selection, SqliteOptions,
+    SqliteStore, Store, StoreError, Write,
 };
 
 fn event(second: i64) -> SurfaceEvent {
@@ -19,11 +20,11 @@ fn event(second: i64) -> SurfaceEvent {
 async fn put(store: &SqliteStore, first: u64, events: &[SurfaceEvent]) -> Outcome {
     let batch = batch(7, 1, first, events);
     let enrichment = Enrichment::default();
-    let delivery = Delivery {
+    let write = Write {
         batch: &batch,
         enrichment: &enrichment,
     };
-    store.write(&[delivery]).await.unwrap().remove(0)
+    store.write(&[write]).await.remove(0)
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn the_ledger_shows_what_is_missing() {
             .unwrap();
         put(&store, 1, &[event(0)]).await;
         put(&store, 4, &[event(3)]).await;
-        let [line] = &store.presence().unwrap()[..] else {
+        let [line] = &store.presence().await.unwrap()[..] else {
             panic!("one device, one stream");
         };
         assert_eq!((line.stored, line.last_seq), (2, 4));
@@ -89,7 +90,11 @@ fn a_table_stops_growing_at_the_limit() {
             columns_max: 10,
             ..Limits::default()
         };
-        let store = SqliteStore::in_memory(SqliteOptions { limits }).unwrap();
+        let store = SqliteStore::in_memory(SqliteOptions {
+            limits,
+            ..SqliteOptions::default()
+        })
+        .unwrap();
         let schema = Schema::parse(SurfaceEvent::SCHEMA).unwrap();
         store
             .register(&stream_of::<SurfaceEvent>(), &schema)
@@ -113,4 +118,104 @@ fn a_newer_format_is_refused_by_name() {
         SqliteStore::open(&path, SqliteOptions::default()),
         Err(StoreError::Version { found: 99, .. })
     ));
+}
+
+/// A store in a file, with the schema of surface events.
+async fn with_events(path: &std::path::Path, options: SqliteOptions) -> SqliteStore {
+    let store = SqliteStore::open(path, options).unwrap();
+    let schema = Schema::parse(SurfaceEvent::SCHEMA).unwrap();
+    let stream = stream_of::<SurfaceEvent>();
+    store.register(&stream, &schema).await.unwrap();
+    store
+}
+
+#[test]
+fn a_row_that_the_database_refuses_harms_no_neighbour() {
+    pollster::block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows.sqlite");
+        let store = with_events(&path, SqliteOptions::default()).await;
+        put(&store, 1, &[event(0)]).await;
+        let other = rusqlite::Connection::open(&path).unwrap();
+        let table: String = other
+            .query_row("SELECT table_name FROM xpt_stream", [], |row| row.get(0))
+            .unwrap();
+        let trigger = format!(
+            "CREATE TRIGGER no_third BEFORE INSERT ON {table} WHEN new.seq = 3
+             BEGIN SELECT RAISE(ABORT, 'no third'); END"
+        );
+        other.execute_batch(&trigger).unwrap();
+
+        let batches: Vec<_> = (2..5).map(|n| batch(7, 1, n, &[event(n as i64)])).collect();
+        let enrichment = Enrichment::default();
+        let writes = batches.iter().map(|batch| Write {
+            batch,
+            enrichment: &enrichment,
+        });
+        let outcomes = store.write(&writes.collect::<Vec<_>>()).await;
+        let [
+            Outcome::Stored { new: 1, .. },
+            Outcome::Refused(refusal),
+            Outcome::Stored { new: 1, .. },
+        ] = &outcomes[..]
+        else {
+            panic!("{outcomes:?}");
+        };
+        assert!(matches!(refusal, Refusal::Row { .. }), "{refusal}");
+        assert_eq!(refusal.action(), Action::SetAside);
+        assert_eq!(store.presence().await.unwrap()[0].stored, 3);
+    });
+}
+
+#[test]
+fn what_stands_in_the_way_is_told_from_a_broken_disk() {
+    pollster::block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows.sqlite");
+        let options = SqliteOptions {
+            busy_timeout: std::time::Duration::ZERO,
+            ..SqliteOptions::default()
+        };
+        let store = with_events(&path, options).await;
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let Outcome::Unknown(busy) = put(&store, 1, &[event(0)]).await else {
+            panic!("another process writes");
+        };
+        assert_eq!(busy.action(), Action::Retry, "{busy}");
+        other.execute_batch("ROLLBACK").unwrap();
+        let again = put(&store, 1, &[event(0)]).await;
+        assert!(matches!(again, Outcome::Stored { new: 1, .. }), "{again:?}");
+
+        let store = SqliteStore::open_read_only(&path, options).unwrap();
+        let Outcome::Unknown(disk) = put(&store, 2, &[event(1)]).await else {
+            panic!("nothing can be written");
+        };
+        assert_eq!(disk.action(), Action::RepairDisk, "{disk}");
+        let nowhere = SqliteStore::open(&dir.path().join("no/rows.sqlite"), options);
+        assert_eq!(nowhere.unwrap_err().action(), Action::RepairDisk);
+    });
+}
+
+#[test]
+fn a_url_names_a_store() {
+    pollster::block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("rows.sqlite").display());
+        contract::all(&AnyStore::open(&url).await.unwrap()).await;
+        for (url, said) in [
+            (
+                "casandra://h1/ks",
+                "casandra is no store that is known here: known are sqlite:",
+            ),
+            (
+                "rows.sqlite",
+                "rows.sqlite names no store: a URL begins with one of sqlite:",
+            ),
+            ("sqlite:", "sqlite: names no file"),
+        ] {
+            let error: OpenError = AnyStore::open(url).await.unwrap_err();
+            assert_eq!(error.to_string(), said);
+        }
+    });
 }

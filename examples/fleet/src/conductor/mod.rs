@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use telemetry_core::records::{Enrichment, SystemState};
 use telemetry_core::{DeviceId, StreamName, stream_of};
-use telemetry_storage::{SqliteOptions, SqliteStore};
+use telemetry_storage::{Accounting as _, SqliteOptions, SqliteStore};
 use telemetry_transport::{
     AppendError, CommitError, ConsumeError, Consumer, Directory, EmbeddedLog, Limits, OpenError,
     Token,
@@ -310,7 +310,7 @@ impl<'a> Conductor<'a> {
         let first = firmware_2().min().unwrap_or(end);
         let last = firmware_2().max().map_or(end, |last| last + STAGGER);
 
-        let newest = store.newest(&stream_of::<SystemState>())?;
+        let newest = pollster::block_on(store.newest(&stream_of::<SystemState>()))?;
         let newest = newest.map(|t| t.saturating_since(file.start()));
         let reached = file.reached().max(newest.unwrap_or_default());
         let now = Now::new(file.start(), Duration::from_secs(reached.as_secs()));
@@ -321,7 +321,7 @@ impl<'a> Conductor<'a> {
             file.random(),
         )?;
         let visitors = live.map(|live| {
-            let stored = store.presence()?;
+            let stored = pollster::block_on(store.presence())?;
             Ok::<_, RunError>(Visitors::new(live, &file, options.speed, &stored))
         });
         Ok(Self {
