@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::event::{Rule, RuleRef};
+use crate::incident::HoldReason;
 use crate::priority::{Matrix, Targets};
-use crate::record::HoldReason;
 use crate::sla::Calendar;
 
 /// Data that replaces code: ITIL prescribes none of it.

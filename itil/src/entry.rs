@@ -5,8 +5,8 @@ use telemetry_core::Timestamp;
 
 use crate::event::{Event, RuleRef};
 use crate::fsm::State;
+use crate::incident::{Action, Actor, IncidentId};
 use crate::priority::{Impact, Priority, Target, Urgency};
-use crate::record::{Action, Actor, IncidentId};
 use crate::sla::{Calendar, ClockKind, Threshold};
 
 /// Version of the entry format. A reader refuses a higher one.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use telemetry_core::{Appended, LogGroup, LogHead, LogStore};
 
-use crate::chain::{self, ChainError};
+use crate::hash_chain::{self, ChainError};
 
 const HEADER: &str = "telemetry-itil log 1\n";
 /// Bytes of a group's entries: far above what [`Itil`](crate::Itil) writes, far below memory.
@@ -123,7 +123,7 @@ impl FileLog {
                 Appended::Lost { head: self.head }
             });
         }
-        match chain::verify(self.head, group) {
+        match hash_chain::verify(self.head, group) {
             Ok(()) => {}
             Err(ChainError::Changed { seq }) => return Err(FileLogError::NotSealed { seq }),
             Err(_) => return Ok(Appended::Lost { head: self.head }),
@@ -263,7 +263,7 @@ fn walk(
     loop {
         match parse(&mut reader).map_err(io)? {
             Parsed::Group(group, bytes) => {
-                chain::verify(head, &group).map_err(|e| corrupt(path, end, &e.to_string()))?;
+                hash_chain::verify(head, &group).map_err(|e| corrupt(path, end, &e.to_string()))?;
                 head = Some(LogHead::from(&group));
                 end += bytes;
                 visit(group, end);
@@ -448,7 +448,7 @@ pub enum FileLogError {
         /// The limit.
         max: u64,
     },
-    /// The caller did not seal the group: see [`chain::seal`].
+    /// The caller did not seal the group: see [`hash_chain::seal`].
     #[error("group {seq} is not sealed: its hash does not cover it")]
     NotSealed {
         /// Place of the group.

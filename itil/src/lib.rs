@@ -120,8 +120,6 @@
 //! # Features
 //! `file`: `FileLog`, the log in one append-only file.
 
-mod book;
-pub mod chain;
 mod config;
 pub mod detect;
 mod entry;
@@ -129,22 +127,24 @@ mod event;
 #[cfg(feature = "file")]
 mod file;
 mod fsm;
+pub mod hash_chain;
+mod incident;
 mod machine;
 mod priority;
-mod record;
 mod sla;
+mod state;
 mod wire;
 
-pub use chain::ChainError;
 pub use config::{Config, ConfigError, Limits};
 pub use entry::{ENTRY_VERSION, Effect, EffectId, EffectOutcome, Entry, Fact, Notice};
 pub use event::{Cause, Condition, Event, Rule, RuleRef, Significance};
 #[cfg(feature = "file")]
 pub use file::{FileLog, FileLogError, TornTail};
 pub use fsm::{Guard, State, TRANSITIONS, Transition, Verb, next};
-pub use machine::{Input, InputError, Itil, Output, ReplayError, Stats};
-pub use priority::{Impact, Matrix, MatrixError, Priority, Target, Targets, Urgency};
-pub use record::{
+pub use hash_chain::ChainError;
+pub use incident::{
     Action, Actor, Assignee, Closure, ClosureCode, Hold, HoldReason, Incident, IncidentId, Step,
 };
+pub use machine::{Input, InputError, Itil, Output, ReplayError, Stats};
+pub use priority::{Impact, Matrix, MatrixError, Priority, Target, Targets, Urgency};
 pub use sla::{Calendar, Clock, ClockKind, Threshold};

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use telemetry_core::{LogGroup, LogHead, Timestamp};
 
-use crate::book::{Book, Timer};
-use crate::chain::{self, ChainError};
 use crate::config::{Config, ConfigError};
 use crate::entry::{ENTRY_VERSION, Effect, EffectId, EffectOutcome, Entry, Fact};
 use crate::event::{Condition, Event, Rule, Significance};
 use crate::fsm::{self, State, Verb};
-use crate::record::{Action, Actor, ClosureCode, Incident, IncidentId};
+use crate::hash_chain::{self, ChainError};
+use crate::incident::{Action, Actor, ClosureCode, Incident, IncidentId};
 use crate::sla::Threshold;
+use crate::state::{MachineState, Timer};
 
 /// What the machine is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +80,7 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Itil {
     config: Config,
-    book: Book,
+    state: MachineState,
     stats: Stats,
     /// Never goes back, whatever the caller's clock does.
     now: Timestamp,
@@ -107,7 +107,7 @@ impl Itil {
         config.validate()?;
         Ok(Self {
             config,
-            book: Book::default(),
+            state: MachineState::default(),
             stats: Stats::default(),
             now: Timestamp::from_micros(i64::MIN),
             at: Timestamp::from_micros(i64::MIN),
@@ -141,7 +141,7 @@ impl Itil {
     /// # Errors
     /// As [`replay`](Self::replay); after one, this machine is of no use.
     pub fn replay_group(&mut self, group: &LogGroup) -> Result<(), ReplayError> {
-        chain::verify(self.head, group)?;
+        hash_chain::verify(self.head, group)?;
         for (index, bytes) in (0u32..).zip(&group.entries) {
             let id = EffectId {
                 seq: group.seq,
@@ -163,7 +163,7 @@ impl Itil {
                     v: entry.v,
                 });
             }
-            self.book
+            self.state
                 .apply(&self.config, id, &entry)
                 .map_err(|_| bad("does not fit the entries before it".into()))?;
             self.at = self.at.max(entry.at);
@@ -183,7 +183,7 @@ impl Itil {
         self.unsettled.clear();
         self.outputs.clear();
         let seq = self.head.map_or(1, |h| h.seq.saturating_add(1));
-        self.held = self.book.outbox.keys().map(|id| (seq, *id)).collect();
+        self.held = self.state.outbox.keys().map(|id| (seq, *id)).collect();
         self.at = self.at.max(self.now);
         let writer = format!("{writer:032x}");
         self.record(self.at, Fact::TookOver { writer });
@@ -218,18 +218,18 @@ impl Itil {
             });
         }
         let ends_effect = matches!(input, Input::EffectEnded { .. });
-        if !ends_effect && self.book.outbox.len() >= limits.outbox_max {
+        if !ends_effect && self.state.outbox.len() >= limits.outbox_max {
             return Err(InputError::OutboxFull {
-                waiting: self.book.outbox.len(),
+                waiting: self.state.outbox.len(),
             });
         }
         self.now = self.now.max(now);
         if !ends_effect {
             self.fire_timers();
-            if self.book.outbox.len() >= limits.outbox_max {
+            if self.state.outbox.len() >= limits.outbox_max {
                 self.seal();
                 return Err(InputError::OutboxFull {
-                    waiting: self.book.outbox.len(),
+                    waiting: self.state.outbox.len(),
                 });
             }
         }
@@ -264,24 +264,24 @@ impl Itil {
         let limits = self.config.limits;
         let blocked = self.writer.is_none()
             || self.unsettled.len() >= limits.groups_max
-            || self.book.outbox.len() >= limits.outbox_max;
-        let (at, ..) = self.book.next_timer().filter(|_| !blocked)?;
+            || self.state.outbox.len() >= limits.outbox_max;
+        let (at, ..) = self.state.next_timer().filter(|_| !blocked)?;
         Some(at)
     }
 
     /// Incidents by number: all that are not terminal, and the newest that are.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.book.incidents.values()
+        self.state.incidents.values()
     }
 
     /// One incident.
     pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
-        self.book.incidents.get(&id)
+        self.state.incidents.get(&id)
     }
 
     /// Effects decided and not finished.
     pub fn outbox(&self) -> impl Iterator<Item = &Effect> {
-        self.book.outbox.values()
+        self.state.outbox.values()
     }
 
     /// Counters.
@@ -297,7 +297,7 @@ impl Itil {
     /// The whole state as JSON: equal bytes mean equal machines.
     pub fn snapshot(&self) -> String {
         // A struct of strings, numbers and lists always has a JSON form.
-        serde_json::to_string(&self.book).unwrap_or_default()
+        serde_json::to_string(&self.state).unwrap_or_default()
     }
 
     fn settle(&mut self, seq: u64) -> Result<(), InputError> {
@@ -309,7 +309,7 @@ impl Itil {
         }
         self.unsettled.pop_front();
         while let Some((_, id)) = self.held.pop_front_if(|(group, _)| *group <= seq) {
-            if let Some(effect) = self.book.outbox.get(&id) {
+            if let Some(effect) = self.state.outbox.get(&id) {
                 self.outputs.push_back(Output::Effect(effect.clone()));
             }
         }
@@ -328,9 +328,9 @@ impl Itil {
             seq: self.head.map_or(1, |h| h.seq.saturating_add(1)),
             index: u32::try_from(self.draft.len()).unwrap_or(u32::MAX),
         };
-        let applied = self.book.apply(&self.config, id, &entry);
+        let applied = self.state.apply(&self.config, id, &entry);
         debug_assert!(applied.is_ok(), "decided what does not fit: {entry:?}");
-        if self.book.outbox.contains_key(&id) {
+        if self.state.outbox.contains_key(&id) {
             self.held.push_back((id.seq, id));
         }
         self.draft.push(
@@ -343,15 +343,15 @@ impl Itil {
         let (Some(writer), false) = (self.writer, self.draft.is_empty()) else {
             return;
         };
-        let group = chain::seal(self.head, writer, std::mem::take(&mut self.draft));
+        let group = hash_chain::seal(self.head, writer, std::mem::take(&mut self.draft));
         self.head = Some(LogHead::from(&group));
         self.unsettled.push_back(group.seq);
         self.outputs.push_back(Output::Append(group));
     }
 
     fn fire_timers(&mut self) {
-        while let Some((due, id, timer)) = self.book.next_timer() {
-            if due > self.now || self.book.outbox.len() >= self.config.limits.outbox_max {
+        while let Some((due, id, timer)) = self.state.next_timer() {
+            if due > self.now || self.state.outbox.len() >= self.config.limits.outbox_max {
                 return;
             }
             // A shorter close time in a newer configuration may lie before what has happened.
@@ -375,7 +375,7 @@ impl Itil {
                     self.record(self.at, fact);
                     if threshold == Threshold::Breach {
                         self.stats.breaches += 1;
-                        let level = self.book.incidents.get(&id).map_or(0, |i| i.escalation) + 1;
+                        let level = self.state.incidents.get(&id).map_or(0, |i| i.escalation) + 1;
                         let fact = Fact::Escalated {
                             incident: id,
                             level,
@@ -419,11 +419,11 @@ impl Itil {
                 version: event.rule.version,
             });
         };
-        if self.book.knows(&event.cause) {
+        if self.state.knows(&event.cause) {
             self.stats.duplicates += 1;
             return Ok(());
         }
-        let latest = self.book.latest(&event.service, &event.signature);
+        let latest = self.state.latest(&event.service, &event.signature);
         let latest = latest.map(|i| (i.id, i.state, i.closure.as_ref().map(|c| c.at)));
         let raises =
             event.significance == Significance::Exception && event.condition == Condition::Present;
@@ -437,7 +437,7 @@ impl Itil {
             _ => None,
         };
         let recovers_at = incident
-            .and_then(|id| self.book.incidents.get(&id))
+            .and_then(|id| self.state.incidents.get(&id))
             .filter(|i| event.condition == Condition::Cleared && stays_clear(i, &event.ci))
             .map(|_| self.at + rule.clear);
         self.stats.events += 1;
@@ -460,11 +460,11 @@ impl Itil {
         event: &Event,
         previous: Option<IncidentId>,
     ) -> Result<IncidentId, InputError> {
-        let active = self.book.active();
+        let active = self.state.active();
         if active >= self.config.limits.active_max {
             return Err(InputError::TooManyActive { active });
         }
-        let incident = self.book.next_id();
+        let incident = self.state.next_id();
         let priority = self.config.matrix.priority(rule.impact, rule.urgency);
         self.stats.opened += 1;
         let fact = Fact::Opened {
@@ -489,7 +489,7 @@ impl Itil {
 
     fn reopen(&mut self, incident: IncidentId, event: &Event) {
         let owned = self
-            .book
+            .state
             .incidents
             .get(&incident)
             .is_some_and(|i| i.assignee.is_some());
@@ -517,7 +517,7 @@ impl Itil {
     ) -> Result<(), InputError> {
         check_text("by", &by, self.config.limits.name_bytes_max)?;
         check_action(&action, self.config.limits)?;
-        let Some(incident) = self.book.incidents.get(&id) else {
+        let Some(incident) = self.state.incidents.get(&id) else {
             return Err(InputError::UnknownIncident { incident: id });
         };
         let verb = action.verb();
@@ -553,7 +553,7 @@ impl Itil {
     }
 
     fn end_effect(&mut self, id: EffectId, outcome: EffectOutcome) -> Result<(), InputError> {
-        if !self.book.outbox.contains_key(&id) {
+        if !self.state.outbox.contains_key(&id) {
             return Err(InputError::UnknownEffect { effect: id });
         }
         if let EffectOutcome::Failed { reason } = &outcome {

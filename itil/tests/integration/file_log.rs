@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use telemetry_core::{Appended, LogGroup, LogHead, LogStore};
-use telemetry_itil::{FileLog, FileLogError, Input, Itil, Notice, Output, State, chain};
+use telemetry_itil::{FileLog, FileLogError, Input, Itil, Notice, Output, State, hash_chain};
 
 use crate::rig::{assign, at, command, config, exception, resolve};
 
@@ -21,7 +21,7 @@ fn groups() -> Vec<LogGroup> {
     contents
         .iter()
         .map(|entries| {
-            let group = chain::seal(head, 42, entries.iter().map(|e| e.to_vec()).collect());
+            let group = hash_chain::seal(head, 42, entries.iter().map(|e| e.to_vec()).collect());
             head = Some(LogHead::from(&group));
             group
         })
@@ -76,10 +76,10 @@ fn appends_only_where_expected_and_settles_the_unknown() {
     assert_eq!(log.append_now(&all[1]).unwrap(), Appended::Won);
     assert_eq!(log.append_now(&all[3]).unwrap(), Appended::Won);
     // Another writer at the same place.
-    let other = chain::seal(Some(LogHead::from(&all[2])), 43, vec![b"mine".to_vec()]);
+    let other = hash_chain::seal(Some(LogHead::from(&all[2])), 43, vec![b"mine".to_vec()]);
     let head = all.last().map(LogHead::from);
     assert_eq!(log.append_now(&other).unwrap(), Appended::Lost { head });
-    let mut unsealed = chain::seal(head, 42, vec![b"x".to_vec()]);
+    let mut unsealed = hash_chain::seal(head, 42, vec![b"x".to_vec()]);
     unsealed.entries[0] = b"y".to_vec();
     assert_eq!(log.append_now(&unsealed).unwrap_err().code(), 5075);
 }

@@ -336,7 +336,7 @@ fn full_outbox_and_slow_log_are_back_pressure() {
 
 #[test]
 fn a_newer_entry_is_refused_by_name() {
-    let group = chain::seal(None, 1, vec![br#"{"v":2,"what":"unknown"}"#.to_vec()]);
+    let group = hash_chain::seal(None, 1, vec![br#"{"v":2,"what":"unknown"}"#.to_vec()]);
     assert_eq!(
         Itil::replay(config(), [&group]).unwrap_err(),
         ReplayError::Version { seq: 1, v: 2 }

@@ -9,10 +9,10 @@ use crate::config::Config;
 use crate::entry::{Effect, EffectId, Entry, Fact, Notice};
 use crate::event::{Cause, Condition, Event, Significance};
 use crate::fsm::State;
-use crate::priority::Priority;
-use crate::record::{
+use crate::incident::{
     Action, Actor, Assignee, Closure, ClosureCode, Hold, Incident, IncidentId, Step,
 };
+use crate::priority::Priority;
 use crate::sla::{Clock, ClockKind, Threshold};
 
 /// An entry that does not fit the entries before it.
@@ -31,7 +31,7 @@ pub(crate) enum Timer {
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Book {
+pub(crate) struct MachineState {
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
     last_id: u64,
     /// Causes in order of arrival, for forgetting the oldest.
@@ -59,7 +59,7 @@ fn values<S: serde::Serializer>(
     serializer.collect_seq(map.values())
 }
 
-impl Book {
+impl MachineState {
     pub(crate) fn knows(&self, cause: &Cause) -> bool {
         self.cause_set.contains(cause)
     }
