@@ -13,7 +13,7 @@ use crate::proximity::Frame;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AlertId(pub u64);
 
-/// How much an alert matters.
+/// How soon the wearer must hear of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Urgency {
     /// Nice to know.
@@ -24,6 +24,18 @@ pub enum Urgency {
     Warning,
     /// Act now: repeated until acknowledged.
     Critical,
+}
+
+impl Urgency {
+    /// The word for it, as records have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// Words for the wearer's ears only: `Debug` prints their length.
@@ -195,4 +207,36 @@ pub enum Reason {
     Acknowledged,
     /// No device that could carry it is within reach.
     NoModality,
+}
+
+impl Reason {
+    /// The word for it, as records have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::QuietHours => "quiet-hours",
+            Self::RateLimited => "rate-limited",
+            Self::Coalesced { .. } => "coalesced",
+            Self::PodsNotWorn => "pods-not-worn",
+            Self::InCall => "in-call",
+            Self::Expired => "expired",
+            Self::Preempted => "preempted",
+            Self::Displaced => "displaced",
+            Self::Acknowledged => "acknowledged",
+            Self::NoModality => "no-modality",
+        }
+    }
+}
+
+impl Route {
+    /// The words for its ways, as records have them.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.voice, "speech"),
+            (self.earcon, "earcon"),
+            (self.haptic, "haptic"),
+            (self.tracker, "tracker"),
+        ]
+        .into_iter()
+        .filter_map(|(used, word)| used.then_some(word))
+    }
 }

@@ -30,6 +30,16 @@ impl Earcon {
     /// Every earcon.
     pub const ALL: [Self; 4] = [Self::Notice, Self::Warning, Self::Critical, Self::Goal];
 
+    /// The word for it, e.g. for the name of a file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+            Self::Goal => "goal",
+        }
+    }
+
     const fn notes(self) -> &'static [Note] {
         match self {
             Self::Notice => &[(880, 90), (1_175, 110)],

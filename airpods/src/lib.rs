@@ -88,4 +88,4 @@ pub use earcon::{Earcon, SAMPLE_RATE};
 pub use haptic::{Haptic, Touch};
 pub use model::Model;
 pub use policy::{Limits, Policy, QuietHours, Rate};
-pub use router::{InputError, Router};
+pub use router::{InputError, Refusal, RefusalAction, Router};

@@ -1,5 +1,6 @@
 //! Decides how, when and whether an alert reaches the wearer, and says why not.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
@@ -129,11 +130,18 @@ impl Router {
     /// Takes an input at `now`; a `now` before the last one stands still.
     ///
     /// # Errors
-    /// The input is refused and changes nothing; an alert that is refused has no ending.
-    pub fn handle_input(&mut self, now: Instant, input: Input) -> Result<(), InputError> {
+    /// The input is refused, changes nothing and comes back with the reason. An alert that is
+    /// refused has no ending.
+    pub fn handle_input(&mut self, now: Instant, input: Input) -> Result<(), Box<Refusal>> {
         self.now = self.now.max(now);
         self.fire_timers();
-        let result = self.take(input);
+        let result = match self.refuses(&input) {
+            Some(reason) => Err(Box::new(Refusal { reason, input })),
+            None => {
+                self.take(input);
+                Ok(())
+            }
+        };
         self.pump();
         result
     }
@@ -152,9 +160,45 @@ impl Router {
         windows.chain(expiries).chain(voice).chain(repeats).min()
     }
 
-    fn take(&mut self, input: Input) -> Result<(), InputError> {
+    /// Why an input cannot be taken as things are.
+    fn refuses(&self, input: &Input) -> Option<InputError> {
         match input {
-            Input::Alert(alert) => return self.accept(alert),
+            Input::Alert(alert) => self.refuses_alert(alert),
+            Input::SpeechDone(id) => {
+                let spoken = self.voice.as_ref().is_some_and(|s| s.item.alert.id == *id);
+                (!spoken).then_some(InputError::UnknownAlert { id: *id })
+            }
+            Input::Ack(id) => {
+                let waits = self.criticals.iter().any(|c| c.item.alert.id == *id);
+                (!waits).then_some(InputError::UnknownAlert { id: *id })
+            }
+            _ => None,
+        }
+    }
+
+    fn refuses_alert(&self, alert: &Alert) -> Option<InputError> {
+        let limits = self.policy.limits;
+        for (field, text, max) in [
+            ("topic", &alert.topic, limits.topic_bytes_max),
+            ("text", &alert.text.0, limits.text_bytes_max),
+        ] {
+            if text.is_empty() || text.len() > max {
+                let len = text.len();
+                return Some(InputError::TextLength { field, len, max });
+            }
+        }
+        if self.alive().any(|i| i.alert.id == alert.id) {
+            return Some(InputError::DuplicateAlert { id: alert.id });
+        }
+        let full = self.alive().count() >= limits.alerts_max;
+        let max = limits.alerts_max;
+        (full && self.least_below(alert.urgency).is_none()).then_some(InputError::Full { max })
+    }
+
+    /// Takes an input that is not refused.
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Alert(alert) => self.accept(alert),
             Input::PodsSeen { frame, rssi } => {
                 self.pods.observe(&self.policy, self.now, frame, rssi);
             }
@@ -164,53 +208,40 @@ impl Router {
             }
             Input::CallState { in_call } => self.in_call = in_call,
             Input::SpeechDone(id) => {
-                let spoken = self.voice.take_if(|s| s.item.alert.id == id);
-                let spoken = spoken.ok_or(InputError::UnknownAlert { id })?;
-                self.given(&spoken.item.alert, spoken.route);
-            }
-            Input::Ack(id) => {
-                let at = self.criticals.iter().position(|c| c.item.alert.id == id);
-                let critical = self
-                    .criticals
-                    .remove(at.ok_or(InputError::UnknownAlert { id })?);
-                if critical.given {
-                    return Ok(());
-                }
-                match self.voice.take_if(|s| s.item.alert.id == id) {
-                    // Heard enough to answer.
-                    Some(Speaking { route, .. }) => {
-                        self.outputs.push_back(Output::Stop(id));
-                        self.outputs.push_back(Output::Given { alert: id, route });
-                    }
-                    None => self.refuse(id, Reason::Acknowledged),
+                if let Some(spoken) = self.voice.take_if(|s| s.item.alert.id == id) {
+                    self.given(&spoken.item.alert, spoken.route);
                 }
             }
+            Input::Ack(id) => self.acknowledge(id),
             Input::Clock {
                 wall,
                 offset_seconds,
             } => self.clock = Some((self.now, wall, offset_seconds)),
             Input::Tick => {}
         }
-        Ok(())
     }
 
-    fn accept(&mut self, alert: Alert) -> Result<(), InputError> {
-        let limits = self.policy.limits;
-        for (field, text, max) in [
-            ("topic", &alert.topic, limits.topic_bytes_max),
-            ("text", &alert.text.0, limits.text_bytes_max),
-        ] {
-            if text.is_empty() || text.len() > max {
-                let len = text.len();
-                return Err(InputError::TextLength { field, len, max });
+    fn acknowledge(&mut self, id: AlertId) {
+        let at = self.criticals.iter().position(|c| c.item.alert.id == id);
+        let Some(critical) = at.map(|at| self.criticals.remove(at)) else {
+            return;
+        };
+        if critical.given {
+            return;
+        }
+        match self.voice.take_if(|s| s.item.alert.id == id) {
+            // Heard enough to answer.
+            Some(Speaking { route, .. }) => {
+                self.outputs.push_back(Output::Stop(id));
+                self.outputs.push_back(Output::Given { alert: id, route });
             }
+            None => self.refuse(id, Reason::Acknowledged),
         }
-        if self.alive().any(|i| i.alert.id == alert.id) {
-            return Err(InputError::DuplicateAlert { id: alert.id });
-        }
-        if self.alive().count() >= limits.alerts_max && !self.displace(alert.urgency) {
-            let max = limits.alerts_max;
-            return Err(InputError::Full { max });
+    }
+
+    fn accept(&mut self, alert: Alert) {
+        if self.alive().count() >= self.policy.limits.alerts_max {
+            self.displace(alert.urgency);
         }
         let item = Item {
             at: self.now,
@@ -225,7 +256,7 @@ impl Router {
                 next: self.now,
             });
             self.fire_timers();
-            return Ok(());
+            return;
         }
         let now = self.now;
         let window = now + self.policy.coalesce;
@@ -237,7 +268,6 @@ impl Router {
             topic.until = Some(window);
             self.admit(item);
         }
-        Ok(())
     }
 
     fn alive(&self) -> impl Iterator<Item = &Item> {
@@ -247,26 +277,25 @@ impl Router {
         self.queue.iter().chain(held).chain(voice).chain(criticals)
     }
 
-    /// Makes room for something of `urgency`: the least urgent waiting alert below it goes, the
-    /// oldest first.
-    fn displace(&mut self, urgency: Urgency) -> bool {
+    /// The waiting alert that gives way to something of `urgency`: the least urgent below it, the
+    /// oldest of equals.
+    fn least_below(&self, urgency: Urgency) -> Option<AlertId> {
         let held = self.topics.values().flat_map(|t| &t.held);
-        let least = self
-            .queue
-            .iter()
-            .chain(held)
-            .filter(|i| i.alert.urgency < urgency)
-            .min_by_key(|i| (i.alert.urgency, i.at))
-            .map(|i| i.alert.id);
-        let Some(id) = least else {
-            return false;
+        let below = self.queue.iter().chain(held);
+        let below = below.filter(|i| i.alert.urgency < urgency);
+        let least = below.min_by_key(|i| (i.alert.urgency, i.at));
+        least.map(|i| i.alert.id)
+    }
+
+    fn displace(&mut self, urgency: Urgency) {
+        let Some(id) = self.least_below(urgency) else {
+            return;
         };
         self.queue.retain(|i| i.alert.id != id);
         for topic in self.topics.values_mut() {
             topic.held.retain(|i| i.alert.id != id);
         }
         self.refuse(id, Reason::Displaced);
-        true
     }
 
     fn topic(&mut self, name: &str) -> &mut Topic {
@@ -553,6 +582,28 @@ impl Router {
     }
 }
 
+/// An input that was not taken, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// Why.
+    pub reason: InputError,
+    /// The input, as it was: to be offered again when [`InputError::action`] is done.
+    pub input: Input,
+}
+
+/// What to do about a refused input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusalAction {
+    /// Offer it again after an alert has ended.
+    Wait,
+    /// Drop it: it answers something that is over. Speech that ends just as it is stopped does so.
+    Drop,
+    /// Change it: as it is, it will never be taken.
+    Change,
+}
+
 /// Why an input was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -585,6 +636,17 @@ pub enum InputError {
         /// The name.
         id: AlertId,
     },
+}
+
+impl InputError {
+    /// What to do about it.
+    pub const fn action(&self) -> RefusalAction {
+        match self {
+            Self::Full { .. } => RefusalAction::Wait,
+            Self::UnknownAlert { .. } => RefusalAction::Drop,
+            Self::TextLength { .. } | Self::DuplicateAlert { .. } => RefusalAction::Change,
+        }
+    }
 }
 
 telemetry_core::error_codes!(InputError {

@@ -6,7 +6,7 @@ use telemetry_core::Timestamp;
 use crate::event::{Event, RuleRef};
 use crate::fsm::State;
 use crate::incident::{Action, Actor, IncidentId};
-use crate::priority::{Impact, Priority, Target, Urgency};
+use crate::priority::{Impact, IncidentUrgency, Priority, Target};
 use crate::sla::{Calendar, ClockKind, Threshold};
 
 /// Version of the entry format. A reader refuses a higher one.
@@ -58,7 +58,7 @@ pub enum Fact {
         /// How much is affected.
         impact: Impact,
         /// How soon it hurts.
-        urgency: Urgency,
+        urgency: IncidentUrgency,
         /// What follows.
         priority: Priority,
         /// By which matrix.
@@ -175,6 +175,22 @@ pub enum Notice {
     Resolved,
     /// It was no incident.
     Cancelled,
+}
+
+impl Notice {
+    /// The word for it, as it is in the log.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Reopened => "reopened",
+            Self::Joined { .. } => "joined",
+            Self::SlaWarning { .. } => "sla-warning",
+            Self::SlaBreach { .. } => "sla-breach",
+            Self::Escalated { .. } => "escalated",
+            Self::Resolved => "resolved",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// Something to do outside, started only after its entry is won.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use telemetry_core::Timestamp;
 
-use crate::priority::{Impact, Urgency};
+use crate::priority::{Impact, IncidentUrgency};
 
 /// What an event means (ITIL 4, Monitoring and Event Management).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,5 +94,5 @@ pub struct Rule {
     /// Impact of an incident opened by this rule.
     pub impact: Impact,
     /// Urgency of an incident opened by this rule.
-    pub urgency: Urgency,
+    pub urgency: IncidentUrgency,
 }

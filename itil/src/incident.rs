@@ -8,7 +8,7 @@ use telemetry_core::Timestamp;
 
 use crate::event::{Cause, RuleRef};
 use crate::fsm::{State, Verb};
-use crate::priority::{Impact, Priority, Urgency};
+use crate::priority::{Impact, IncidentUrgency, Priority};
 use crate::sla::Clock;
 
 /// Number of an incident, written `INC0000042`.
@@ -224,7 +224,7 @@ pub struct Incident {
     /// How much is affected.
     pub impact: Impact,
     /// How soon it hurts.
-    pub urgency: Urgency,
+    pub urgency: IncidentUrgency,
     /// What follows from both.
     pub priority: Priority,
     /// The version of the matrix that made the priority.

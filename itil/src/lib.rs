@@ -5,7 +5,8 @@
 //! exception when it lasts; only an exception opens an [`Incident`]. [`Itil`] decides and does no
 //! I/O: it is told the time, and every decision is an [`Entry`] in a hash-chained log. The state is
 //! what the log says, so a restart is a replay. An effect (a page, a message) is started only
-//! after the entry that decided it is won.
+//! after the entry that decided it is won. A refused input comes back with its [`Refusal`], to be
+//! offered again when there is room.
 //!
 //! # Data flow
 //! ```text
@@ -32,13 +33,13 @@
 //!     lasts: Duration::from_secs(5),
 //!     clear: Duration::from_secs(10),
 //!     impact: Impact::High,
-//!     urgency: Urgency::High,
+//!     urgency: IncidentUrgency::High,
 //! };
 //! let mut itil = Itil::new(Config { rules: vec![rule.clone()], ..Config::default() })?;
 //! // The log of this example agrees to everything; a real one is a `LogStore`.
 //! let mut log = Vec::new();
 //! let mut told = Vec::new();
-//! let mut drain = |itil: &mut Itil, now| -> Result<(), InputError> {
+//! let mut drain = |itil: &mut Itil, now| -> Result<(), Box<Refusal>> {
 //!     while let Some(output) = itil.poll_output() {
 //!         let answer = match output {
 //!             Output::Append(group) => {
@@ -145,6 +146,6 @@ pub use hash_chain::ChainError;
 pub use incident::{
     Action, Actor, Assignee, Closure, ClosureCode, Hold, HoldReason, Incident, IncidentId, Step,
 };
-pub use machine::{Input, InputError, Itil, Output, ReplayError, Stats};
-pub use priority::{Impact, Matrix, MatrixError, Priority, Target, Targets, Urgency};
+pub use machine::{Input, InputError, Itil, Output, Refusal, RefusalAction, ReplayError, Stats};
+pub use priority::{Impact, IncidentUrgency, Matrix, MatrixError, Priority, Target, Targets};
 pub use sla::{Calendar, Clock, ClockKind, Threshold};

@@ -197,12 +197,18 @@ impl Itil {
     /// itself.
     ///
     /// # Errors
-    /// Says what to do before offering the input again, or why it can never be taken.
-    pub fn handle_input(&mut self, now: Timestamp, input: Input) -> Result<(), InputError> {
+    /// The refusal brings the input back and says what to do before it is offered again, or why it
+    /// can never be taken.
+    pub fn handle_input(&mut self, now: Timestamp, input: Input) -> Result<(), Box<Refusal>> {
+        let taken = self.take(now, &input);
+        taken.map_err(|reason| Box::new(Refusal { reason, input }))
+    }
+
+    fn take(&mut self, now: Timestamp, input: &Input) -> Result<(), InputError> {
         if self.writer.is_none() {
             return Err(InputError::NotLeading);
         }
-        match input {
+        match *input {
             Input::LogWon { seq } => return self.settle(seq),
             Input::LogLost { .. } => {
                 self.writer = None;
@@ -240,8 +246,8 @@ impl Itil {
                 by,
                 incident,
                 action,
-            } => self.take_command(by, incident, action),
-            Input::EffectEnded { id, outcome } => self.end_effect(id, outcome),
+            } => self.take_command(by, *incident, action),
+            Input::EffectEnded { id, outcome } => self.end_effect(*id, outcome),
             Input::LogWon { .. } | Input::LogLost { .. } | Input::Tick => Ok(()),
         };
         if result.is_ok() && !ends_effect {
@@ -399,7 +405,7 @@ impl Itil {
         self.record(self.at, fact);
     }
 
-    fn take_event(&mut self, event: Event) -> Result<(), InputError> {
+    fn take_event(&mut self, event: &Event) -> Result<(), InputError> {
         let names = [
             ("service", &event.service),
             ("ci", &event.ci),
@@ -415,7 +421,7 @@ impl Itil {
         }
         let Some(rule) = self.config.rule(&event.rule).cloned() else {
             return Err(InputError::UnknownRule {
-                rule: event.rule.id,
+                rule: event.rule.id.clone(),
                 version: event.rule.version,
             });
         };
@@ -430,10 +436,10 @@ impl Itil {
         let incident = match latest {
             Some((id, state, _)) if state.is_open() => Some(id),
             Some((id, State::Resolved, Some(at))) if raises && self.may_reopen(at) => {
-                self.reopen(id, &event);
+                self.reopen(id, event);
                 Some(id)
             }
-            _ if raises => Some(self.open(&rule, &event, latest.map(|(id, ..)| id))?),
+            _ if raises => Some(self.open(&rule, event, latest.map(|(id, ..)| id))?),
             _ => None,
         };
         let recovers_at = incident
@@ -442,7 +448,7 @@ impl Itil {
             .map(|_| self.at + rule.clear);
         self.stats.events += 1;
         let fact = Fact::Event {
-            event,
+            event: event.clone(),
             incident,
             recovers_at,
         };
@@ -511,12 +517,12 @@ impl Itil {
 
     fn take_command(
         &mut self,
-        by: String,
+        by: &str,
         id: IncidentId,
-        action: Action,
+        action: &Action,
     ) -> Result<(), InputError> {
-        check_text("by", &by, self.config.limits.name_bytes_max)?;
-        check_action(&action, self.config.limits)?;
+        check_text("by", by, self.config.limits.name_bytes_max)?;
+        check_action(action, self.config.limits)?;
         let Some(incident) = self.state.incidents.get(&id) else {
             return Err(InputError::UnknownIncident { incident: id });
         };
@@ -540,11 +546,11 @@ impl Itil {
             self.stats.reopened += 1;
         }
         let pauses_clock =
-            matches!(&action, Action::Hold { reason } if self.config.pausing.contains(reason));
+            matches!(action, Action::Hold { reason } if self.config.pausing.contains(reason));
         let fact = Fact::Moved {
             incident: id,
-            by: Actor::Person(by),
-            action,
+            by: Actor::Person(by.to_owned()),
+            action: action.clone(),
             to,
             pauses_clock,
         };
@@ -552,16 +558,16 @@ impl Itil {
         Ok(())
     }
 
-    fn end_effect(&mut self, id: EffectId, outcome: EffectOutcome) -> Result<(), InputError> {
+    fn end_effect(&mut self, id: EffectId, outcome: &EffectOutcome) -> Result<(), InputError> {
         if !self.state.outbox.contains_key(&id) {
             return Err(InputError::UnknownEffect { effect: id });
         }
-        if let EffectOutcome::Failed { reason } = &outcome {
+        if let EffectOutcome::Failed { reason } = outcome {
             check_text("reason", reason, self.config.limits.text_bytes_max)?;
         }
         let fact = Fact::EffectEnded {
             effect: id,
-            outcome,
+            outcome: outcome.clone(),
         };
         self.record(self.at, fact);
         Ok(())
@@ -609,6 +615,34 @@ fn version_of(bytes: &[u8]) -> Option<u32> {
         v: u32,
     }
     serde_json::from_slice::<Version>(bytes).ok().map(|v| v.v)
+}
+
+/// An input that was not taken, and why.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// Why.
+    pub reason: InputError,
+    /// The input, as it was: to be offered again when [`InputError::action`] is done.
+    pub input: Input,
+}
+
+/// What to do about a refused input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusalAction {
+    /// Settle appended groups ([`Input::LogWon`]), then offer it again.
+    SettleLog,
+    /// End effects ([`Input::EffectEnded`]), then offer it again.
+    EndEffects,
+    /// Close or resolve incidents, or raise the limit, then offer it again.
+    EndIncidents,
+    /// Replay the log and take over, or step down.
+    TakeOver,
+    /// Drop it: it says what is known, or what cannot be.
+    Drop,
+    /// Change it: as it is, it will never be taken.
+    Change,
 }
 
 /// Why an input was not taken.
@@ -704,6 +738,27 @@ pub enum InputError {
         /// Which.
         effect: EffectId,
     },
+}
+
+impl InputError {
+    /// What to do about it.
+    pub const fn action(&self) -> RefusalAction {
+        match self {
+            Self::NotLeading => RefusalAction::TakeOver,
+            Self::LogBehind { .. } => RefusalAction::SettleLog,
+            Self::OutboxFull { .. } => RefusalAction::EndEffects,
+            Self::TooManyActive { .. } => RefusalAction::EndIncidents,
+            Self::NotWaiting { .. } | Self::UnknownEffect { .. } => RefusalAction::Drop,
+            Self::UnknownRule { .. }
+            | Self::NotFinite
+            | Self::MissingField { .. }
+            | Self::TextTooLong { .. }
+            | Self::UnknownIncident { .. }
+            | Self::IllegalTransition { .. }
+            | Self::ReopenTooLate { .. }
+            | Self::CancelInstead => RefusalAction::Change,
+        }
+    }
 }
 
 telemetry_core::error_codes!(InputError {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 macro_rules! scale {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
@@ -14,6 +14,11 @@ macro_rules! scale {
         impl $name {
             /// Every value, gravest first.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word for it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
         }
     };
 }
@@ -22,23 +27,23 @@ scale! {
     /// How much of the business is affected.
     Impact {
         /// A service for everyone.
-        High,
+        High = "high",
         /// A service for some, or a degraded one.
-        Medium,
+        Medium = "medium",
         /// One user or device.
-        Low,
+        Low = "low",
     }
 }
 
 scale! {
-    /// How soon the effect becomes serious.
-    Urgency {
+    /// How soon the effect becomes serious: ITIL's urgency, from which a [`Matrix`] makes a priority.
+    IncidentUrgency {
         /// Now.
-        High,
+        High = "high",
         /// Within hours.
-        Medium,
+        Medium = "medium",
         /// It can wait.
-        Low,
+        Low = "low",
     }
 }
 
@@ -46,15 +51,15 @@ scale! {
     /// What is worked on first; smaller is graver.
     Priority {
         /// Critical.
-        P1,
+        P1 = "P1",
         /// High.
-        P2,
+        P2 = "P2",
         /// Moderate.
-        P3,
+        P3 = "P3",
         /// Low.
-        P4,
+        P4 = "P4",
         /// Planning.
-        P5,
+        P5 = "P5",
     }
 }
 
@@ -83,7 +88,7 @@ impl Matrix {
                 if above || before {
                     return Err(MatrixError::NotMonotone {
                         impact: Impact::ALL[impact],
-                        urgency: Urgency::ALL[urgency],
+                        urgency: IncidentUrgency::ALL[urgency],
                     });
                 }
             }
@@ -100,7 +105,7 @@ impl Matrix {
     }
 
     /// The priority of `impact` and `urgency`.
-    pub const fn priority(&self, impact: Impact, urgency: Urgency) -> Priority {
+    pub const fn priority(&self, impact: Impact, urgency: IncidentUrgency) -> Priority {
         self.cells[impact as usize][urgency as usize]
     }
 }
@@ -180,7 +185,7 @@ pub enum MatrixError {
         /// Row.
         impact: Impact,
         /// Column.
-        urgency: Urgency,
+        urgency: IncidentUrgency,
     },
     /// A target of zero, or owning allowed longer than resolving.
     #[error("targets of {priority:?}: owning must take more than zero and no more than resolving")]
@@ -203,10 +208,16 @@ mod tests {
     #[test]
     fn the_default_is_servicenows() {
         let m = Matrix::default();
-        assert_eq!(m.priority(Impact::High, Urgency::High), Priority::P1);
-        assert_eq!(m.priority(Impact::High, Urgency::Low), Priority::P3);
-        assert_eq!(m.priority(Impact::Medium, Urgency::Medium), Priority::P3);
-        assert_eq!(m.priority(Impact::Low, Urgency::Low), Priority::P5);
+        assert_eq!(
+            m.priority(Impact::High, IncidentUrgency::High),
+            Priority::P1
+        );
+        assert_eq!(m.priority(Impact::High, IncidentUrgency::Low), Priority::P3);
+        assert_eq!(
+            m.priority(Impact::Medium, IncidentUrgency::Medium),
+            Priority::P3
+        );
+        assert_eq!(m.priority(Impact::Low, IncidentUrgency::Low), Priority::P5);
         assert_eq!(Matrix::new("servicenow-3x3", m.cells), Ok(m));
         assert_eq!(Targets::new(Targets::default().0), Ok(Targets::default()));
     }

@@ -288,15 +288,16 @@ fn a_full_router_keeps_the_grave() {
     rig.give(0, worn(4));
     rig.give(0, alert(1, "a", Notice));
     rig.give(1, alert(2, "b", Info));
-    let error = rig.0.handle_input(at(2), alert(3, "c", Info)).unwrap_err();
-    assert_eq!(error.code(), 6013);
+    let refusal = rig.0.handle_input(at(2), alert(3, "c", Info)).unwrap_err();
+    assert_eq!(refusal.reason.code(), 6013);
     assert_eq!(rig.give(3, alert(4, "d", Critical))[0], "2 not: Displaced");
-    let error = rig.0.handle_input(at(4), alert(4, "d", Info)).unwrap_err();
-    assert_eq!(error.code(), 6012);
+    let refusal = rig.0.handle_input(at(4), alert(4, "d", Info)).unwrap_err();
+    assert_eq!(refusal.reason.code(), 6012);
     assert_eq!(
         rig.0
             .handle_input(at(4), Input::Ack(AlertId(9)))
             .unwrap_err()
+            .reason
             .code(),
         6014
     );
@@ -304,9 +305,36 @@ fn a_full_router_keeps_the_grave() {
         rig.0
             .handle_input(at(4), alert(5, "", Info))
             .unwrap_err()
+            .reason
             .code(),
         6011
     );
+}
+
+#[test]
+fn a_refused_alert_comes_back_and_is_taken_later() {
+    let mut policy = Policy::default();
+    policy.limits.alerts_max = 1;
+    let mut rig = Rig::new(policy);
+    rig.give(0, worn(4));
+    rig.give(0, alert(1, "a", Info));
+    let refusal = rig.0.handle_input(at(1), alert(2, "b", Info)).unwrap_err();
+    assert_eq!(refusal.reason.action(), RefusalAction::Wait);
+    assert_eq!(refusal.input, alert(2, "b", Info));
+    rig.give(2, Input::SpeechDone(AlertId(1)));
+    assert_eq!(rig.give(3, refusal.input)[1], "2 says alert 2");
+}
+
+/// Speech that ends just as something graver stops it answers too late: nothing is to be done.
+#[test]
+fn an_answer_that_comes_after_the_stop_is_dropped() {
+    let mut rig = Rig::new(Policy::default());
+    rig.give(0, worn(4));
+    rig.give(0, alert(1, "a", Notice));
+    assert_eq!(rig.give(1, alert(2, "b", Warning))[0], "1 stops");
+    let late = Input::SpeechDone(AlertId(1));
+    let refusal = rig.0.handle_input(at(2), late).unwrap_err();
+    assert_eq!(refusal.reason.action(), RefusalAction::Drop);
 }
 
 fn any_input() -> impl Strategy<Value = Input> {

@@ -105,7 +105,7 @@ pub enum CoachError {
     Plan(#[from] PlanError),
     /// A router refused an input.
     #[error("coach: {0}")]
-    Router(#[from] telemetry_airpods::InputError),
+    Router(#[from] Box<telemetry_airpods::Refusal>),
     /// The registry.
     #[error("coach: {0}")]
     Registry(#[from] telemetry_storage::StoreError),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use telemetry_core::Timestamp;
 use telemetry_itil::detect::{RangeBreak, RangeBreakConfig, Watch};
 use telemetry_itil::{
-    Cause, Config, ConfigError, EffectOutcome, FileLog, FileLogError, Impact, Incident, Input,
-    InputError, Itil, Output, ReplayError, Rule, RuleRef, Urgency,
+    Cause, Config, ConfigError, EffectOutcome, FileLog, FileLogError, Impact, Incident,
+    IncidentUrgency, Input, Itil, Output, Refusal, ReplayError, Rule, RuleRef,
 };
 
 use crate::clock::Now;
@@ -44,7 +44,7 @@ pub enum ControllerError {
     Config(#[from] ConfigError),
     /// The machine refused an input.
     #[error("incident machine: {0}")]
-    Input(#[from] InputError),
+    Input(#[from] Box<Refusal>),
     /// Another writer took the log over.
     #[error("another process writes this incident log: one run at a time in a folder")]
     NotLeading,
@@ -65,7 +65,7 @@ fn rule() -> Rule {
         lasts: Duration::from_secs(3),
         clear: Duration::from_secs(10),
         impact: Impact::High,
-        urgency: Urgency::Medium,
+        urgency: IncidentUrgency::Medium,
     }
 }
 

@@ -88,7 +88,7 @@ impl Watch {
 mod tests {
     use super::*;
     use crate::event::RuleRef;
-    use crate::priority::{Impact, Urgency};
+    use crate::priority::{Impact, IncidentUrgency};
     use std::time::Duration;
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
             lasts: Duration::from_secs(3),
             clear: Duration::ZERO,
             impact: Impact::High,
-            urgency: Urgency::High,
+            urgency: IncidentUrgency::High,
         }
     }
 

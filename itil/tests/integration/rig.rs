@@ -12,7 +12,7 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(1_700_000_000_000_000 + seconds * 1_000_000)
 }
 
-pub(crate) fn rule(impact: Impact, urgency: Urgency) -> Rule {
+pub(crate) fn rule(impact: Impact, urgency: IncidentUrgency) -> Rule {
     Rule {
         rule: RuleRef {
             id: "backlog".into(),
@@ -30,7 +30,7 @@ pub(crate) fn rule(impact: Impact, urgency: Urgency) -> Rule {
 
 pub(crate) fn config() -> Config {
     Config {
-        rules: vec![rule(Impact::High, Urgency::High)],
+        rules: vec![rule(Impact::High, IncidentUrgency::High)],
         ..Config::default()
     }
 }
@@ -42,7 +42,7 @@ pub(crate) fn event(second: i64, significance: Significance, ci: &str) -> Event 
         service: SERVICE.into(),
         ci: ci.into(),
         signature: SIGNATURE.into(),
-        rule: rule(Impact::High, Urgency::High).rule,
+        rule: rule(Impact::High, IncidentUrgency::High).rule,
         score: 2.5,
         cause: Cause {
             record: format!("{ci}:{second}"),
@@ -108,7 +108,7 @@ impl Rig {
     pub(crate) fn give(&mut self, second: i64, input: Input) -> Result<(), InputError> {
         let result = self.itil.handle_input(at(second), input);
         self.drain(at(second));
-        result
+        result.map_err(|refusal| refusal.reason)
     }
 
     pub(crate) fn drain(&mut self, now: Timestamp) {

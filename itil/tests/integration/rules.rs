@@ -39,7 +39,7 @@ fn an_incident_keeps_three_times_and_where_its_priority_came_from() {
     );
     assert_eq!(
         i.reporter,
-        Actor::Rule(rule(Impact::High, Urgency::High).rule)
+        Actor::Rule(rule(Impact::High, IncidentUrgency::High).rule)
     );
     assert_eq!(i.id.to_string(), "INC0000001");
 }
@@ -282,10 +282,8 @@ fn a_lost_group_stops_the_machine_and_its_effects() {
     itil.handle_input(at(1), Input::LogLost { seq: 1 }).unwrap();
     assert_eq!(itil.poll_output(), None);
     assert_eq!(itil.poll_timeout(), None);
-    assert_eq!(
-        itil.handle_input(at(2), Input::Tick),
-        Err(InputError::NotLeading)
-    );
+    let refusal = itil.handle_input(at(2), Input::Tick).unwrap_err();
+    assert_eq!(refusal.reason, InputError::NotLeading);
 }
 
 #[test]
@@ -317,21 +315,20 @@ fn full_outbox_and_slow_log_are_back_pressure() {
     let mut itil = Itil::new(tight).unwrap();
     itil.take_over(at(0), 1);
     itil.handle_input(at(1), exception(1, "a")).unwrap();
-    assert_eq!(
-        itil.handle_input(at(1), exception(2, "b")),
-        Err(InputError::LogBehind { waiting: 2 })
-    );
+    let refusal = itil.handle_input(at(1), exception(2, "b")).unwrap_err();
+    assert_eq!(refusal.reason, InputError::LogBehind { waiting: 2 });
+    assert_eq!(refusal.reason.action(), RefusalAction::SettleLog);
     itil.handle_input(at(1), Input::LogWon { seq: 1 }).unwrap();
     itil.handle_input(at(1), Input::LogWon { seq: 2 }).unwrap();
-    assert_eq!(
-        itil.handle_input(at(1), exception(2, "b")),
-        Err(InputError::OutboxFull { waiting: 1 })
-    );
+    let refusal = itil.handle_input(at(1), refusal.input).unwrap_err();
+    assert_eq!(refusal.reason, InputError::OutboxFull { waiting: 1 });
+    assert_eq!(refusal.reason.action(), RefusalAction::EndEffects);
     let id = itil.outbox().next().unwrap().id;
     let outcome = EffectOutcome::Delivered;
     itil.handle_input(at(1), Input::EffectEnded { id, outcome })
         .unwrap();
-    itil.handle_input(at(1), exception(2, "b")).unwrap();
+    assert_eq!(refusal.input, exception(2, "b"), "it comes back as it was");
+    itil.handle_input(at(1), refusal.input).unwrap();
 }
 
 #[test]
