@@ -1,5 +1,7 @@
 //! Who may look and who may press buttons, decided from a request's headers alone.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use axum::http::header::{COOKIE, HOST, ORIGIN};
 use axum::http::{HeaderMap, Method};
 
@@ -39,8 +41,8 @@ pub(super) fn check(
         None => {}
     }
     // Browsers name the site of whoever presses a button.
-    let own = text(ORIGIN).and_then(|o| o.strip_prefix("http://")) == Some(host);
-    if method != Method::GET && !own {
+    let own = text(ORIGIN).and_then(|o| o.strip_prefix("http://"));
+    if method != Method::GET && !own.is_some_and(|own| own.eq_ignore_ascii_case(host)) {
         return Err(Denied::Origin);
     }
     Ok(())
@@ -52,13 +54,23 @@ pub(super) fn same(a: &str, b: &str) -> bool {
     a.len() == b.len() && pairs.fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
-/// Whether a `Host` names this machine to itself, on any port.
+/// Whether a `Host` names this machine to itself, on any port: `localhost`, 127.0.0.0/8, `[::1]`,
+/// or one of the IPv4 addresses written as IPv6.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     };
-    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+    let inside = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
+    match inside {
+        Some(address) => address
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback()),
+        None => {
+            name.eq_ignore_ascii_case("localhost")
+                || name.parse::<Ipv4Addr>().is_ok_and(|a| a.is_loopback())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +99,12 @@ mod tests {
             "127.0.0.1:4370",
             "[::1]:1",
             "[::1]",
+            "LocalHost:4370",
+            "127.0.0.2:4370",
+            "127.255.255.254",
+            "[::ffff:127.0.0.1]:4370",
+            "[::FFFF:7f00:1]:4370",
+            "[0:0:0:0:0:0:0:1]",
         ] {
             get(host, Ok(()));
         }
@@ -95,6 +113,12 @@ mod tests {
             "127.0.0.1.evil.example",
             "localhost.",
             "",
+            "127.1",
+            "128.0.0.1",
+            "::1",
+            "[::ffff:192.0.2.1]:4370",
+            "[::1",
+            "[127.0.0.1]",
         ] {
             get(host, Err(Denied::Host));
         }
@@ -109,6 +133,7 @@ mod tests {
             check_of(None, Method::POST, &headers, expected);
         };
         post("http://localhost:4370", Ok(()));
+        post("http://LOCALHOST:4370", Ok(()));
         for origin in [
             "http://localhost:8000",
             "https://localhost:4370",

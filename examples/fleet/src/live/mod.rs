@@ -14,9 +14,12 @@
 //! ```
 
 mod command;
+mod connections;
 mod guard;
 mod model;
+mod seats;
 pub mod server;
+mod signals;
 pub mod snapshot;
 mod window;
 

@@ -1,6 +1,7 @@
 //! The page over HTTP: static files, a stream of snapshots, pictures, sounds, commands.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,37 +9,44 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::TrySendError;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path as Part, Request, State};
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
+use axum::extract::{Path as Part, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
-    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION,
+    REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
-use axum::response::sse::{Event, Sse};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Router, serve};
 use futures_util::stream;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use super::guard::{self, COOKIE_NAME, Denied};
-use super::{Command, Live, Order, Page, Refused};
+use super::seats::{Seat, Seats};
+use super::{Command, Live, Order, Page, Refused, connections, signals};
 
 /// Where the page is without an address of one's own: port 4370 of this machine.
 pub const ADDRESS: &str = "127.0.0.1:4370";
 
-/// Browsers that look at once.
-const VIEWERS_MAX: usize = 32;
-
 /// Bytes of a command.
 const COMMAND_BYTES_MAX: usize = 1 << 10;
 
-/// Bytes of a sound or a report.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Time in which a command's bytes must come.
+const COMMAND_TIME: Duration = Duration::from_secs(10);
+
+/// Time without a snapshot after which a stream says that it is still there: so a browser that is
+/// gone is noticed.
+const STILL_HERE: Duration = Duration::from_secs(15);
+
+/// Bytes of a file in memory, however many read it and however slowly.
+const CHUNK: usize = 64 << 10;
 
 /// The page needs nothing but itself.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -74,14 +82,15 @@ impl Server {
 #[derive(Clone)]
 struct Shared {
     page: Arc<Page>,
-    viewers: Arc<Semaphore>,
+    seats: Arc<Seats>,
     token: Option<Arc<str>>,
 }
 
 /// Serves the page of the run in `data`. `token` is asked for where `address` is not loopback.
 ///
 /// It ends with the first interrupt (Ctrl-C) or termination signal, which also reaches
-/// [`Live::is_stopping`].
+/// [`Live::is_stopping`], and within seconds, whatever its connections do. The second one ends the
+/// process.
 pub fn start(address: SocketAddr, token: &str, data: &Path) -> io::Result<(Server, Live)> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
@@ -94,11 +103,12 @@ pub fn start(address: SocketAddr, token: &str, data: &Path) -> io::Result<(Serve
     let live = Live::new(data);
     let shared = Shared {
         page: Arc::clone(&live.page),
-        viewers: Arc::new(Semaphore::new(VIEWERS_MAX)),
+        seats: Arc::default(),
         token: needed.then(|| token.into()),
     };
+    signals::watch(live.page.stop.clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
+        .enable_all()
         .build()?;
     let thread = std::thread::Builder::new()
         .name("live-page".to_owned())
@@ -112,28 +122,9 @@ pub fn start(address: SocketAddr, token: &str, data: &Path) -> io::Result<(Serve
 
 async fn run(listener: std::net::TcpListener, shared: Shared) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let page = Arc::clone(&shared.page);
-    let stop = stop_signal()?;
-    serve(listener, router(shared))
-        .with_graceful_shutdown(async move {
-            stop.await;
-            // Streams end with it, and so does the conductor.
-            page.stop.send_replace(true);
-        })
-        .await
-}
-
-/// Ends with the first signal that asks the program to end.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
+    let stop = shared.page.stop.subscribe();
+    connections::serve(listener, router(shared), stop).await;
+    Ok(())
 }
 
 fn router(shared: Shared) -> Router {
@@ -174,12 +165,11 @@ fn router(shared: Shared) -> Router {
         .route("/cues/{name}", get(sound))
         .route("/report.html", get(report))
         .route("/command", post(command))
-        .layer(DefaultBodyLimit::max(COMMAND_BYTES_MAX))
         .layer(middleware::from_fn_with_state(shared.clone(), guard))
         .with_state(shared)
 }
 
-fn typed(kind: &'static str, body: impl Into<axum::body::Body>) -> Response {
+fn typed(kind: &'static str, body: impl Into<Body>) -> Response {
     ([(CONTENT_TYPE, kind)], body.into()).into_response()
 }
 
@@ -193,7 +183,10 @@ fn sentence(status: StatusCode, text: impl Into<String>) -> Response {
 async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let token = shared.token.as_deref();
     let mut response = match guard::check(token, request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => match whole(request).await {
+            Ok(request) => next.run(request).await,
+            Err(refusal) => refusal,
+        },
         Err(Denied::Token) => match token.filter(|t| brings(&request, t)) {
             Some(token) => welcome(token),
             None => sentence(
@@ -228,6 +221,31 @@ async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Re
     response
 }
 
+/// The request with its body, if that comes whole, in time and is no longer than a command.
+async fn whole(request: Request) -> Result<Request, Response> {
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::GET {
+        // It has no body that anyone reads.
+        return Ok(Request::from_parts(parts, Body::empty()));
+    }
+    let too_long = || {
+        let text =
+            format!("A command has at most {COMMAND_BYTES_MAX} bytes, and all of them come.");
+        sentence(StatusCode::PAYLOAD_TOO_LARGE, text)
+    };
+    if body.size_hint().lower() > COMMAND_BYTES_MAX as u64 {
+        return Err(too_long());
+    }
+    match timeout(COMMAND_TIME, to_bytes(body, COMMAND_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(_)) => Err(too_long()),
+        Err(_) => Err(sentence(
+            StatusCode::REQUEST_TIMEOUT,
+            "The command did not come whole in time.",
+        )),
+    }
+}
+
 /// Whether a request for the page has the token in its address.
 fn brings(request: &Request, token: &str) -> bool {
     let query = request.uri().query().unwrap_or_default();
@@ -244,24 +262,22 @@ fn welcome(token: &str) -> Response {
 
 /// Snapshots as they come; who reads slowly gets the newest next.
 async fn events(State(shared): State<Shared>) -> Response {
-    let Ok(seat) = Arc::clone(&shared.viewers).try_acquire_owned() else {
-        let text = format!("{VIEWERS_MAX} browsers look already: close one of them.");
-        return sentence(StatusCode::SERVICE_UNAVAILABLE, text);
-    };
     let mut newest = shared.page.snapshot.subscribe();
     newest.mark_changed();
     let viewer = Viewer {
         newest,
         stop: shared.page.stop.subscribe(),
-        _seat: seat,
+        seat: shared.seats.take(),
     };
-    Sse::new(stream::unfold(viewer, Viewer::next)).into_response()
+    let snapshots = Sse::new(stream::unfold(viewer, Viewer::next));
+    let still_here = KeepAlive::new().interval(STILL_HERE);
+    snapshots.keep_alive(still_here).into_response()
 }
 
 struct Viewer {
     newest: watch::Receiver<Bytes>,
     stop: watch::Receiver<bool>,
-    _seat: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 impl Viewer {
@@ -270,6 +286,7 @@ impl Viewer {
             tokio::select! {
                 changed = self.newest.changed() => changed.ok()?,
                 _ = self.stop.wait_for(|stop| *stop) => return None,
+                _ = &mut self.seat.given_away => return None,
             }
             let text = self.newest.borrow_and_update().clone();
             // There is nothing to see before the first step.
@@ -313,14 +330,23 @@ async fn report(State(shared): State<Shared>) -> Response {
     response
 }
 
+/// A file in chunks, each read when the one before is on its way.
 fn file(path: &Path, kind: &'static str) -> Response {
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => typed(kind, bytes),
-        Err(_) => sentence(StatusCode::NOT_FOUND, "There is no such file yet."),
-    }
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let Ok((length, file)) = opened else {
+        return sentence(StatusCode::NOT_FOUND, "There is no such file yet.");
+    };
+    // Exactly what was promised, if the file grows meanwhile.
+    let chunks = stream::try_unfold(file.take(length), |mut file| async move {
+        let mut chunk = Vec::with_capacity(CHUNK.min(file.limit() as usize));
+        (&mut file).take(CHUNK as u64).read_to_end(&mut chunk)?;
+        let more = !chunk.is_empty();
+        Ok::<_, io::Error>(more.then_some((Bytes::from(chunk), file)))
+    });
+    let mut response = typed(kind, Body::from_stream(chunks));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
 }
 
 async fn command(State(shared): State<Shared>, body: Bytes) -> Response {
