@@ -122,9 +122,10 @@ mod avro {
     pub use telemetry_avro::{
         Compatibility, CompatibilityError, Conflict, Cursor, Datum, Decimal, DecodeError,
         DecodeLimits, Direction, Entry, EnumType, Field, FieldSink, Fingerprint, FingerprintError,
-        FixedType, FlatType, Incompatibility, Kind, Node, NodeId, OpId, Origin, Plan, PlanCache,
-        PlanError, PlanLimits, Primitive, Quarantine, RecordType, Registered, Scalar, Schema,
-        SchemaError, SchemaLimits, Source, Value, decide, prefix, single_object, typed, wire,
+        FixedType, FlatType, Incompatibility, Incompatible, Kind, Node, NodeId, OpId, Origin, Plan,
+        PlanCache, PlanError, PlanLimits, Primitive, Quarantine, RecordType, Registered, Scalar,
+        Schema, SchemaError, SchemaLimits, SchemaRules, Source, Value, decide, prefix,
+        single_object, typed, wire,
     };
     #[cfg(feature = "derive")]
     pub use telemetry_avro_derive::{CoreAvroRecord as AvroRecord, CoreAvroType as AvroType};

@@ -36,6 +36,7 @@ const LAYERS: &[Layer] = &[
             core::FingerprintError::CODES,
             core::SchemaError::CODES,
             core::PlanError::CODES,
+            core::Incompatible::CODES,
             core::DecodeError::CODES,
             core::BatchError::CODES,
             core::EnvelopeError::CODES,

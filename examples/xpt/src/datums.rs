@@ -60,7 +60,7 @@ fn ways(writers: &[Schema], reader: &Schema) -> Result<Vec<Way>, Failure> {
     let mut ways = Vec::new();
     let many = |schema: &Schema| {
         let text = format!(r#"{{"type":"array","items":{}}}"#, schema.json());
-        Schema::parse(&text).map_err(|e| e.to_string())
+        Schema::parse_written(&text).map_err(|e| e.to_string())
     };
     for writer in writers {
         for (from, to, is_batch) in [

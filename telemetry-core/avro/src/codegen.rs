@@ -22,10 +22,10 @@
 //! logical types stay attributes.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt::Write as _;
 
-use serde_json::Value as Json;
-
+use crate::schema::json::{self, Json, Shape};
 use crate::schema::place;
 use crate::{Field, Kind, Node, NodeId, Primitive, RecordType, Schema, SchemaError};
 
@@ -48,8 +48,8 @@ pub fn generate_for(krate: &str, schemas: &[&str]) -> Result<String, CodegenErro
     };
     for text in schemas {
         // A text that is no JSON is no schema either, which is said below.
-        if let Ok(json) = serde_json::from_str(text) {
-            docs(&json, "", &mut out.docs);
+        if let Some(json) = json::known(text) {
+            docs(json, "", &mut out.docs);
         }
     }
     for (i, text) in schemas.iter().enumerate() {
@@ -364,9 +364,10 @@ impl Generator {
             }
             if !nullable {
                 // A schema keeps only JSON.
-                let default: Json = serde_json::from_str(default).unwrap_or_default();
-                let default = literal(schema, field.node, &default);
-                attributes.push(format!("default = {default}"));
+                if let Some(json) = json::known(default) {
+                    let default = literal(schema, field.node, json);
+                    attributes.push(format!("default = {default}"));
+                }
             }
         }
         let mut code = documentation("    ", field.doc.as_deref());
@@ -382,32 +383,46 @@ fn is_null(schema: &Schema, id: NodeId) -> bool {
 }
 
 /// Collects what named types say of themselves; `namespace` is the one around.
-fn docs(json: &Json, namespace: &str, found: &mut BTreeMap<String, String>) {
-    match json {
-        Json::Array(branches) => branches.iter().for_each(|b| docs(b, namespace, found)),
-        Json::Object(map) => {
-            let named = place(map, namespace);
+fn docs(json: Json<'_>, namespace: &str, found: &mut BTreeMap<String, String>) {
+    match json::shape(json) {
+        Shape::Array => each(json, |_, branch| docs(branch, namespace, found)),
+        Shape::Object => {
+            let named = place(json, namespace);
             let inner = named.as_ref().map_or(namespace, |(_, inner)| inner);
-            let doc = map.get("doc").and_then(Json::as_str);
-            if let (Some((full, _)), Some(doc)) = (&named, doc) {
-                found.insert(full.clone(), doc.to_owned());
-            }
-            for key in ["type", "items", "values"] {
-                map.get(key)
-                    .into_iter()
-                    .for_each(|part| docs(part, inner, found));
-            }
-            // A field has a name, but is no type.
-            let fields = map.get("fields").and_then(Json::as_array);
-            for field in fields.into_iter().flatten() {
-                field
-                    .get("type")
-                    .into_iter()
-                    .for_each(|ty| docs(ty, inner, found));
-            }
+            each(json, |key, part| match key {
+                "doc" => {
+                    if let (Some((full, _)), Some(doc)) = (&named, json::string(part)) {
+                        found.insert(full.clone(), doc.into_owned());
+                    }
+                }
+                "type" | "items" | "values" => docs(part, inner, found),
+                // A field has a name, but is no type.
+                "fields" => each(part, |_, field| {
+                    each(field, |key, part| {
+                        if key == "type" {
+                            docs(part, inner, found);
+                        }
+                    });
+                }),
+                _ => {}
+            });
         }
         _ => {}
     }
+}
+
+/// Shows every part of an array or an object.
+fn each<'a>(json: Json<'a>, mut show: impl FnMut(&str, Json<'a>)) {
+    let all = |key: &str, part: Json<'a>| {
+        show(key, part);
+        Ok::<_, Infallible>(())
+    };
+    let mut all = all;
+    let _ = match json::shape(json) {
+        Shape::Array => json::items(json, |_, part| all("", part)),
+        Shape::Object => json::entries(json, all),
+        _ => Ok(()),
+    };
 }
 
 /// A doc comment.
@@ -473,46 +488,45 @@ fn logical(schema: &Schema, id: NodeId) -> Vec<String> {
 }
 
 /// A default as the derive takes it.
-fn literal(schema: &Schema, id: NodeId, json: &Json) -> String {
-    let list = |parts: Vec<String>| parts.join(", ");
-    match (&schema.node(id).kind, json) {
-        (Kind::Primitive(Primitive::Bytes) | Kind::Fixed(_), Json::String(text)) => {
+fn literal(schema: &Schema, id: NodeId, json: Json<'_>) -> String {
+    let text = || json::string(json).unwrap_or_default();
+    match (&schema.node(id).kind, json::shape(json)) {
+        (Kind::Primitive(Primitive::Bytes) | Kind::Fixed(_), Shape::String) => {
             // Code points 0 to 255 stand for the bytes.
-            let bytes: String = text
+            let bytes: String = text()
                 .chars()
                 .map(|c| format!("\\x{:02x}", u32::from(c) & 0xff))
                 .collect();
             format!("b\"{bytes}\"")
         }
-        (Kind::Array(items), Json::Array(values)) => {
-            let values = values.iter().map(|v| literal(schema, *items, v)).collect();
-            format!("[{}]", list(values))
+        (Kind::Array(items), Shape::Array) => {
+            let mut values = Vec::new();
+            each(json, |_, item| values.push(literal(schema, *items, item)));
+            format!("[{}]", values.join(", "))
         }
-        (Kind::Map(values), Json::Object(map)) => {
-            let pairs = map
-                .iter()
-                .map(|(k, v)| format!("{k:?}: {}", literal(schema, *values, v)))
-                .collect();
-            format!("{{{}}}", list(pairs))
+        (Kind::Map(values), Shape::Object) => {
+            let mut pairs = Vec::new();
+            each(json, |key, value| {
+                pairs.push(format!("{key:?}: {}", literal(schema, *values, value)));
+            });
+            format!("{{{}}}", pairs.join(", "))
         }
-        (Kind::Record(record), Json::Object(map)) => {
-            let pairs = record
-                .fields
-                .iter()
-                .filter_map(|f| {
-                    let value = map.get(&f.name)?;
-                    Some(format!("{:?}: {}", f.name, literal(schema, f.node, value)))
-                })
-                .collect();
-            format!("{{{}}}", list(pairs))
+        (Kind::Record(record), Shape::Object) => {
+            let mut pairs = Vec::new();
+            each(json, |key, value| {
+                if let Some(field) = record.fields.iter().find(|f| f.name == key) {
+                    pairs.push(format!("{key:?}: {}", literal(schema, field.node, value)));
+                }
+            });
+            format!("{{{}}}", pairs.join(", "))
         }
         // The default of a union is one of its first branch.
-        (Kind::Union(branches), json) => match branches.first() {
+        (Kind::Union(branches), _) => match branches.first() {
             Some(&first) => literal(schema, first, json),
-            None => json.to_string(),
+            None => json.get().to_owned(),
         },
-        (_, Json::String(text)) => format!("{text:?}"),
-        (_, other) => other.to_string(),
+        (_, Shape::String) => format!("{:?}", text()),
+        _ => json.get().to_owned(),
     }
 }
 

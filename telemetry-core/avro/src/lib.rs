@@ -91,8 +91,8 @@ mod schema;
 pub use apache::ValueError;
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use plan::{
-    Cursor, Datum, DecodeError, DecodeLimits, FieldSink, Incompatibility, OpId, Origin, Plan,
-    PlanError, PlanLimits, Scalar, Source, Value,
+    Cursor, Datum, DecodeError, DecodeLimits, FieldSink, Incompatibility, Incompatible, OpId,
+    Origin, Plan, PlanError, PlanLimits, Scalar, Source, Value,
 };
 pub use record::AvroRecord;
 pub use registry::{
@@ -101,7 +101,7 @@ pub use registry::{
 };
 pub use schema::{
     Decimal, EnumType, Field, FixedType, FlatType, Kind, Node, NodeId, Primitive, RecordType,
-    Schema, SchemaError, SchemaLimits,
+    Schema, SchemaError, SchemaLimits, SchemaRules,
 };
 #[cfg(feature = "derive")]
 pub use telemetry_avro_derive::{AvroRecord, AvroType};

@@ -18,7 +18,7 @@ use ureq::{Agent, Body, http};
 use super::Registry;
 use crate::{
     Compatibility, Direction, Entry, Fingerprint, Incompatibility, Quarantine, Registered, Schema,
-    SchemaError, StreamName, decide,
+    SchemaError, SchemaLimits, SchemaRules, StreamName, decide,
 };
 
 /// The media type of the interface.
@@ -40,6 +40,8 @@ pub struct ConfluentOptions {
     pub versions_max: usize,
     /// Schemas kept by number; they never change. 4,096, then all are forgotten.
     pub kept_max: usize,
+    /// Bounds on a schema, with all that it refers to.
+    pub schema: SchemaLimits,
     /// Who does the cryptography of TLS.
     pub crypto: Arc<CryptoProvider>,
 }
@@ -52,6 +54,7 @@ impl Default for ConfluentOptions {
             answer_bytes_max: 4 << 20,
             versions_max: 1_000,
             kept_max: 4_096,
+            schema: SchemaLimits::default(),
             crypto: Arc::new(rustls::crypto::ring::default_provider()),
         }
     }
@@ -314,11 +317,17 @@ impl ConfluentRegistry {
     fn schema(&self, answer: &Value) -> Result<Schema, ConfluentError> {
         let mut others = BTreeMap::new();
         self.references(answer, &mut others, 0)?;
+        let (rules, limits) = (SchemaRules::AsWritten, self.options.schema);
         if others.is_empty() {
-            return Ok(Schema::parse(text(answer)?)?);
+            return Ok(Schema::parse_as(text(answer)?, rules, limits)?);
         }
         let others: Vec<&str> = others.values().map(String::as_str).collect();
-        Ok(Schema::parse_with_references(text(answer)?, &others)?)
+        Ok(Schema::parse_with_references_as(
+            text(answer)?,
+            &others,
+            rules,
+            limits,
+        )?)
     }
 
     fn references(

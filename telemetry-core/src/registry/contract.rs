@@ -141,6 +141,7 @@ fn a_full_registry_says_so() {
     let registry = MemoryRegistry::new(RegistryLimits {
         subjects_max: 1,
         versions_max: 2,
+        ..RegistryLimits::default()
     });
     let a = subject("a");
     for i in 0..2 {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Registry;
 use super::memory::{Catalogue, RegistryFull, RegistryLimits};
-use crate::{Compatibility, Entry, Fingerprint, Registered, Schema, StreamName};
+use crate::{Compatibility, Entry, Fingerprint, Registered, Schema, SchemaRules, StreamName};
 
 /// The form of the file, named in its first line.
 const VERSION: u64 = 1;
@@ -247,7 +247,8 @@ fn again(value: &Value, catalogue: &mut Catalogue) -> Result<(), Fault> {
             .map_err(Fault::Full);
     }
     let json = text("schema").ok_or_else(|| Fault::Damaged("it says nothing".to_owned()))?;
-    let schema = Schema::parse(json).map_err(|e| damaged(&e))?;
+    let limits = catalogue.limits().schema;
+    let schema = Schema::parse_as(json, SchemaRules::AsWritten, limits).map_err(|e| damaged(&e))?;
     let answer = catalogue.decide(&subject, &schema).map_err(Fault::Full)?;
     catalogue.apply(&subject, &schema, &answer);
     Ok(())

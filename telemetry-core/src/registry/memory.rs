@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Registry;
 use crate::{
-    Compatibility, Entry, Fingerprint, Quarantine, Registered, Schema, StreamName, decide,
+    Compatibility, Entry, Fingerprint, Quarantine, Registered, Schema, SchemaLimits, StreamName,
+    decide,
 };
 
 /// Bounds on a registry that this process keeps.
@@ -15,6 +16,8 @@ pub struct RegistryLimits {
     pub subjects_max: usize,
     /// Versions of one subject. 1,000: each new one is compared with all of them.
     pub versions_max: usize,
+    /// Bounds on schemas that a file holds.
+    pub schema: SchemaLimits,
 }
 
 impl Default for RegistryLimits {
@@ -22,6 +25,7 @@ impl Default for RegistryLimits {
         Self {
             subjects_max: 10_000,
             versions_max: 1_000,
+            schema: SchemaLimits::default(),
         }
     }
 }
@@ -125,6 +129,10 @@ struct Subject {
 }
 
 impl Catalogue {
+    pub(super) const fn limits(&self) -> RegistryLimits {
+        self.limits
+    }
+
     pub(super) fn new(limits: RegistryLimits) -> Self {
         Self {
             limits,

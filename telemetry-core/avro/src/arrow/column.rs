@@ -328,7 +328,9 @@ impl Column {
                 column @ (Self::Fixed { .. } | Self::Logical { size: Some(_), .. }),
                 Op::Fixed { .. },
             ) => column.read(&mut cursor.datum)?,
-            (column, op @ Op::Enum { .. }) => column.symbol(op, &mut cursor.datum.input)?,
+            (column, op @ Op::Enum { .. }) => {
+                column.symbol(cursor.plan, op, &mut cursor.datum.input)?
+            }
             (Self::List { ends, items, .. }, Op::Array { item, min }) => {
                 let mut len = ends.last();
                 cursor.datum.enter()?;
@@ -402,10 +404,15 @@ impl Column {
 
     /// Reads a symbol by the table of an operation.
     #[inline(always)]
-    pub(super) fn symbol(&mut self, op: &Op, input: &mut Reader<'_>) -> Result<(), DecodeError> {
+    pub(super) fn symbol(
+        &mut self,
+        plan: &Plan,
+        op: &Op,
+        input: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
         match (self, op) {
             (Self::Enum { keys, .. }, Op::Enum { symbols, problem }) => {
-                keys.push(symbol(input, symbols, *problem)? as i32);
+                keys.push(symbol(plan, input, symbols, *problem)? as i32);
                 Ok(())
             }
             _ => Err(other()),

@@ -2,29 +2,26 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type,
-    Time32MillisecondType, Time64MicrosecondType, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType,
-};
+use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{
     Array, BinaryArray, BooleanArray, FixedSizeBinaryArray, ListArray, MapArray, RecordBatch,
     StringArray, UnionArray,
 };
 
-use super::types::nullable;
-use super::{ArrowError, logical};
+use super::types::{self, nullable};
+use super::{ArrowError, logical, temporal};
 use crate::wire::Out;
-use crate::{Kind, NodeId, Primitive, Schema};
+use crate::{Kind, Node, NodeId, Primitive, Schema};
 
 /// Encodes the rows of a batch as records of `schema`, whose fields are columns of their names.
 ///
 /// `each` gets the row's number and its datum. A batch of [`Columns`](super::Columns) with the same
-/// schema always fits.
+/// schema always fits. Dates, times and timestamps may come in another unit, as long as each value is a
+/// whole number of the schema's; a column that counts something else is refused.
 pub fn encode(
     schema: &Schema,
     batch: &RecordBatch,
@@ -72,6 +69,7 @@ enum Source<'a> {
     Boolean(&'a BooleanArray),
     Int(&'a [i32]),
     Long(&'a [i64]),
+    Temporal(temporal::Source<'a>),
     Float(&'a [f32]),
     Double(&'a [f64]),
     Text(&'a StringArray),
@@ -134,20 +132,9 @@ impl<'a> Source<'a> {
                 Primitive::Boolean => {
                     Self::Boolean(array.as_boolean_opt().ok_or_else(|| found("Boolean"))?)
                 }
-                Primitive::Int => Self::Int(
-                    native::<Int32Type>(array)
-                        .or_else(|| native::<Date32Type>(array))
-                        .or_else(|| native::<Time32MillisecondType>(array))
-                        .ok_or_else(|| found("Int32, Date32 or Time32(ms)"))?,
-                ),
-                Primitive::Long => Self::Long(
-                    native::<Int64Type>(array)
-                        .or_else(|| native::<Time64MicrosecondType>(array))
-                        .or_else(|| native::<TimestampMillisecondType>(array))
-                        .or_else(|| native::<TimestampMicrosecondType>(array))
-                        .or_else(|| native::<TimestampNanosecondType>(array))
-                        .ok_or_else(|| found("Int64, Time64(µs) or Timestamp"))?,
-                ),
+                Primitive::Int | Primitive::Long => {
+                    Self::integer(*p, node, array).map_err(|expected| found(&expected))?
+                }
                 Primitive::Float => {
                     Self::Float(native::<Float32Type>(array).ok_or_else(|| found("Float32"))?)
                 }
@@ -229,12 +216,28 @@ impl<'a> Source<'a> {
         })
     }
 
+    /// A column of an `int` or a `long`; else what was expected.
+    fn integer(p: Primitive, node: &Node, array: &'a dyn Array) -> Result<Self, String> {
+        let expected = types::primitive(p, node.logical.as_deref());
+        let source = if *array.data_type() == expected {
+            native::<Int32Type>(array)
+                .map(Self::Int)
+                .or_else(|| native::<Int64Type>(array).map(Self::Long))
+        } else {
+            None
+        };
+        source
+            .or_else(|| temporal::Source::new(&expected, array).map(Self::Temporal))
+            .ok_or_else(|| expected.to_string())
+    }
+
     fn put(&self, row: usize, out: &mut Out<'_>) -> Result<(), &'static str> {
         match self {
             Self::Null => {}
             Self::Boolean(v) => out.byte(u8::from(v.value(row))),
             Self::Int(v) => out.long(v[row].into()),
             Self::Long(v) => out.long(v[row]),
+            Self::Temporal(source) => source.put(row, out)?,
             Self::Float(v) => out.array(v[row].to_le_bytes()),
             Self::Double(v) => out.array(v[row].to_le_bytes()),
             Self::Text(v) => out.bytes(v.value(row).as_bytes()),

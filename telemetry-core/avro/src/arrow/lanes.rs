@@ -147,7 +147,7 @@ impl Lanes {
                 }
             }
             match take {
-                Take::Symbol => column.symbol(plan.op(lane.value), input)?,
+                Take::Symbol => column.symbol(plan, plan.op(lane.value), input)?,
                 Take::Default => column.constant(plan, lane.whole)?,
                 Take::Sizes | Take::Parts | Take::Whole => {
                     let whole = matches!(take, Take::Whole);

@@ -50,6 +50,7 @@ mod finish;
 mod lanes;
 mod logical;
 mod slices;
+mod temporal;
 mod types;
 
 use alloc::string::String;

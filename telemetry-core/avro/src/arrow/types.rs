@@ -119,7 +119,7 @@ impl Types<'_> {
     }
 }
 
-fn primitive(p: Primitive, logical: Option<&str>) -> DataType {
+pub(super) fn primitive(p: Primitive, logical: Option<&str>) -> DataType {
     let instant = |unit, zoned: bool| DataType::Timestamp(unit, zoned.then(|| "+00:00".into()));
     match (p, logical) {
         (Primitive::Int, Some("date")) => DataType::Date32,

@@ -38,7 +38,7 @@ pub use codec::Codec;
 pub use read::{Block, OcfReader};
 pub use write::OcfWriter;
 
-use crate::{DecodeError, SchemaError};
+use crate::{DecodeError, SchemaError, SchemaLimits};
 
 const MAGIC: &[u8; 4] = b"Obj\x01";
 
@@ -51,7 +51,7 @@ const CODEC_KEY: &str = "avro.codec";
 /// Bounds on container files, for files that strangers send.
 #[derive(Clone, Copy, Debug)]
 pub struct OcfLimits {
-    /// Bytes of the header: schema and metadata. 1 MiB.
+    /// Bytes of the header: schema and metadata. 2 MiB: the longest schema, and as much again.
     pub header_bytes_max: usize,
     /// Bytes of a block, packed or not. 64 MiB: a thousand times what writers make by default.
     pub block_bytes_max: usize,
@@ -59,15 +59,18 @@ pub struct OcfLimits {
     pub zero_width_max: usize,
     /// Bytes of datums after which a block is written. 64 KiB.
     pub block_bytes: usize,
+    /// Bounds on the schema in the header.
+    pub schema: SchemaLimits,
 }
 
 impl Default for OcfLimits {
     fn default() -> Self {
         Self {
-            header_bytes_max: 1 << 20,
+            header_bytes_max: 2 << 20,
             block_bytes_max: 64 << 20,
             zero_width_max: 1_000_000,
             block_bytes: 64 << 10,
+            schema: SchemaLimits::default(),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Reading container files.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
 use super::{CODEC_KEY, Codec, MAGIC, MARKER_LEN, OcfError, OcfLimits, SCHEMA_KEY};
 use crate::wire::{Reader, VARINT_LEN_MAX};
-use crate::{DecodeError, Schema, SchemaLimits};
+use crate::{DecodeError, Schema, SchemaRules};
+
+/// What the first byte of another container file says as a number of datums.
+const JOINED: i64 = -40;
 
 /// Reads a container file block by block.
 #[derive(Debug)]
@@ -44,15 +47,10 @@ impl<R: Read> OcfReader<R> {
         };
         let json = metadata
             .remove(SCHEMA_KEY)
-            .and_then(|json| String::from_utf8(json).ok())
             .ok_or_else(|| missing("the header has no schema"))?;
-        let schema = Schema::parse_with(
-            &json,
-            SchemaLimits {
-                json_bytes_max: limits.header_bytes_max,
-                ..SchemaLimits::default()
-            },
-        )?;
+        // Bytes that are no text stand in names and comments, as the reference implementation has it.
+        let json = String::from_utf8_lossy(&json);
+        let schema = Schema::parse_as(&json, SchemaRules::AsWritten, limits.schema)?;
         let codec = match metadata.remove(CODEC_KEY) {
             None => Codec::Null,
             Some(name) => {
@@ -95,6 +93,13 @@ impl<R: Read> OcfReader<R> {
         let Some(count) = self.input.long_or_end()? else {
             return Ok(None);
         };
+        if count == JOINED && self.input.joined()? {
+            return Err(OcfError::Format {
+                offset,
+                reason: "another container file is joined on here: read each one by itself"
+                    .to_owned(),
+            });
+        }
         let len = self.input.long("a block")?;
         let max = self.limits.block_bytes_max;
         let over = |what, max| OcfError::Limit { offset, what, max };
@@ -228,6 +233,13 @@ fn metadata<R: Read>(
 struct Counted<R> {
     inner: R,
     offset: u64,
+}
+
+impl<R: Read> Counted<BufReader<R>> {
+    /// Whether a container file begins with the byte before.
+    fn joined(&mut self) -> io::Result<bool> {
+        Ok(self.inner.fill_buf()?.starts_with(&MAGIC[1..]))
+    }
 }
 
 impl<R: Read> Counted<R> {

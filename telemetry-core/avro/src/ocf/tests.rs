@@ -80,9 +80,8 @@ fn file(codec: Codec, datums: &[Vec<u8>], block_bytes: usize) -> Vec<u8> {
         block_bytes,
         ..OcfLimits::default()
     };
-    let mut writer = OcfWriter::with_metadata(Vec::new(), &schema, codec, [0xa5; 16], metadata)
-        .unwrap()
-        .limits(limits);
+    let mut writer =
+        OcfWriter::with_limits(Vec::new(), &schema, codec, [0xa5; 16], metadata, limits).unwrap();
     for datum in datums {
         writer
             .push_with(|block| Value::Bytes(datum.clone()).put(block))

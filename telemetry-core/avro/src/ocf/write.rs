@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::{CODEC_KEY, Codec, MAGIC, MARKER_LEN, OcfError, OcfLimits, SCHEMA_KEY};
-use crate::Schema;
 use crate::wire::{put_bytes, put_long};
+use crate::{Schema, SchemaRules};
 
 /// Writes a container file.
 ///
@@ -19,6 +19,8 @@ pub struct OcfWriter<W> {
     limits: OcfLimits,
     block: Vec<u8>,
     count: usize,
+    /// Bytes written so far.
+    offset: u64,
 }
 
 impl<W: Write> OcfWriter<W> {
@@ -34,11 +36,30 @@ impl<W: Write> OcfWriter<W> {
 
     /// Writes the header with pairs of the caller's. Keys that begin with `avro.` belong to Avro.
     pub fn with_metadata<'m>(
+        output: W,
+        schema: &Schema,
+        codec: Codec,
+        marker: [u8; MARKER_LEN],
+        metadata: impl IntoIterator<Item = (&'m str, &'m [u8])>,
+    ) -> Result<Self, OcfError> {
+        Self::with_limits(
+            output,
+            schema,
+            codec,
+            marker,
+            metadata,
+            OcfLimits::default(),
+        )
+    }
+
+    /// The same within `limits`: what is written is what a reader with these limits reads.
+    pub fn with_limits<'m>(
         mut output: W,
         schema: &Schema,
         codec: Codec,
         marker: [u8; MARKER_LEN],
         metadata: impl IntoIterator<Item = (&'m str, &'m [u8])>,
+        limits: OcfLimits,
     ) -> Result<Self, OcfError> {
         let mut pairs = vec![
             (SCHEMA_KEY, schema.json().as_bytes()),
@@ -60,22 +81,26 @@ impl<W: Write> OcfWriter<W> {
             put_bytes(&mut header, value);
         }
         header.push(0);
+        if header.len() - MAGIC.len() > limits.header_bytes_max {
+            return Err(OcfError::Limit {
+                offset: 0,
+                what: "bytes of the header",
+                max: limits.header_bytes_max,
+            });
+        }
+        // What the limits let through is read again; a schema that was parsed within wider ones is not.
+        Schema::parse_as(schema.json(), SchemaRules::AsWritten, limits.schema)?;
         header.extend_from_slice(&marker);
         output.write_all(&header)?;
         Ok(Self {
             output,
             codec,
             marker,
-            limits: OcfLimits::default(),
+            limits,
             block: Vec::new(),
             count: 0,
+            offset: header.len() as u64,
         })
-    }
-
-    /// Other sizes of blocks than the default ones.
-    pub const fn limits(mut self, limits: OcfLimits) -> Self {
-        self.limits = limits;
-        self
     }
 
     /// Adds a datum of the schema.
@@ -86,7 +111,22 @@ impl<W: Write> OcfWriter<W> {
     /// Adds the datum that `put` appends: with [`AvroRecord::put_datum`](crate::AvroRecord) or
     /// [`Value::put`](crate::Value::put) it is not copied.
     pub fn push_with(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> Result<(), OcfError> {
+        let before = self.block.len();
         put(&mut self.block);
+        let max = self.limits.block_bytes_max;
+        if self.block.len() > max {
+            // No reader within the same limits takes a longer block; this datum goes into one of its own.
+            let datum = self.block.split_off(before);
+            self.flush()?;
+            if datum.len() > max {
+                return Err(OcfError::Limit {
+                    offset: self.offset,
+                    what: "bytes of a datum",
+                    max,
+                });
+            }
+            self.block = datum;
+        }
         self.count += 1;
         if self.block.len() >= self.limits.block_bytes || self.count >= self.limits.zero_width_max {
             self.flush()?;
@@ -98,12 +138,19 @@ impl<W: Write> OcfWriter<W> {
     pub fn flush(&mut self) -> Result<(), OcfError> {
         if self.count > 0 {
             let packed = self.codec.pack(&self.block)?;
+            // Packed bytes that do not pack well are longer than plain ones.
+            let max = self.limits.block_bytes_max;
+            if packed.len() > max {
+                let (offset, what) = (self.offset, "bytes of a packed block");
+                return Err(OcfError::Limit { offset, what, max });
+            }
             let mut head = Vec::new();
             put_long(&mut head, self.count as i64);
             put_long(&mut head, packed.len() as i64);
             self.output.write_all(&head)?;
             self.output.write_all(&packed)?;
             self.output.write_all(&self.marker)?;
+            self.offset += (head.len() + packed.len() + MARKER_LEN) as u64;
             self.block.clear();
             self.count = 0;
         }

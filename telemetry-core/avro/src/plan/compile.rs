@@ -13,7 +13,7 @@ use super::constant::{Constant, Constants};
 use super::flat::Flat;
 use super::op::{Op, OpId, RecordOp, Step};
 use super::{Incompatibility, Plan, PlanError, PlanLimits, rules, same};
-use crate::{EnumType, Kind, NodeId, Primitive, RecordType, Schema};
+use crate::{EnumType, Kind, Node, NodeId, Primitive, RecordType, Schema, schema};
 
 pub(super) fn compile(
     writer: &Schema,
@@ -143,6 +143,9 @@ impl<'s> Compiler<'s> {
         let Some(to) = job.to else {
             return self.skip(at, wire);
         };
+        if let Some(op) = self.meaning(at, job.from, to) {
+            return Ok(op);
+        }
         Ok(match (wire, &reader.node(to).kind) {
             (Kind::Union(branches), _) => {
                 self.grow(branches.len())?;
@@ -225,19 +228,53 @@ impl<'s> Compiler<'s> {
         })
     }
 
+    /// Notes that two types differ in what they mean; gives an operation where that hinders reading.
+    fn meaning(&mut self, at: usize, from: NodeId, to: NodeId) -> Option<Op> {
+        let (wire, read) = (self.writer.node(from), self.reader.node(to));
+        match schema::change(wire, read)? {
+            schema::Change::Decimal => {
+                let (Some(was), Some(is)) = (wire.decimal, read.decimal) else {
+                    return None;
+                };
+                let hint = format!(
+                    "({}, {}) is written, ({}, {}) wanted: add a field of a new name",
+                    was.precision, was.scale, is.precision, is.scale
+                );
+                Some(self.fail(at, "a decimal keeps its precision and its scale", hint))
+            }
+            schema::Change::Meaning => {
+                let words = |node: &Node| node.logical.as_deref().unwrap_or_default().to_owned();
+                let hint = format!(
+                    "{} is written, {} wanted: add a field of a new name",
+                    words(wire),
+                    words(read)
+                );
+                // Said, but no hindrance: the reference reads it, as what is on the wire.
+                self.problem(at, None, "a logical type keeps its meaning", hint);
+                None
+            }
+        }
+    }
+
     fn alike(&self, job: Job) -> bool {
         let Some(to) = job.to else {
             return false;
         };
         match (&self.writer.node(job.from).kind, &self.reader.node(to).kind) {
-            (Kind::Primitive(w), Kind::Primitive(r)) => w == r,
-            (Kind::Fixed(w), Kind::Fixed(r)) => w.size == r.size,
+            (Kind::Primitive(w), Kind::Primitive(r)) => w == r && self.same_decimal(job.from, to),
+            (Kind::Fixed(w), Kind::Fixed(r)) => w.size == r.size && self.same_decimal(job.from, to),
             (Kind::Enum(w), Kind::Enum(r)) => w.symbols == r.symbols,
             (Kind::Union(w), Kind::Union(r)) => w.len() == r.len(),
             (Kind::Record(w), Kind::Record(r)) => w.fields.len() == r.fields.len(),
             (Kind::Array(_), Kind::Array(_)) | (Kind::Map(_), Kind::Map(_)) => true,
             _ => false,
         }
+    }
+
+    /// Whether two types are not decimals that differ, of which one does not read the other.
+    fn same_decimal(&self, from: NodeId, to: NodeId) -> bool {
+        let change = schema::change(self.writer.node(from), self.reader.node(to));
+        !matches!(change, Some(schema::Change::Decimal))
     }
 
     fn skip(&mut self, at: usize, wire: &Kind) -> Result<Op, PlanError> {
@@ -331,8 +368,9 @@ impl<'s> Compiler<'s> {
         // Defaults in the reader's order, taken from the end.
         let mut defaults = Vec::new();
         let mut default_cost = 0usize;
+        let written = rules::Fields::of(from);
         for (i, field) in to.fields.iter().enumerate() {
-            match rules::find(from, field) {
+            match written.find(field) {
                 Some(w) if target_of[w].is_none() => target_of[w] = Some(i),
                 Some(w) => {
                     problem = Some(self.problem(

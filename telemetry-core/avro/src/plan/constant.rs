@@ -2,12 +2,14 @@
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
-
-use serde_json::Value as Json;
+use core::convert::Infallible;
 
 use super::{PlanError, Value};
-use crate::{Kind, NodeId, Primitive, Schema};
+use crate::schema::json::{self, Json, Shape};
+use crate::{Kind, NodeId, Primitive, RecordType, Schema};
 
 /// A default, ready for every executor.
 #[derive(Clone, Debug)]
@@ -56,16 +58,16 @@ impl<'s> Constants<'s> {
 
     /// The value of a default as a schema keeps it.
     fn text(&mut self, node: NodeId, json: &str, depth: usize) -> Result<Option<Value>, PlanError> {
-        match serde_json::from_str(json) {
-            Ok(json) => self.value(node, &json, depth),
-            Err(_) => Ok(None),
+        match json::known(json) {
+            Some(json) => self.value(node, json, depth),
+            None => Ok(None),
         }
     }
 
     fn value(
         &mut self,
         node: NodeId,
-        json: &Json,
+        json: Json<'_>,
         depth: usize,
     ) -> Result<Option<Value>, PlanError> {
         if depth > DEPTH_MAX {
@@ -74,34 +76,37 @@ impl<'s> Constants<'s> {
                 max: DEPTH_MAX,
             });
         }
-        self.pay(1 + json.as_str().map_or(0, str::len))?;
         let schema = self.reader;
         let depth = depth + 1;
-        Ok(match (&schema.node(node).kind, json) {
-            (Kind::Primitive(p), json) => primitive(*p, json),
-            (Kind::Array(items), Json::Array(list)) => {
-                let mut values = Vec::with_capacity(list.len());
-                for item in list {
-                    match self.value(*items, item, depth)? {
-                        Some(value) => values.push(value),
-                        None => return Ok(None),
-                    }
-                }
-                Some(Value::Array(values))
+        let shape = json::shape(json);
+        let text = || json::string(json).unwrap_or_default();
+        self.pay(if shape == Shape::String {
+            1 + text().len()
+        } else {
+            1
+        })?;
+        Ok(match (&schema.node(node).kind, shape) {
+            (Kind::Primitive(p), _) => primitive(*p, json),
+            (Kind::Array(items), Shape::Array) => {
+                let mut values = Vec::new();
+                let done = json::items(json, |_, item| {
+                    values.push(self.part(*items, item, depth)?);
+                    Ok(())
+                });
+                whole(done)?.map(|()| Value::Array(values))
             }
-            (Kind::Map(values), Json::Object(map)) => {
-                let mut pairs = Vec::with_capacity(map.len());
-                for (key, value) in map {
+            (Kind::Map(values), Shape::Object) => {
+                // The last pair of a key counts, as in a tree of the JSON.
+                let mut pairs = BTreeMap::new();
+                let done = json::entries(json, |key, value| {
                     self.pay(key.len())?;
-                    match self.value(*values, value, depth)? {
-                        Some(value) => pairs.push((key.clone(), value)),
-                        None => return Ok(None),
-                    }
-                }
-                Some(Value::Map(pairs))
+                    pairs.insert(key.to_owned(), self.part(*values, value, depth)?);
+                    Ok(())
+                });
+                whole(done)?.map(|()| Value::Map(pairs.into_iter().collect()))
             }
             // A default is a value of one of the branches (Avro 1.12, "Unions").
-            (Kind::Union(branches), json) => {
+            (Kind::Union(branches), _) => {
                 for (i, branch) in branches.iter().enumerate() {
                     if let Some(value) = self.value(*branch, json, depth)? {
                         return Ok(Some(Value::Union(i as u32, Box::new(value))));
@@ -109,43 +114,86 @@ impl<'s> Constants<'s> {
                 }
                 None
             }
-            (Kind::Record(record), Json::Object(map)) => {
-                let mut values = Vec::with_capacity(record.fields.len());
-                for field in &record.fields {
-                    let value = match (map.get(&field.name), &field.default) {
-                        (Some(json), _) => self.value(field.node, json, depth)?,
-                        (None, Some(default)) => self.text(field.node, default, depth)?,
-                        (None, None) => None,
-                    };
-                    match value {
-                        Some(value) => values.push(value),
-                        None => return Ok(None),
-                    }
-                }
-                Some(Value::Record(values))
-            }
-            (Kind::Enum(e), Json::String(s)) => {
-                let position = e.symbols.iter().position(|symbol| symbol == s);
+            (Kind::Record(record), Shape::Object) => self.record(record, json, depth)?,
+            (Kind::Enum(e), Shape::String) => {
+                let position = e.symbols.iter().position(|symbol| *symbol == text());
                 position.map(|i| Value::Enum(i as u32))
             }
-            (Kind::Fixed(fixed), Json::String(s)) => latin1(s)
+            (Kind::Fixed(fixed), Shape::String) => latin1(&text())
                 .filter(|bytes| bytes.len() == fixed.size as usize)
                 .map(Value::Fixed),
             _ => None,
         })
     }
+
+    fn record(
+        &mut self,
+        record: &RecordType,
+        json: Json<'_>,
+        depth: usize,
+    ) -> Result<Option<Value>, PlanError> {
+        let mut given: BTreeMap<String, Json<'_>> = BTreeMap::new();
+        let _ = json::entries(json, |key, value| {
+            given.insert(key.to_owned(), value);
+            Ok::<_, Infallible>(())
+        });
+        let mut values = Vec::with_capacity(record.fields.len());
+        for field in &record.fields {
+            let value = match (given.get(&field.name), &field.default) {
+                (Some(json), _) => self.value(field.node, json, depth)?,
+                (None, Some(default)) => self.text(field.node, default, depth)?,
+                (None, None) => None,
+            };
+            match value {
+                Some(value) => values.push(value),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(Value::Record(values)))
+    }
+
+    fn part(&mut self, node: NodeId, json: Json<'_>, depth: usize) -> Result<Value, Stop> {
+        self.value(node, json, depth)?.ok_or(Stop::Unfit)
+    }
 }
 
-fn primitive(p: Primitive, json: &Json) -> Option<Value> {
+/// Why looking at parts ends early.
+enum Stop {
+    /// One of them is no value of its type.
+    Unfit,
+    Plan(PlanError),
+}
+
+impl From<PlanError> for Stop {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
+}
+
+/// `None` if a part did not fit.
+fn whole(done: Result<(), Stop>) -> Result<Option<()>, PlanError> {
+    match done {
+        Ok(()) => Ok(Some(())),
+        Err(Stop::Unfit) => Ok(None),
+        Err(Stop::Plan(error)) => Err(error),
+    }
+}
+
+fn primitive(p: Primitive, json: Json<'_>) -> Option<Value> {
+    let shape = json::shape(json);
+    let text = || json::string(json);
     match p {
-        Primitive::Null => json.is_null().then_some(Value::Null),
-        Primitive::Boolean => json.as_bool().map(Value::Boolean),
-        Primitive::Int => json.as_i64()?.try_into().ok().map(Value::Int),
-        Primitive::Long => json.as_i64().map(Value::Long),
-        Primitive::Float => json.as_f64().map(|v| Value::Float(v as f32)),
-        Primitive::Double => json.as_f64().map(Value::Double),
-        Primitive::Bytes => latin1(json.as_str()?).map(Value::Bytes),
-        Primitive::String => json.as_str().map(|s| Value::String(s.to_owned())),
+        Primitive::Null => (shape == Shape::Null).then_some(Value::Null),
+        Primitive::Boolean => {
+            (shape == Shape::Boolean).then(|| Value::Boolean(json.get() == "true"))
+        }
+        Primitive::Int => json::integer(json).map(Value::Int),
+        Primitive::Long => json::integer(json).map(Value::Long),
+        // By way of a double, as the reference implementation does.
+        Primitive::Float => json::float(json).map(|v| Value::Float(v as f32)),
+        Primitive::Double => json::float(json).map(Value::Double),
+        Primitive::Bytes => latin1(&text()?).map(Value::Bytes),
+        Primitive::String => text().map(|s| Value::String(s.into_owned())),
     }
 }
 

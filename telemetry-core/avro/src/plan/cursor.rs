@@ -173,13 +173,17 @@ fn position(input: &mut Reader<'_>, symbols: usize) -> Result<usize, DecodeError
 /// Reads the writer's symbol and gives the reader's.
 #[inline(always)]
 pub(crate) fn symbol(
+    plan: &Plan,
     input: &mut Reader<'_>,
     symbols: &[Option<u32>],
     problem: usize,
 ) -> Result<u32, DecodeError> {
     let offset = input.offset();
     let symbol = position(input, symbols.len())?;
-    symbols[symbol].ok_or(DecodeError::Problem { offset, problem })
+    match symbols[symbol] {
+        Some(symbol) => Ok(symbol),
+        None => Err(plan.problem(offset, problem)),
+    }
 }
 
 #[cold]
@@ -237,10 +241,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
 
     #[cold]
     pub(crate) fn fail(&self, problem: usize) -> DecodeError {
-        DecodeError::Problem {
-            offset: self.datum.input.offset(),
-            problem,
-        }
+        self.plan.problem(self.datum.input.offset(), problem)
     }
 
     #[inline]
@@ -259,7 +260,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
         symbols: &[Option<u32>],
         problem: usize,
     ) -> Result<u32, DecodeError> {
-        symbol(&mut self.datum.input, symbols, problem)
+        symbol(self.plan, &mut self.datum.input, symbols, problem)
     }
 
     /// Reads the writer's branches, if it is a union, down to an operation that is none.

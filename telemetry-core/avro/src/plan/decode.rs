@@ -1,7 +1,10 @@
 //! Flat steps over bytes.
 
+use alloc::boxed::Box;
+
 use super::flat::{Flat, Target};
-use super::{Plan, Scalar};
+use super::op::{Op, Step};
+use super::{Incompatibility, Plan, Scalar};
 use crate::wire::{Reader, WireError};
 use crate::{FlatType, Primitive};
 
@@ -14,45 +17,35 @@ pub trait FieldSink<'a> {
 }
 
 /// A datum that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes are no datum of the writer's schema.
     #[error(transparent)]
     Wire(#[from] WireError),
-    /// The value of this field has no counterpart in the reader's schema.
-    #[error("at byte {offset}: {found} cannot be read as field {field} of the reader")]
-    Unresolved {
-        /// Position of the reader's field, from 0.
-        field: usize,
-        /// Where the value starts.
-        offset: usize,
-        /// What the writer wrote: a type name.
-        found: &'static str,
-    },
     /// The plan leads to another type than the one asked for.
     #[error("the plan does not lead to {expected}: compile it for that reader")]
     OtherReader {
         /// The type asked for.
         expected: &'static str,
     },
-    /// No record of this writer can be read: see [`Plan::problems`].
-    #[error("the reader's schema cannot read this writer's records: {problems} problems")]
+    /// No record of this writer can be read.
+    #[error("the reader's schema cannot read this writer's records: {problem}")]
     Incompatible {
-        /// How many problems the plan has.
-        problems: usize,
+        /// The first of [`Plan::problems`].
+        problem: Box<Incompatibility>,
     },
     /// A field sink takes flat records only, and [`Plan::flat`] says what is not: use a derived
     /// struct, [`Plan::value`] or [`Plan::transcode`].
     #[error("a field sink takes flat records only")]
     NotFlat,
     /// The datum has what the reader has no place for.
-    #[error("at byte {offset}: problem {problem} of the plan")]
+    #[error("at byte {offset}: {problem}")]
     Problem {
         /// Where the value starts.
         offset: usize,
-        /// Position in [`Plan::problems`], which says where, why, and what to do.
-        problem: usize,
+        /// Where in the reader's schema, why, and what to do: one of [`Plan::problems`].
+        problem: Box<Incompatibility>,
     },
     /// Text that is no UUID, where the type of the field is one.
     #[error("at byte {offset}: the text is no UUID")]
@@ -116,7 +109,6 @@ pub enum DecodeError {
 
 crate::error_codes!(DecodeError {
     Wire(_) => 1050,
-    Unresolved { .. } => 1051,
     Incompatible { .. } => 1052,
     OtherReader { .. } => 1053,
     NotFlat => 1054,
@@ -145,9 +137,7 @@ impl Plan {
             Err(_) => return Err(DecodeError::NotFlat),
         };
         if flat.hopeless {
-            return Err(DecodeError::Incompatible {
-                problems: self.problems.len(),
-            });
+            return Err(self.incompatible());
         }
         for step in &flat.steps {
             let offset = input.offset();
@@ -159,13 +149,16 @@ impl Plan {
                 (None, false) => {}
                 (None, true) => skip(input, step.wire.primitive)?,
                 (Some(target), false) if target.null => sink.set(target.field, Scalar::Null),
-                (Some(target), true) => set(input, step.wire, target, sink)?,
-                (Some(target), false) => {
-                    return Err(DecodeError::Unresolved {
-                        field: target.field,
-                        offset,
-                        found: "null",
-                    });
+                (
+                    Some(Target {
+                        field,
+                        value: Some(to),
+                        ..
+                    }),
+                    true,
+                ) => sink.set(field, scalar(input, step.wire.primitive, to)?),
+                (Some(target), present) => {
+                    return Err(self.unresolved(target.field, step.wire, present, offset));
                 }
             }
         }
@@ -173,6 +166,60 @@ impl Plan {
             sink.set(*field, Flat::default(value));
         }
         Ok(())
+    }
+
+    #[cold]
+    fn incompatible(&self) -> DecodeError {
+        match self.problems.first() {
+            Some(problem) => DecodeError::Incompatible {
+                problem: Box::new(problem.clone()),
+            },
+            None => DecodeError::NotFlat,
+        }
+    }
+
+    /// Why a flat field has no value: its operation, or that of the branch that was written, fails.
+    #[cold]
+    fn unresolved(
+        &self,
+        field: usize,
+        wire: FlatType,
+        present: bool,
+        offset: usize,
+    ) -> DecodeError {
+        let Op::Record(record) = self.op(self.root) else {
+            return DecodeError::NotFlat;
+        };
+        let set = record.steps.iter().find_map(|step| match step {
+            Step::Set { field: f, op } if *f as usize == field => Some(*op),
+            _ => None,
+        });
+        let mut op = set.map(|id| self.op(id));
+        if let (Some(Op::Union { branches, .. }), Some(null)) = (op, wire.null_branch) {
+            let branch = if present { 1 - null } else { null };
+            op = branches.get(usize::from(branch)).map(|&id| self.op(id));
+        }
+        if let Some(Op::Wrap { then, .. }) = op {
+            op = Some(self.op(*then));
+        }
+        match op {
+            Some(Op::Fail { problem }) => self.problem(offset, *problem),
+            _ => DecodeError::NotFlat,
+        }
+    }
+
+    /// The error of a datum that meets a problem.
+    #[cold]
+    pub(crate) fn problem(&self, offset: usize, problem: usize) -> DecodeError {
+        match self.problems.get(problem) {
+            Some(problem) => DecodeError::Problem {
+                offset,
+                problem: Box::new(problem.clone()),
+            },
+            None => DecodeError::OtherReader {
+                expected: "what was written",
+            },
+        }
     }
 }
 
@@ -200,25 +247,6 @@ pub(crate) fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), W
         Primitive::Double => drop(input.take(8)?),
         Primitive::Bytes | Primitive::String => drop(input.bytes()?),
     }
-    Ok(())
-}
-
-#[inline]
-fn set<'a>(
-    input: &mut Reader<'a>,
-    wire: FlatType,
-    target: Target,
-    sink: &mut impl FieldSink<'a>,
-) -> Result<(), DecodeError> {
-    let offset = input.offset();
-    let Some(to) = target.value else {
-        return Err(DecodeError::Unresolved {
-            field: target.field,
-            offset,
-            found: wire.primitive.as_str(),
-        });
-    };
-    sink.set(target.field, scalar(input, wire.primitive, to)?);
     Ok(())
 }
 

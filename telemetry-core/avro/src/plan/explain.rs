@@ -144,9 +144,10 @@ impl<'s> Walk<'s> {
     fn record(&mut self, wire: &'s RecordType, record: &'s RecordType, w: &str, r: &str) {
         let mut read = BTreeSet::new();
         let mut parts = Vec::new();
+        let written = rules::Fields::of(wire);
         for field in &record.fields {
             let path = format!("{r}.{}", field.name);
-            let Some(i) = rules::find(wire, field) else {
+            let Some(i) = written.find(field) else {
                 let how = match &field.default {
                     Some(default) => format!("takes its default {default}"),
                     None => "has no default".to_owned(),

@@ -15,8 +15,10 @@ mod transcode;
 mod value;
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::{Fingerprint, Schema};
 use constant::Constant;
@@ -141,6 +143,30 @@ pub struct Incompatibility {
     pub hint: String,
 }
 
+impl fmt::Display for Incompatibility {
+    /// `Record.field: the rule that fails; what to do`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.path, self.rule, self.hint)
+    }
+}
+
+/// A plan with problems: see [`Plan::check`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the reader does not read everything that the writer writes: {}{}", problems[0], and(problems.len() - 1))]
+pub struct Incompatible {
+    /// What stands against it, outermost first; at least one.
+    pub problems: Vec<Incompatibility>,
+}
+
+fn and(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    }
+}
+
+crate::error_codes!(Incompatible => 1042);
+
 /// A pair of schemas that no plan, or no flat plan, can be made for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -205,6 +231,29 @@ impl Plan {
     /// compatible.
     pub fn problems(&self) -> &[Incompatibility] {
         &self.problems
+    }
+
+    /// The plan, if no problem stands against any datum of the writer.
+    ///
+    /// A plan with problems still reads the datums that do not meet one, which is what a reader of old
+    /// data wants; who expects that everything can be read asks here.
+    ///
+    /// ```
+    /// use telemetry_avro::{Plan, Schema};
+    ///
+    /// let (text, number) = (Schema::parse(r#""string""#)?, Schema::parse(r#""int""#)?);
+    /// let error = Plan::compile(&text, &number)?.check().unwrap_err();
+    /// assert_eq!(error.problems[0].path, "$");
+    /// let plan = Plan::compile(&number, &number)?.check()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check(self) -> Result<Self, Incompatible> {
+        if self.problems.is_empty() {
+            return Ok(self);
+        }
+        Err(Incompatible {
+            problems: self.problems,
+        })
     }
 
     /// The fingerprint of the reader's schema.

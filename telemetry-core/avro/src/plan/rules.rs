@@ -3,6 +3,7 @@
 //! Source: Avro 1.12 specification, "Schema Resolution" and "Aliases". Where it leaves room, the
 //! reference implementation decides: a record of another name still matches by its structure.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 
 use crate::schema::full_alias;
@@ -18,10 +19,20 @@ fn simple(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(_, simple)| simple)
 }
 
-/// The writer's field for a field of the reader: by name, then by the reader's aliases.
-pub(super) fn find(writer: &RecordType, field: &Field) -> Option<usize> {
-    let by_name = |name: &str| writer.fields.iter().position(|f| f.name == name);
-    by_name(&field.name).or_else(|| field.aliases.iter().find_map(|a| by_name(a)))
+/// The fields of a writer's record, by name: records have been seen with thousands.
+pub(super) struct Fields<'s>(BTreeMap<&'s str, usize>);
+
+impl<'s> Fields<'s> {
+    pub(super) fn of(writer: &'s RecordType) -> Self {
+        let fields = writer.fields.iter().enumerate();
+        Self(fields.map(|(i, f)| (f.name.as_str(), i)).collect())
+    }
+
+    /// The writer's field for a field of the reader: by name, then by the reader's aliases.
+    pub(super) fn find(&self, field: &Field) -> Option<usize> {
+        let by_name = |name: &String| self.0.get(name.as_str()).copied();
+        by_name(&field.name).or_else(|| field.aliases.iter().find_map(by_name))
+    }
 }
 
 pub(super) const fn promotes(from: Primitive, to: Primitive) -> bool {
@@ -84,7 +95,8 @@ pub(super) fn branch(
 
 /// Whether each field of the reader has a source of a type that may resolve.
 fn same_structure(writer: &Schema, from: &RecordType, reader: &Schema, to: &RecordType) -> bool {
-    to.fields.iter().all(|field| match find(from, field) {
+    let written = Fields::of(from);
+    to.fields.iter().all(|field| match written.find(field) {
         Some(w) => may_resolve(writer, from.fields[w].node, reader, field.node),
         None => field.default.is_some(),
     })
@@ -104,10 +116,11 @@ fn may_resolve(writer: &Schema, from: NodeId, reader: &Schema, to: NodeId) -> bo
             w.size == r.size && same_name(&w.name, &r.name, &r.aliases)
         }
         (Kind::Enum(w), Kind::Enum(r)) => same_name(&w.name, &r.name, &r.aliases),
-        (Kind::Record(w), Kind::Record(r)) => r
-            .fields
-            .iter()
-            .all(|f| f.default.is_some() || find(w, f).is_some()),
+        (Kind::Record(w), Kind::Record(r)) => {
+            let written = Fields::of(w);
+            let mut fields = r.fields.iter();
+            fields.all(|f| f.default.is_some() || written.find(f).is_some())
+        }
         _ => false,
     }
 }

@@ -1,31 +1,40 @@
 //! Whether defaults are values of their types.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::json::{self, Json, Shape};
-use super::{Kind, Node, NodeId, Primitive, SchemaError, SchemaLimits};
+use super::parse::shown;
+use super::{Kind, Node, NodeId, Primitive, SchemaError, SchemaLimits, SchemaRules};
 
 /// Checks every default once all types are known.
 ///
 /// Unions are tried branch by branch, so a default that fits none may be looked at again and again:
-/// what that costs is bounded too.
-pub(super) fn check(nodes: &[Node], limits: SchemaLimits) -> Result<(), SchemaError> {
+/// what that costs is bounded too. A default that does not fit what was written is forgotten: nobody
+/// who reads with another schema needs it.
+pub(super) fn check(
+    nodes: &mut [Node],
+    rules: SchemaRules,
+    limits: SchemaLimits,
+) -> Result<(), SchemaError> {
     // Each level of nesting looks at the text inside it, a few branches each.
     let bytes_max = limits
         .json_bytes_max
         .saturating_mul(limits.depth_max)
         .saturating_mul(4);
+    let mut unfit = Vec::new();
     let mut check = Check {
         nodes,
         depth_max: limits.depth_max,
         bytes_left: bytes_max,
     };
-    for node in nodes {
+    for (at, node) in check.nodes.iter().enumerate() {
         let Kind::Record(record) = &node.kind else {
             continue;
         };
-        for field in &record.fields {
+        for (i, field) in record.fields.iter().enumerate() {
             let Some(default) = &field.default else {
                 continue;
             };
@@ -36,10 +45,15 @@ pub(super) fn check(nodes: &[Node], limits: SchemaLimits) -> Result<(), SchemaEr
             };
             match fits {
                 Ok(true) => {}
+                Ok(false) if rules == SchemaRules::AsWritten => unfit.push((at, i)),
                 Ok(false) => {
                     return Err(SchemaError::Rule {
                         path: path(),
-                        reason: format!("the default {default} is no value of the field's type"),
+                        reason: format!(
+                            "the default {} is no value of the field's type, {}",
+                            shown(default),
+                            words(check.nodes, field.node)
+                        ),
                     });
                 }
                 Err(Exhausted) => {
@@ -53,7 +67,24 @@ pub(super) fn check(nodes: &[Node], limits: SchemaLimits) -> Result<(), SchemaEr
             }
         }
     }
+    for (at, i) in unfit {
+        if let Kind::Record(record) = &mut nodes[at].kind {
+            record.fields[i].default = None;
+        }
+    }
     Ok(())
+}
+
+/// A type as an error names it.
+fn words(nodes: &[Node], id: NodeId) -> String {
+    let word = |id: &NodeId| format!("`{}`", shown(nodes[id.index()].kind.branch_name()));
+    match &nodes[id.index()].kind {
+        Kind::Union(branches) => {
+            let words: Vec<String> = branches.iter().take(8).map(word).collect();
+            format!("a union of {}", words.join(", "))
+        }
+        _ => word(&id),
+    }
 }
 
 struct Check<'s> {
@@ -141,8 +172,8 @@ fn primitive(primitive: Primitive, json: Json<'_>, shape: Shape) -> bool {
     match primitive {
         Primitive::Null => shape == Shape::Null,
         Primitive::Boolean => shape == Shape::Boolean,
-        Primitive::Int => json::number::<i32>(json).is_some(),
-        Primitive::Long => json::number::<i64>(json).is_some(),
+        Primitive::Int => json::integer::<i32>(json).is_some(),
+        Primitive::Long => json::integer::<i64>(json).is_some(),
         Primitive::Float | Primitive::Double => shape == Shape::Number,
         Primitive::String => shape == Shape::String,
         Primitive::Bytes => json::string(json).is_some_and(|s| is_latin1(&s)),

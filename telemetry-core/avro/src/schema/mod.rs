@@ -2,7 +2,8 @@
 
 mod canonical;
 mod defaults;
-mod json;
+pub(crate) mod json;
+mod logical;
 mod parse;
 mod references;
 
@@ -15,6 +16,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::Fingerprint;
+pub(crate) use logical::{Change, change};
 
 /// A checked Avro schema.
 ///
@@ -229,26 +231,40 @@ pub struct FixedType {
     pub size: u32,
 }
 
+/// What is asked of a schema's text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SchemaRules {
+    /// A new schema: everything that the specification says.
+    #[default]
+    Strict,
+    /// A schema that data was written with. It is history and cannot be changed any more, so what other
+    /// libraries let pass is read as they read it: any text as a name, defaults that are no value of
+    /// their type (which are forgotten), comments, a byte order mark, halves of surrogate pairs.
+    /// Everything that decides what is on the wire stays a rule.
+    AsWritten,
+}
+
 /// Bounds on a schema text, for texts that strangers send.
 #[derive(Clone, Copy, Debug)]
 pub struct SchemaLimits {
-    /// Bytes of JSON. 64 KiB: what an announcement carries.
+    /// Bytes of JSON. 1 MiB: documented schemas of some thousand columns.
     pub json_bytes_max: usize,
-    /// Types in the arena, plain primitives once. 4,096: a record of 400 nullable fields has 402
+    /// Types in the arena, plain primitives once. 65,536: a record of 400 nullable fields has 402
     /// or a few more.
     pub nodes_max: usize,
     /// Bytes of a name, with its namespace, and of a symbol. 256: beyond what is in use, and a
     /// namespace is kept with each of its names, however seldom the text says it.
     pub name_bytes_max: usize,
-    /// Types inside types. 64: keeps recursion within any thread's stack.
+    /// Records, arrays and maps inside each other, as in [`DecodeLimits`](crate::DecodeLimits). 64:
+    /// keeps recursion within any thread's stack. Who raises it sees to the stack.
     pub depth_max: usize,
 }
 
 impl Default for SchemaLimits {
     fn default() -> Self {
         Self {
-            json_bytes_max: 64 * 1024,
-            nodes_max: 4_096,
+            json_bytes_max: 1 << 20,
+            nodes_max: 65_536,
             name_bytes_max: 256,
             depth_max: 64,
         }
@@ -256,20 +272,48 @@ impl Default for SchemaLimits {
 }
 
 impl Schema {
-    /// Parses and checks a schema within the default limits.
+    /// Parses and checks a new schema within the default limits.
     pub fn parse(json: &str) -> Result<Self, SchemaError> {
-        Self::parse_with(json, SchemaLimits::default())
+        Self::parse_as(json, SchemaRules::Strict, SchemaLimits::default())
     }
 
-    /// Parses and checks a schema within `limits`.
+    /// Parses and checks a new schema within `limits`.
     pub fn parse_with(json: &str, limits: SchemaLimits) -> Result<Self, SchemaError> {
-        parse::parse(json, limits)
+        Self::parse_as(json, SchemaRules::Strict, limits)
+    }
+
+    /// Parses a schema that data was written with, within the default limits: see
+    /// [`SchemaRules::AsWritten`].
+    ///
+    /// ```
+    /// use telemetry_avro::{Plan, Schema};
+    ///
+    /// let old = r#"{"type":"record","name":"Beat","fields":[{"name":"heart-rate","type":"int"}]}"#;
+    /// assert!(Schema::parse(old).is_err());
+    /// let old = Schema::parse_written(old)?;
+    /// // An alias leads back to a name that is none.
+    /// let new = Schema::parse(r#"{"type":"record","name":"Beat","fields":[
+    ///     {"name":"heart_rate","type":"int","aliases":["heart-rate"]}]}"#)?;
+    /// assert!(Plan::compile(&old, &new)?.problems().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn parse_written(json: &str) -> Result<Self, SchemaError> {
+        Self::parse_as(json, SchemaRules::AsWritten, SchemaLimits::default())
+    }
+
+    /// Parses a schema by `rules` within `limits`.
+    pub fn parse_as(
+        json: &str,
+        rules: SchemaRules,
+        limits: SchemaLimits,
+    ) -> Result<Self, SchemaError> {
+        parse::parse(json, rules, limits)
     }
 
     /// Parses a schema that refers to types which `others` define, within the default limits.
     ///
     /// Its [`json`](Self::json) holds everything it needs: it can be announced, registered and
-    /// parsed alone.
+    /// parsed alone. Two texts may define a type in the same words, but not in others.
     ///
     /// ```
     /// use telemetry_avro::Schema;
@@ -283,11 +327,23 @@ impl Schema {
     /// # Ok::<(), telemetry_avro::SchemaError>(())
     /// ```
     pub fn parse_with_references(json: &str, others: &[&str]) -> Result<Self, SchemaError> {
-        let limits = SchemaLimits::default();
-        parse::parse(&references::bundle(json, others, limits)?, limits)
+        let (rules, limits) = (SchemaRules::Strict, SchemaLimits::default());
+        Self::parse_with_references_as(json, others, rules, limits)
     }
 
-    /// The text it was parsed from.
+    /// The same by `rules` within `limits`.
+    pub fn parse_with_references_as(
+        json: &str,
+        others: &[&str],
+        rules: SchemaRules,
+        limits: SchemaLimits,
+    ) -> Result<Self, SchemaError> {
+        let whole = references::bundle(json, others, rules, limits)?;
+        parse::parse(&whole, rules, limits)
+    }
+
+    /// The text it was parsed from; what was read [as it was written](SchemaRules::AsWritten) is JSON
+    /// here.
     pub fn json(&self) -> &str {
         &self.json
     }
@@ -479,8 +535,26 @@ impl SchemaError {
         Self::Json {
             line: error.line(),
             column: error.column(),
-            reason: error.to_string(),
+            reason: reason(&error),
         }
+    }
+}
+
+/// What a JSON parser says, without the position that it says as well.
+fn reason(error: &serde_json::Error) -> String {
+    let mut reason = error.to_string();
+    if let Some(at) = reason.rfind(" at line ") {
+        reason.truncate(at);
+    }
+    reason
+}
+
+impl core::str::FromStr for Schema {
+    type Err = SchemaError;
+
+    /// The same as [`Schema::parse`].
+    fn from_str(json: &str) -> Result<Self, SchemaError> {
+        Self::parse(json)
     }
 }
 

@@ -1,40 +1,46 @@
 //! One schema out of several texts that refer to each other's types.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
-use serde_json::{Map, Value};
-
-use super::parse::{namespace_of, qualify, within};
-use super::{Primitive, SchemaError, SchemaLimits};
+use super::json::{self, Json, Shape};
+use super::parse::{self, Path, namespace_of, prepared, qualify, shallow, shown, simple};
+use super::{Primitive, SchemaError, SchemaLimits, SchemaRules};
 
 /// Puts the definitions of `others` that `json` refers to where it first refers to them.
 ///
-/// The size of what comes out is within `limits` too, however the texts multiply each other.
+/// Everything else is copied as it stands, to the last digit. The size of what comes out is within
+/// `limits` too, however the texts multiply each other.
 pub(super) fn bundle(
     json: &str,
     others: &[&str],
+    rules: SchemaRules,
     limits: SchemaLimits,
 ) -> Result<String, SchemaError> {
     let mut bundle = Bundle {
         known: BTreeMap::new(),
         defined: BTreeSet::new(),
-        bytes_left: limits.json_bytes_max,
+        out: String::new(),
         limits,
     };
-    for other in others {
-        bundle.collect(&read(other, limits)?, "");
+    let read = |text| {
+        parse::within(text, limits)?;
+        let text = prepared(text, rules)?;
+        shallow(&text, limits)?;
+        Ok(text)
+    };
+    let others: alloc::vec::Vec<Cow<'_, str>> = others
+        .iter()
+        .map(|text| read(text))
+        .collect::<Result<_, SchemaError>>()?;
+    for other in &others {
+        bundle.collect(json::whole(other)?, "")?;
     }
-    let whole = bundle.schema(&read(json, limits)?, "", Side::Own)?;
-    Ok(alloc::format!("{whole}"))
-}
-
-/// The text as a tree, which bundling takes apart.
-fn read(json: &str, limits: SchemaLimits) -> Result<Value, SchemaError> {
-    within(json, limits)?;
-    serde_json::from_str(json).map_err(SchemaError::json)
+    let json = read(json)?;
+    bundle.schema(json::whole(&json)?, "", Side::Own)?;
+    Ok(bundle.out)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -45,126 +51,226 @@ enum Side {
     Other,
 }
 
-struct Bundle {
+struct Bundle<'a> {
     /// Definitions of the other texts, by full name, with the namespace they stand in.
-    known: BTreeMap<String, (Value, String)>,
+    known: BTreeMap<String, (Json<'a>, String)>,
     /// What stands in the text so far.
     defined: BTreeSet<String>,
-    bytes_left: usize,
+    out: String,
     limits: SchemaLimits,
 }
 
+/// Words that `"type"` of an object may be; anywhere else they are names.
+const COMPLEX: [&str; 6] = ["record", "error", "enum", "fixed", "array", "map"];
+
+/// The value of a key, the last of its name.
+fn value<'a>(object: Json<'a>, name: &str) -> Option<Json<'a>> {
+    let mut found = None;
+    let _ = json::entries(object, |key, value| {
+        if key == name {
+            found = Some(value);
+        }
+        Ok::<_, ()>(())
+    });
+    found
+}
+
 /// Full name of a definition and namespace of what is inside.
-pub(crate) fn place(object: &Map<String, Value>, outer: &str) -> Option<(String, String)> {
-    let kind = object.get("type")?.as_str()?;
-    if !matches!(kind, "record" | "error" | "enum" | "fixed") {
+pub(crate) fn place(object: Json<'_>, outer: &str) -> Option<(String, String)> {
+    let kind = json::string(value(object, "type")?)?;
+    if !matches!(&*kind, "record" | "error" | "enum" | "fixed") {
         return None;
     }
-    let namespace = object.get("namespace").and_then(Value::as_str);
-    let full = qualify(object.get("name")?.as_str()?, namespace.unwrap_or(outer)).into_owned();
+    let namespace = value(object, "namespace").and_then(json::string);
+    let name = json::string(value(object, "name")?)?;
+    let full = qualify(&name, namespace.as_deref().unwrap_or(outer)).into_owned();
     let inner = namespace_of(&full).to_owned();
     Some((full, inner))
 }
 
-impl Bundle {
-    /// Notes every definition of a text. JSON nests no deeper than its parser allows.
-    fn collect(&mut self, value: &Value, outer: &str) {
-        match value {
-            Value::Array(parts) => parts.iter().for_each(|part| self.collect(part, outer)),
-            Value::Object(object) => {
+impl<'a> Bundle<'a> {
+    /// Notes every definition of a text.
+    fn collect(&mut self, json: Json<'a>, outer: &str) -> Result<(), SchemaError> {
+        match json::shape(json) {
+            Shape::Array => json::items(json, |_, part| self.collect(part, outer)),
+            Shape::Object => {
                 let mut namespace = outer.to_owned();
-                if let Some((full, inner)) = place(object, outer) {
-                    self.known
-                        .entry(full)
-                        .or_insert_with(|| (value.clone(), outer.to_owned()));
+                if let Some((full, inner)) = place(json, outer) {
+                    self.note(full, json, outer)?;
                     namespace = inner;
                 }
-                for key in ["type", "items", "values"] {
-                    if let Some(part) = object.get(key) {
-                        self.collect(part, &namespace);
+                json::entries(json, |key, part| match key {
+                    "type" | "items" | "values" => self.collect(part, &namespace),
+                    "fields" if json::shape(part) == Shape::Array => {
+                        json::items(part, |_, field| match json::shape(field) {
+                            Shape::Object => value(field, "type")
+                                .map_or(Ok(()), |ty| self.collect(ty, &namespace)),
+                            _ => Ok(()),
+                        })
                     }
-                }
-                let fields = object.get("fields").and_then(Value::as_array);
-                for field in fields.into_iter().flatten() {
-                    if let Some(part) = field.get("type") {
-                        self.collect(part, &namespace);
-                    }
-                }
+                    _ => Ok(()),
+                })
             }
-            _ => {}
+            _ => Ok(()),
         }
     }
 
-    fn schema(&mut self, value: &Value, outer: &str, side: Side) -> Result<Value, SchemaError> {
-        Ok(match value {
-            Value::String(name) => return self.name(name, outer),
-            Value::Array(parts) => parts
-                .iter()
-                .map(|part| self.schema(part, outer, side))
-                .collect::<Result<_, _>>()?,
-            Value::Object(object) => {
-                let mut namespace = outer.to_owned();
-                let mut out = object.clone();
-                if let Some((full, inner)) = place(object, outer) {
-                    let again = !self.defined.insert(full.clone());
-                    if again && side == Side::Other {
-                        return Ok(Value::String(full));
-                    }
-                    // It may stand in another namespace than in its own text.
-                    if side == Side::Other {
-                        let simple = full.rsplit('.').next().unwrap_or_default();
-                        out.insert("name".to_owned(), simple.into());
-                        out.insert("namespace".to_owned(), inner.as_str().into());
-                    }
-                    namespace = inner;
-                }
-                for key in ["type", "items", "values"] {
-                    // `"type": "record"` is no reference: the parser's own words are no names.
-                    if let Some(part) = object.get(key) {
-                        out.insert(key.to_owned(), self.schema(part, &namespace, side)?);
-                    }
-                }
-                if let Some(Value::Array(fields)) = object.get("fields") {
-                    let mut whole = Vec::with_capacity(fields.len());
-                    for field in fields {
-                        let mut field = field.clone();
-                        if let Some(part) = field.get("type") {
-                            let part = self.schema(&part.clone(), &namespace, side)?;
-                            field["type"] = part;
-                        }
-                        whole.push(field);
-                    }
-                    out.insert("fields".to_owned(), whole.into());
-                }
-                Value::Object(out)
+    fn note(&mut self, full: String, json: Json<'a>, outer: &str) -> Result<(), SchemaError> {
+        match self.known.get(&full) {
+            Some((known, place)) if alike(known, json) && place == outer => {}
+            Some(_) => {
+                return Err(Path::Root.rule(format!(
+                    "two of the texts define `{}` in different words: take one of them",
+                    shown(&full)
+                )));
             }
-            other => other.clone(),
+            None => drop(self.known.insert(full, (json, outer.to_owned()))),
+        }
+        Ok(())
+    }
+
+    /// Writes more, within the limit.
+    fn put(&mut self, text: &str) -> Result<(), SchemaError> {
+        self.out.push_str(text);
+        let max = self.limits.json_bytes_max;
+        if self.out.len() <= max {
+            return Ok(());
+        }
+        Err(SchemaError::Limit {
+            path: "$".to_owned(),
+            what: "size of the JSON text",
+            found: self.out.len(),
+            max,
         })
     }
 
-    fn name(&mut self, name: &str, outer: &str) -> Result<Value, SchemaError> {
-        let words = ["record", "error", "enum", "fixed", "array", "map"];
-        let full = qualify(name, outer).into_owned();
-        if Primitive::from_name(name).is_some()
-            || words.contains(&name)
-            || self.defined.contains(&full)
-        {
-            return Ok(Value::String(name.to_owned()));
-        }
-        let Some((definition, namespace)) = self.known.get(&full).cloned() else {
-            // The parser says what is wrong with it, and where.
-            return Ok(Value::String(name.to_owned()));
-        };
-        let size = alloc::format!("{definition}").len();
-        self.bytes_left = self
-            .bytes_left
-            .checked_sub(size)
-            .ok_or_else(|| SchemaError::Limit {
-                path: full,
-                what: "size of the JSON text",
-                found: self.limits.json_bytes_max - self.bytes_left + size,
-                max: self.limits.json_bytes_max,
-            })?;
-        self.schema(&definition, &namespace, Side::Other)
+    fn put_string(&mut self, text: &str) -> Result<(), SchemaError> {
+        self.put(&format!("{}", serde_json::Value::from(text)))
     }
+
+    /// Writes a list, each of its items with `item`.
+    fn list(
+        &mut self,
+        json: Json<'a>,
+        mut item: impl FnMut(&mut Self, Json<'a>) -> Result<(), SchemaError>,
+    ) -> Result<(), SchemaError> {
+        self.put("[")?;
+        json::items(json, |i, part| {
+            if i > 0 {
+                self.put(",")?;
+            }
+            item(self, part)
+        })?;
+        self.put("]")
+    }
+
+    /// Writes an object, each of its entries with `entry`, which may leave one out; `first` stands
+    /// before them.
+    fn object(
+        &mut self,
+        json: Json<'a>,
+        first: &[(&str, &str)],
+        mut entry: impl FnMut(&mut Self, &str, Json<'a>) -> Result<(), SchemaError>,
+    ) -> Result<(), SchemaError> {
+        self.put("{")?;
+        let mut is_first = true;
+        let mut comma = |bundle: &mut Self| {
+            let text = if is_first { "" } else { "," };
+            is_first = false;
+            bundle.put(text)
+        };
+        for (key, text) in first {
+            comma(self)?;
+            self.put_string(key)?;
+            self.put(":")?;
+            self.put_string(text)?;
+        }
+        json::entries(json, |key, part| {
+            if first.iter().any(|(known, _)| *known == key) {
+                return Ok(());
+            }
+            comma(self)?;
+            self.put_string(key)?;
+            self.put(":")?;
+            entry(self, key, part)
+        })?;
+        self.put("}")
+    }
+
+    fn schema(&mut self, json: Json<'a>, outer: &str, side: Side) -> Result<(), SchemaError> {
+        match json::shape(json) {
+            Shape::String => self.name(json, outer),
+            Shape::Array => self.list(json, |bundle, part| bundle.schema(part, outer, side)),
+            Shape::Object => self.definition(json, outer, side),
+            _ => self.put(json.get()),
+        }
+    }
+
+    fn definition(&mut self, json: Json<'a>, outer: &str, side: Side) -> Result<(), SchemaError> {
+        let mut namespace = outer.to_owned();
+        let mut first = alloc::vec::Vec::new();
+        let placed = place(json, outer);
+        if let Some((full, inner)) = &placed {
+            let known = self.known.get(full);
+            if side == Side::Own && known.is_some_and(|(known, _)| !alike(known, json)) {
+                return Err(Path::Root.rule(format!(
+                    "`{}` is defined here and in another text, in different words: take one of them",
+                    shown(full)
+                )));
+            }
+            let again = !self.defined.insert(full.clone());
+            if again && side == Side::Other {
+                return self.put_string(full);
+            }
+            namespace.clone_from(inner);
+            // It may stand in another namespace than in its own text.
+            if side == Side::Other {
+                first = alloc::vec![("name", simple(full)), ("namespace", inner.as_str())];
+            }
+        }
+        self.object(json, &first, |bundle, key, part| match key {
+            "type" if is_complex(part) => bundle.put(part.get()),
+            "type" | "items" | "values" => bundle.schema(part, &namespace, side),
+            "fields" if json::shape(part) == Shape::Array => bundle.list(part, |bundle, field| {
+                if json::shape(field) != Shape::Object {
+                    return bundle.put(field.get());
+                }
+                bundle.object(field, &[], |bundle, key, part| match key {
+                    "type" => bundle.schema(part, &namespace, side),
+                    _ => bundle.put(part.get()),
+                })
+            }),
+            _ => bundle.put(part.get()),
+        })
+    }
+
+    fn name(&mut self, json: Json<'a>, outer: &str) -> Result<(), SchemaError> {
+        let name = json::string(json).unwrap_or_default();
+        let mut full = qualify(&name, outer).into_owned();
+        let knows = |bundle: &Self, name: &str| {
+            bundle.defined.contains(name) || bundle.known.contains_key(name)
+        };
+        // As the parser does: a name that is not in the namespace around may be in none.
+        if !knows(self, &full) && knows(self, &name) {
+            full = name.clone().into_owned();
+        }
+        if Primitive::from_name(&name).is_some() || self.defined.contains(&full) {
+            return self.put(json.get());
+        }
+        match self.known.get(&full).cloned() {
+            Some((definition, namespace)) => self.schema(definition, &namespace, Side::Other),
+            // The parser says what is wrong with it, and where.
+            None => self.put(json.get()),
+        }
+    }
+}
+
+/// Whether two definitions are one, however they are set.
+fn alike(a: Json<'_>, b: Json<'_>) -> bool {
+    let tree = |json: Json<'_>| serde_json::from_str::<serde_json::Value>(json.get()).ok();
+    a.get() == b.get() || tree(a).is_some_and(|a| Some(a) == tree(b))
+}
+
+fn is_complex(json: Json<'_>) -> bool {
+    json::string(json).is_some_and(|word| COMPLEX.contains(&&*word))
 }

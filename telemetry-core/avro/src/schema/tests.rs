@@ -96,9 +96,9 @@ fn limits_hold() {
         Err(SchemaError::Limit {
             what: "nesting",
             ..
-        }) | Err(SchemaError::Json { .. })
+        })
     ));
-    let long = alloc::format!("\"{}\"", "a".repeat(70_000));
+    let long = alloc::format!("\"{}\"", "a".repeat(2 << 20));
     assert!(matches!(
         Schema::parse(&long),
         Err(SchemaError::Limit { .. })
@@ -211,7 +211,7 @@ fn references_that_multiply_meet_a_limit() {
         .map(|i| {
             alloc::format!(
                 r#"{{"type":"record","name":"R{i}","doc":"{}","fields":[{{"name":"next","type":"R{}"}}]}}"#,
-                "x".repeat(2_000),
+                "x".repeat(40_000),
                 i + 1
             )
         })

@@ -202,7 +202,7 @@ proptest! {
         match (ours(&writer, &reader, &datums), theirs(&writer, &reader, &datums)) {
             (Ok(ours), Ok(theirs)) => prop_assert_eq!(plain(&ours), plain(&theirs)),
             // No branch or symbol of the reader's for what was written.
-            (Err(ours), Err(_)) => prop_assert!(ours.contains("problem"), "{}", ours),
+            (Err(ours), Err(_)) => prop_assert!(ours.contains("reader"), "{}", ours),
             (Ok(_), Err(theirs)) => {
                 let known = refused(&text, false).or(refused(&later, false));
                 prop_assert!(known.is_some(), "{theirs}: {text} read as {later}");

@@ -13,6 +13,8 @@ mod codegen;
 #[cfg(feature = "arrow")]
 mod columns;
 mod derive;
+#[cfg(all(feature = "arrow", feature = "ocf"))]
+mod found;
 #[cfg(feature = "arrow")]
 mod memory;
 #[cfg(all(feature = "apache-avro", feature = "arrow"))]
