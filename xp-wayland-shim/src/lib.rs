@@ -84,8 +84,10 @@ pub use display::{Display, Frame, MemoryDisplay, OutputMode, Pools, Presented};
 pub use error::{ClientError, ComposeError, DisplayError, InputError, PoolError};
 pub use geometry::Rect;
 pub use hooks::{HookEvent, Role, SurfaceChange, SurfaceKey, Title};
-pub use limits::{Limits, RECORD_BYTES_MAX, SCHEMA_BYTES_MAX, SOURCE_NAME_BYTES_MAX};
-pub use shim::{ClientId, Fixed, Input, Output, PointerEvent, Shim, SourceId, Stats, TouchEvent};
+pub use limits::{Limits, RECORD_BYTES_MAX, SCALE_MAX, SCHEMA_BYTES_MAX, SOURCE_NAME_BYTES_MAX};
+pub use shim::{
+    ClientId, Fixed, Input, Output, PointerEvent, Refusal, Shim, SourceId, Stats, TouchEvent,
+};
 
 /// A file descriptor or its like, named by the caller. Never the same for two at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

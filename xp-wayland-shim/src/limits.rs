@@ -8,6 +8,14 @@ pub const RECORD_BYTES_MAX: usize = 4000;
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 /// Longest name of a source, in bytes.
 pub const SOURCE_NAME_BYTES_MAX: usize = 128;
+/// Largest scale of a surface's picture: it decides how many of the client's bytes are read for each
+/// pixel of the screen. Desktops go up to 4.
+pub const SCALE_MAX: i32 = 16;
+/// Bytes of a client's memory that are read at once while a frame is composed, whatever the client
+/// says about the shape of its buffer.
+pub(crate) const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+/// Longest reason that a client hears of a refusal, in bytes.
+pub(crate) const REASON_BYTES_MAX: usize = 512;
 
 /// What the shim may hold. A client that exceeds a bound is disconnected; the others go on.
 ///

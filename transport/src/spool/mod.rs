@@ -142,6 +142,9 @@ pub struct Spool<S> {
     reader: BatchReader,
     stats: Stats,
     previous: Option<Previous>,
+    /// Streams or sources have come whose names no header on the way to the disk has. One header
+    /// takes them all: before the next record, or with the next commit.
+    header_stale: bool,
     /// Records appended since the last commit.
     uncommitted: u64,
     /// Serials of sources as far as they are durable.
@@ -255,6 +258,7 @@ impl<S: Storage> Spool<S> {
             log,
             cursor,
             previous,
+            header_stale: false,
             uncommitted: 0,
             stats: Stats {
                 recovery,
@@ -273,6 +277,7 @@ impl<S: Storage> Spool<S> {
     fn put_header(&mut self) -> Result<(), AppendError> {
         let payload = self.state.encode();
         self.log.push(FrameKind::Header, (0, 0, 0), &[&payload])?;
+        self.header_stale = false;
         Ok(())
     }
 
@@ -343,7 +348,7 @@ impl<S: Storage> Spool<S> {
             next_seq: 1,
         });
         self.stream_numbers.insert(name.clone(), StreamNo(number));
-        self.put_header()?;
+        self.header_stale = true;
         Ok(StreamNo(number))
     }
 
@@ -365,9 +370,14 @@ impl<S: Storage> Spool<S> {
                 name: name.to_owned(),
                 serial: 0,
             });
-            self.put_header()?;
+            self.header_stale = true;
         }
         Ok(SourceNo(number))
+    }
+
+    /// Names of the sources that this spool knows.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.state.sources.iter().map(|source| source.name.as_str())
     }
 
     /// Serial of a source's last durable record, 0 for none: what it need not send again.
@@ -395,6 +405,13 @@ impl<S: Storage> Spool<S> {
         });
         if let Some(number) = number {
             return Err(AppendError::Unknown { number });
+        }
+        if self.header_stale {
+            // The record's stream and source must be known to whoever reads from here.
+            self.make_room(self.state.encode().len())?;
+            if self.header_stale {
+                self.put_header()?;
+            }
         }
         let room = self.make_room(record.len() + ORIGIN_LEN);
         self.stats.refused += u64::from(matches!(room, Err(AppendError::Full { .. })));
@@ -431,6 +448,10 @@ impl<S: Storage> Spool<S> {
     /// After an error the spool takes nothing more: what is on disk is unknown until it is
     /// opened again.
     pub fn commit(&mut self) -> Result<Committed, CommitError> {
+        if self.header_stale && matches!(self.log.admit(self.state.encode().len()), Ok(false)) {
+            // Names without a record can wait for one, if a header does not fit here.
+            let _ = self.put_header();
+        }
         self.log.commit()?;
         self.uncommitted = 0;
         self.durable_serials.clear();

@@ -2,7 +2,7 @@
 
 use telemetry_core::{ClockMark, DeviceId, Fingerprint, Seq, StreamName, single_object};
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{Limits, OpenError, Opening, Spool, Storage};
+use telemetry_transport::{Limits, OpenError, Opening, Origin, Spool, Storage};
 
 pub(crate) fn opening(random: u64) -> Opening {
     Opening {
@@ -249,4 +249,44 @@ fn used_up_segment_numbers_are_an_error() {
     disk.create("ffffffff.segment", 0).unwrap();
     let error = Spool::open(disk, opening(1)).unwrap_err();
     assert!(matches!(error, OpenError::Io(_)), "{error}");
+}
+
+/// A stranger who invents names must not fill the disk with lists of them.
+#[test]
+fn many_names_cost_one_header() {
+    let disk = SimulatedDisk::default();
+    let roomy = |random| Opening {
+        limits: Limits::default(),
+        ..opening(random)
+    };
+    let mut spool = Spool::open(disk.clone(), roomy(1)).unwrap().0;
+    let before = spool.stats().bytes;
+    for name in 0..1_000 {
+        spool.source(&format!("source {name}")).unwrap();
+    }
+    let source = spool.source("source 999").unwrap();
+    let stream = spool.stream(&name("a.B")).unwrap();
+    let origin = Some(Origin { source, serial: 7 });
+    spool.append(stream, &record(1), origin).unwrap();
+    spool.commit().unwrap();
+    // A name has some ten bytes; a list of them for each of them would be millions.
+    let grown = spool.stats().bytes - before;
+    assert!(grown < 64 * 1024, "{grown} bytes");
+    drop(spool);
+    let mut spool = Spool::open(disk, roomy(2)).unwrap().0;
+    assert_eq!(spool.sources().count(), 1_000);
+    let source = spool.source("source 999").unwrap();
+    assert_eq!(spool.resume(source), 7);
+}
+
+/// Names that no record uses are kept by a commit alone.
+#[test]
+fn a_name_without_a_record_is_known_after_a_commit() {
+    let disk = SimulatedDisk::default();
+    let mut spool = Spool::open(disk.clone(), opening(1)).unwrap().0;
+    spool.source("ride").unwrap();
+    spool.commit().unwrap();
+    drop(spool);
+    let spool = Spool::open(disk, opening(2)).unwrap().0;
+    assert_eq!(spool.sources().collect::<Vec<_>>(), ["ride"]);
 }

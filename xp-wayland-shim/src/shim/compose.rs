@@ -10,6 +10,7 @@ use super::shm::{Buffer, error};
 use super::{PoolWork, Shim};
 use crate::geometry::Damage;
 use crate::hooks::{HookEvent, SurfaceKey};
+use crate::limits::SCRATCH_BYTES_MAX;
 use crate::tables::wl_callback;
 use crate::wire::Arg;
 use crate::{
@@ -289,24 +290,33 @@ impl Picture {
             let len = row_bytes * height as usize;
             return pools.read(pool, first, &mut frame.pixels[at..at + len]);
         }
-        // One read per rectangle where rows are whole, one per row where pixels are left out.
-        let rows_per_read = if self.scale == 1 { height } else { 1 };
-        let span = (rows_per_read - 1) as usize * stride as usize
-            + ((width - 1) * self.scale + 1) as usize * 4;
-        scratch.resize(span, 0);
-        for group in 0..height / rows_per_read {
-            let offset = first + group * rows_per_read * self.scale * stride;
-            pools.read(pool, offset, scratch)?;
-            for row in 0..rows_per_read {
-                let source = scratch.get(row as usize * stride as usize..).unwrap_or(&[]);
-                let target = at + (group * rows_per_read + row) as usize * frame.stride;
-                let target = &mut frame.pixels[target..target + row_bytes];
-                if self.scale == 1 {
-                    target.copy_from_slice(&source[..row_bytes]);
-                    continue;
+        // A client chooses stride and scale: they must not choose how much is read and held at once.
+        // Rows are read together as far as they lie close, and pixels of a scaled row likewise.
+        let (stride, scale) = (stride as usize, self.scale as usize);
+        let columns_per_read = (SCRATCH_BYTES_MAX / (4 * scale)).clamp(1, width as usize);
+        let piece = |columns: usize| ((columns - 1) * scale + 1) * 4;
+        if scale == 1 && columns_per_read == width as usize {
+            let rows_per_read = (SCRATCH_BYTES_MAX / stride).clamp(1, height as usize);
+            for from in (0..height as usize).step_by(rows_per_read) {
+                let rows = rows_per_read.min(height as usize - from);
+                scratch.resize((rows - 1) * stride + row_bytes, 0);
+                pools.read(pool, first + from as u32 * stride as u32, scratch)?;
+                for (row, source) in scratch.chunks(stride).enumerate() {
+                    let target = at + (from + row) * frame.stride;
+                    frame.pixels[target..target + row_bytes].copy_from_slice(&source[..row_bytes]);
                 }
-                let step = self.scale as usize * 4;
-                for (to, from) in target.chunks_exact_mut(4).zip(source.chunks(step)) {
+            }
+            return Ok(());
+        }
+        for row in 0..height as usize {
+            for from in (0..width as usize).step_by(columns_per_read) {
+                let columns = columns_per_read.min(width as usize - from);
+                scratch.resize(piece(columns), 0);
+                let offset = row * scale * stride + from * scale * 4;
+                pools.read(pool, first + offset as u32, scratch)?;
+                let target = at + row * frame.stride + from * 4;
+                let target = &mut frame.pixels[target..target + columns * 4];
+                for (to, from) in target.chunks_exact_mut(4).zip(scratch.chunks(scale * 4)) {
                     to.copy_from_slice(&from[..4]);
                 }
             }

@@ -101,8 +101,30 @@ pub enum Input<'a> {
         /// A serial that was received.
         serial: u64,
     },
+    /// The caller cannot take what a source's client sent, and never will: the client is told so and
+    /// disconnected. The others go on.
+    Refuse {
+        /// The source.
+        source: SourceId,
+        /// What cannot be taken.
+        refusal: Refusal,
+        /// Why, for whoever looks for the fault in the client; cut after 512 bytes.
+        reason: &'a str,
+    },
     /// Nothing but time.
     Tick,
+}
+
+/// What of a client cannot be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Its schema, e.g. because it is none.
+    Schema,
+    /// A record, e.g. because it is not in the schema that was announced.
+    Record,
+    /// One name or schema more than the caller keeps.
+    Limit,
 }
 
 /// What the caller shall do or know, in order.
@@ -305,6 +327,11 @@ impl Shim {
             Input::Keymap { handle, size } => self.keymap(handle, size),
             Input::Resume { source, serial } => self.resume(source, serial)?,
             Input::Durable { source, serial } => self.durable(source, serial)?,
+            Input::Refuse {
+                source,
+                refusal,
+                reason,
+            } => self.refuse(source, refusal, reason)?,
             Input::Tick => {}
         }
         self.settle();

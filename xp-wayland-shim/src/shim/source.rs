@@ -3,10 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::client::{Client, Fault, Outcome};
-use super::{Context, Output, Shim, SourceId};
+use super::client::{Client, DISPLAY, Fault, Outcome, display_error};
+use super::{Context, Output, Refusal, Shim, SourceId};
 use crate::InputError;
-use crate::limits::{RECORD_BYTES_MAX, SCHEMA_BYTES_MAX, SOURCE_NAME_BYTES_MAX};
+use crate::limits::{REASON_BYTES_MAX, RECORD_BYTES_MAX, SCHEMA_BYTES_MAX, SOURCE_NAME_BYTES_MAX};
 use crate::object::Kind;
 use crate::tables::{xp_telemetry_manager_v1, xp_telemetry_source_v1};
 use crate::wire::{Arg, Args};
@@ -214,6 +214,28 @@ impl Shim {
         use xp_telemetry_source_v1::event;
         client.send(object, event::RESUME, &halves(serial));
         client.send(object, event::CREDIT, &[Arg::Uint(window)]);
+        Ok(())
+    }
+
+    /// [`Input::Refuse`](super::Input::Refuse).
+    pub(super) fn refuse(
+        &mut self,
+        id: SourceId,
+        refusal: Refusal,
+        reason: &str,
+    ) -> Result<(), InputError> {
+        let unknown = InputError::UnknownSource { source_id: id };
+        let &(client, object) = self.cx.sources.get(&id).ok_or(unknown.clone())?;
+        let client = self.clients.get_mut(&client).ok_or(unknown)?;
+        let (object, error) = match refusal {
+            Refusal::Schema => (object, error::INVALID_SCHEMA),
+            Refusal::Record => (object, error::INVALID_RECORD),
+            Refusal::Limit => (DISPLAY, display_error::NO_MEMORY),
+        };
+        let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+        // A NUL would end the text within the message.
+        let message = reason[..end].replace('\0', " ");
+        client.fail(&mut self.cx, Fault::new(object, error, message));
         Ok(())
     }
 

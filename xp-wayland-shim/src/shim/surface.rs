@@ -11,6 +11,7 @@ use super::shm::Buffer;
 use super::xdg::Xdg;
 use crate::geometry::{Damage, Rect, Region};
 use crate::hooks::{HookEvent, Role, SurfaceChange, Title};
+use crate::limits::SCALE_MAX;
 use crate::object::Kind;
 use crate::tables::{wl_buffer, wl_surface, wp_presentation_feedback};
 use crate::wire::{Arg, Args};
@@ -204,8 +205,8 @@ impl Client {
             }
             r::SET_BUFFER_SCALE => {
                 let scale = args.int(0);
-                if scale < 1 {
-                    let message = "scale must be positive";
+                if !(1..=SCALE_MAX).contains(&scale) {
+                    let message = "scale must be 1 to 16";
                     return Err(Fault::new(id, error::INVALID_SCALE, message));
                 }
                 self.pending(id)?.scale = Some(scale);

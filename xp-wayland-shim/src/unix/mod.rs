@@ -253,6 +253,11 @@ impl<D: Display> UnixHost<D> {
         &self.display
     }
 
+    /// Whether a client is connected still.
+    pub fn is_connected(&self, client: ClientId) -> bool {
+        self.connections.contains_key(&client)
+    }
+
     /// Clients connected.
     pub fn clients(&self) -> usize {
         self.connections.len()

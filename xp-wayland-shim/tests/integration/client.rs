@@ -98,6 +98,7 @@ impl Pools for Memory {
     }
 
     fn read(&mut self, handle: Handle, offset: u32, out: &mut [u8]) -> Result<(), PoolError> {
+        assert!(out.len() <= 64 * 1024, "{} bytes at once", out.len());
         let end = offset as usize + out.len();
         self.open(handle, end as u32)?;
         out.copy_from_slice(&self.0[&handle][offset as usize..end]);

@@ -1,6 +1,8 @@
 //! `xp_telemetry_v1`: what a client may do, and what it is told otherwise.
 
-use xp_wayland_shim::{ClientId, Input, InputError, Limits, Output, SourceId};
+use xp_wayland_shim::{
+    ClientError, ClientId, Input, InputError, Limits, Output, Refusal, SourceId,
+};
 
 use crate::client::{A, Bench, CLIENT, global};
 
@@ -205,4 +207,53 @@ fn outputs_that_nobody_takes_stop_the_clients() {
     assert_eq!(bench.outputs().len(), 4096);
     record(&mut bench, 4097, b"goes on");
     assert_eq!(bench.outputs().len(), 1);
+}
+
+#[test]
+fn a_client_hears_why_the_caller_cannot_take_what_it_sent() {
+    for (refusal, object, number) in [
+        (Refusal::Schema, SOURCE, 4),
+        (Refusal::Record, SOURCE, 3),
+        (Refusal::Limit, 1, 2),
+    ] {
+        let (mut bench, source) = resumed(1, 0);
+        record(&mut bench, 1, b"one");
+        let long = "é".repeat(2_000);
+        bench.input(Input::Refuse {
+            source,
+            refusal,
+            reason: &long,
+        });
+        // What came before stays, in order; then the source is closed and the client is out.
+        let outputs = bench.outputs();
+        let [
+            Output::Record { .. },
+            Output::SourceClosed { .. },
+            Output::Disconnect {
+                error:
+                    ClientError::Protocol {
+                        object: blamed,
+                        error,
+                        message,
+                        ..
+                    },
+                ..
+            },
+        ] = &outputs[..]
+        else {
+            panic!("{outputs:?}");
+        };
+        assert_eq!((*blamed, *error), (object, number));
+        assert_eq!(message.len(), 512);
+        let again = Input::Refuse {
+            source,
+            refusal,
+            reason: "",
+        };
+        let refused = bench.shim.handle_input(bench.now, again);
+        assert_eq!(
+            refused,
+            Err(InputError::UnknownSource { source_id: source })
+        );
+    }
 }

@@ -123,6 +123,48 @@ fn a_window_is_configured_mapped_and_shown() {
     );
 }
 
+/// The shape of a buffer is the client's; how much is read and held at once is not. [`Memory`]
+/// refuses longer reads.
+///
+/// [`Memory`]: crate::client::Memory
+#[test]
+fn rows_far_apart_and_scaled_pixels_are_read_in_pieces() {
+    const STRIDE: u32 = 8 << 20;
+    for (scale, stride) in [(1, STRIDE), (2, STRIDE), (16, 8 * 16 * 4)] {
+        let mut bench = Bench::new(Limits::default());
+        configured(CLIENT, &mut bench);
+        let (width, height) = (8 * scale, 4 * scale);
+        let mut pixels = vec![0; (stride * height) as usize];
+        for y in 0..4_u32 {
+            for x in 0..8_u32 {
+                let at = (y * scale * stride + x * scale * 4) as usize;
+                pixels[at..at + 4].copy_from_slice(&(y << 8 | x).to_le_bytes());
+            }
+        }
+        bench.memory.0.insert(POOL_HANDLE, pixels);
+        let pool = crate::client::message(SHM, 0, &[A::W(POOL), A::W(stride * height)]);
+        bench.feed(CLIENT, &pool, &[POOL_HANDLE]);
+        bench.send(POOL, 0, &[BUFFER, 0, width, height, stride, 1].map(A::W));
+        bench.send(SURFACE, 8, &[A::W(scale)]);
+        attach(CLIENT, &mut bench);
+        assert!(bench.compose());
+        for y in 0..4 {
+            for x in 0..8 {
+                let expected = u32::from(y << 8 | x);
+                assert_eq!(bench.display.pixel(x, y), Some(expected), "{scale} {x} {y}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scale_that_no_screen_has_is_an_error() {
+    let mut bench = Bench::new(Limits::default());
+    configured(CLIENT, &mut bench);
+    bench.send(SURFACE, 8, &[A::W(17)]);
+    assert_eq!(bench.error(), Some(("wl_surface", SURFACE, 0)));
+}
+
 #[test]
 fn frames_keep_their_distance_and_buffers_come_back() {
     let mut bench = Bench::new(Limits::default());

@@ -6,6 +6,7 @@
 //!       durable ◀──┴──────── commit ◀─────────┘ confirm ◀────────────────────┘
 //! ```
 
+mod admission;
 mod hooks;
 mod poison;
 mod state;
@@ -16,16 +17,18 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use telemetry_core::{Batch, DeviceId, Instant, Schema, StreamName};
+use telemetry_core::{Batch, DeviceId, Fingerprint, Instant, StreamName, single_object};
 use telemetry_transport::{AppendError, Origin, SourceNo, StreamNo};
 use xp_wayland_shim::unix::{HostError, UnixHost};
 use xp_wayland_shim::{
-    Fixed, Input, InputError, Limits, MemoryDisplay, Output, OutputMode, Shim, SourceId, TouchEvent,
+    ClientId, Fixed, Input, InputError, Limits, MemoryDisplay, Output, OutputMode, Refusal, Shim,
+    SourceId, TouchEvent,
 };
 
 use crate::clock::{Now, Stopwatch};
 use crate::latency::Histogram;
 use crate::outlet::{Outlet, OutletError};
+use admission::Admission;
 pub use state::HostPort;
 
 /// An agent and its shim.
@@ -33,6 +36,9 @@ pub struct Agent {
     host: UnixHost<MemoryDisplay>,
     outlet: Outlet,
     sources: BTreeMap<SourceId, Source>,
+    /// Streams of clients' records in this epoch.
+    samples: BTreeSet<StreamName>,
+    admission: Admission,
     first_state: bool,
     /// Real time since the oldest append that is not durable.
     waiting: Option<Stopwatch>,
@@ -42,10 +48,10 @@ pub struct Agent {
 }
 
 struct Source {
+    client: ClientId,
     number: SourceNo,
-    /// Stream of the schema announced last.
-    stream: Option<StreamNo>,
-    name: Option<StreamName>,
+    /// The schema announced last, and its stream.
+    schema: Option<(Fingerprint, StreamNo)>,
     /// Last serial handed on.
     serial: u64,
     /// Last serial the client was told is durable.
@@ -81,8 +87,8 @@ pub enum AgentError {
     /// The spool refused a source.
     #[error("spool: {0}")]
     Append(#[from] AppendError),
-    /// A client announced something that is no schema of records.
-    #[error("client's schema: {0}")]
+    /// A schema of the agent's own is none.
+    #[error("own schema: {0}")]
     Schema(String),
     /// The sockets.
     #[error("shim: {0}")]
@@ -103,6 +109,8 @@ impl Agent {
             host: UnixHost::new(shim, MemoryDisplay::new(mode))?,
             outlet: Outlet::open(dir, new_device, now, random)?,
             sources: BTreeMap::new(),
+            samples: BTreeSet::new(),
+            admission: Admission::open(dir)?,
             first_state: true,
             waiting: None,
             counts: Counts::default(),
@@ -151,53 +159,127 @@ impl Agent {
 
     fn handle(&mut self, instant: Instant, output: Output) -> Result<(), AgentError> {
         match output {
-            Output::SourceOpened { source, name, .. } => {
-                let spool = self.outlet.spool_mut();
-                let number = spool.source(&name)?;
-                let serial = spool.resume(number);
-                let entry = Source {
-                    number,
-                    stream: None,
-                    name: None,
-                    serial,
-                    told: serial,
-                };
-                self.sources.insert(source, entry);
-                answer(&mut self.host, instant, Input::Resume { source, serial })?;
-            }
-            Output::SchemaAnnounced { source, text } => {
-                let schema = Schema::parse(&text).map_err(|e| AgentError::Schema(e.to_string()))?;
-                let stream = self.outlet.announce(&schema)?;
-                if let Some(entry) = self.sources.get_mut(&source) {
-                    entry.stream = Some(stream);
-                    let name = schema.record().map(|r| StreamName::new(&r.name));
-                    entry.name = name.and_then(Result::ok);
-                }
-            }
+            Output::SourceOpened {
+                client,
+                source,
+                name,
+            } => self.open_source(instant, client, source, &name),
+            Output::SchemaAnnounced { source, text } => self.announce(instant, source, &text),
             Output::Record {
                 source,
                 serial,
                 bytes,
-            } => {
-                let Some(entry) = self.sources.get_mut(&source) else {
-                    return Ok(());
-                };
-                let stream = entry
-                    .stream
-                    .ok_or_else(|| AgentError::Schema("a record before its schema".to_owned()))?;
+            } => self.take(instant, source, serial, &bytes),
+            // Its records stay to be stored; nobody waits to hear of it.
+            Output::SourceClosed { source } => {
+                self.sources.remove(&source);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open_source(
+        &mut self,
+        instant: Instant,
+        client: ClientId,
+        source: SourceId,
+        name: &str,
+    ) -> Result<(), AgentError> {
+        let Self { host, outlet, .. } = self;
+        self.admission.keep(|client| host.is_connected(client));
+        if let Err(reason) = self
+            .admission
+            .source(client, name, outlet.spool().sources())
+        {
+            return self.refuse(instant, source, Refusal::Limit, reason);
+        }
+        let spool = outlet.spool_mut();
+        let number = spool.source(name)?;
+        let serial = spool.resume(number);
+        let entry = Source {
+            client,
+            number,
+            schema: None,
+            serial,
+            told: serial,
+        };
+        self.sources.insert(source, entry);
+        answer(host, instant, Input::Resume { source, serial })
+    }
+
+    fn announce(
+        &mut self,
+        instant: Instant,
+        source: SourceId,
+        text: &str,
+    ) -> Result<(), AgentError> {
+        let Some(entry) = self.sources.get_mut(&source) else {
+            return Ok(());
+        };
+        // A client's mistake is the client's: whatever it says is a schema, the agent goes on.
+        let schema = match admission::schema(text) {
+            Ok(schema) => schema,
+            Err(reason) => return self.refuse(instant, source, Refusal::Schema, &reason),
+        };
+        let streams = self.outlet.spool().next_seqs().map(|(name, _)| name);
+        if let Err(reason) = self.admission.schema(entry.client, &schema, streams) {
+            return self.refuse(instant, source, Refusal::Limit, reason);
+        }
+        let stream = self.outlet.announce(&schema.text)?;
+        entry.schema = Some((schema.text.fingerprint(), stream));
+        self.samples.insert(schema.stream);
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        instant: Instant,
+        source: SourceId,
+        serial: u64,
+        bytes: &[u8],
+    ) -> Result<(), AgentError> {
+        let Some(entry) = self.sources.get_mut(&source) else {
+            return Ok(());
+        };
+        // What is in the spool must be sent some day, also by the next epoch: a record of a schema
+        // that nobody announced could never be.
+        let reason = match (single_object::split(bytes), entry.schema) {
+            (Ok((fingerprint, _)), Some((announced, stream))) if fingerprint == announced => {
                 let origin = Origin {
                     source: entry.number,
                     serial,
                 };
-                self.outlet.pass_on(stream, &bytes, Some(origin))?;
+                self.outlet.pass_on(stream, bytes, Some(origin))?;
                 self.waiting.get_or_insert_with(Stopwatch::start);
                 entry.serial = serial;
                 self.counts.records += 1;
+                return Ok(());
             }
-            // What a client sent before it left stays to be stored.
-            _ => {}
-        }
-        Ok(())
+            (Ok((fingerprint, _)), Some((announced, _))) => {
+                format!("the record is of schema {fingerprint}, {announced} was announced")
+            }
+            (Ok(_), None) => "a record before its schema".to_owned(),
+            (Err(error), _) => error.to_string(),
+        };
+        self.refuse(instant, source, Refusal::Record, &reason)
+    }
+
+    /// Disconnects a source's client with the reason. What it sent before stays.
+    fn refuse(
+        &mut self,
+        instant: Instant,
+        source: SourceId,
+        refusal: Refusal,
+        reason: &str,
+    ) -> Result<(), AgentError> {
+        self.sources.remove(&source);
+        let input = Input::Refuse {
+            source,
+            refusal,
+            reason,
+        };
+        answer(&mut self.host, instant, input)
     }
 
     /// A finger taps the middle of the screen.
@@ -247,13 +329,8 @@ impl Agent {
 
     /// The log has everything that was published.
     pub fn confirm(&mut self, instant: Instant) -> Result<(), AgentError> {
-        let samples: BTreeSet<StreamName> = self
-            .sources
-            .values()
-            .filter_map(|s| s.name.clone())
-            .collect();
         let epoch = self.outlet.spool().epoch();
-        let published = &mut self.counts.published;
+        let (published, samples) = (&mut self.counts.published, &self.samples);
         self.outlet.confirm(instant, |batch| {
             if batch.epoch == epoch && samples.contains(&batch.stream) {
                 *published += u64::from(batch.count());
