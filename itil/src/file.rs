@@ -6,12 +6,12 @@
 //! ends. CHECK covers its line, so a changed length is never taken for a file that was cut: cutting
 //! throws bytes away, and must not follow a flipped bit.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use telemetry_core::{Appended, LogGroup, LogHead, LogStore};
+use telemetry_core::{Appended, LogGroup, LogHead, LogStore, owner_only};
 
 use crate::hash_chain::{self, ChainError};
 
@@ -54,7 +54,7 @@ impl FileLog {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileLogError> {
         let path = path.into();
         let io = |e| FileLogError::io(&path, e);
-        let file = OpenOptions::new()
+        let file = owner_only::options()
             .read(true)
             .write(true)
             .create(true)

@@ -77,6 +77,8 @@ extern crate alloc;
 mod id;
 pub mod journal;
 mod log_store;
+#[cfg(feature = "std")]
+pub mod owner_only;
 mod time;
 
 #[cfg(feature = "avro")]

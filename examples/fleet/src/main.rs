@@ -125,6 +125,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn main() -> ExitCode {
+    // A run's folder has what bodies did: reports, pictures and sounds are the owner's alone, as the
+    // layers' own files are.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let mut terminal = Terminal::new();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -59,6 +59,7 @@ fn a_short_run_is_whole_and_its_outage_is_an_incident() {
     }
 
     page_is_self_contained(&dir.path().join("report.html"));
+    only_the_owner_reads(dir.path());
 
     // A run that is over has nothing left to do, and says the same.
     let again = fleet(dir.path(), &run);
@@ -73,6 +74,26 @@ fn a_short_run_is_whole_and_its_outage_is_an_incident() {
         "{}",
         err(&other)
     );
+}
+
+/// Folders 0700 and files 0600, whatever the umask is: every file of the family is in a run's folder.
+fn only_the_owner_reads(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut files = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+            let expected = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode, expected, "{} has {mode:o}", path.display());
+            files += 1;
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    assert!(files > 20, "{files}");
 }
 
 /// Balanced, with every section, and nothing in it asks anyone for anything.

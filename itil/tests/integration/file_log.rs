@@ -232,3 +232,14 @@ fn a_machine_killed_anywhere_goes_on() {
     let joined = Notice::Joined { ci: "b".into() };
     assert_eq!(told, [Notice::Opened, joined, Notice::Resolved]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_log_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("incidents.log");
+    let _log = FileLog::open(&path).unwrap();
+    let mode = path.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use telemetry_core::{Fingerprint, StreamName, Timestamp};
+use telemetry_core::{Fingerprint, StreamName, Timestamp, owner_only};
 
 use crate::{Limits, StoreError};
 use catalogue::Catalogue;
@@ -75,6 +75,15 @@ pub struct Migration {
 impl SqliteStore {
     /// Opens or creates the store in a file.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        // SQLite makes files that everybody reads, and gives its journal the mode of its file: so
+        // the file is made before. What keeps it from being made, SQLite finds and says as well.
+        let name = path.as_os_str().as_encoded_bytes();
+        if !name.is_empty() && !name.starts_with(b":") && !name.starts_with(b"file:") {
+            let _ = owner_only::options()
+                .write(true)
+                .create_new(true)
+                .open(path);
+        }
         Self::with(Connection::open(path)?, options)
     }
 

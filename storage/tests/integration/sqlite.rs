@@ -219,3 +219,23 @@ fn a_url_names_a_store() {
         }
     });
 }
+
+#[cfg(unix)]
+#[test]
+fn a_store_and_its_journal_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.sqlite");
+    let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+    let schema = Schema::parse(SurfaceEvent::SCHEMA).unwrap();
+    pollster::block_on(store.register(&stream_of::<SurfaceEvent>(), &schema)).unwrap();
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["rows.sqlite", "rows.sqlite-shm", "rows.sqlite-wal"]);
+}

@@ -83,13 +83,19 @@ impl core::fmt::Debug for Credentials {
 /// fingerprint are one [`Entry`], with the text of the newer.
 ///
 /// Away from loopback it speaks TLS alone.
-#[derive(Debug)]
 pub struct ConfluentRegistry {
     agent: Agent,
     base: String,
     authorization: Option<String>,
     options: ConfluentOptions,
     kept: Mutex<Kept>,
+}
+
+impl core::fmt::Debug for ConfluentRegistry {
+    /// Without address and credentials, which the agent has as well: those of a proxy.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ConfluentRegistry").finish_non_exhaustive()
+    }
 }
 
 /// Schemas by what never changes about them.
@@ -532,6 +538,26 @@ mod tests {
         }
         let error = open("http://user:secret@registry.example").unwrap_err();
         assert!(!error.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn no_password_is_in_a_debug_text() {
+        let options = ConfluentOptions {
+            credentials: Some(Credentials {
+                user: "gym".to_owned(),
+                password: "hunter2".to_owned(),
+            }),
+            ..ConfluentOptions::default()
+        };
+        let registry = ConfluentRegistry::new("https://registry.example", options.clone()).unwrap();
+        // The header that is sent has it in Base64.
+        for secret in ["hunter2", "Z3ltOmh1bnRlcjI", "registry.example"] {
+            let texts = [
+                format!("{options:?}"),
+                format!("{registry:?} {registry:#?}"),
+            ];
+            assert!(!texts.concat().contains(secret), "{texts:?}");
+        }
     }
 
     #[test]

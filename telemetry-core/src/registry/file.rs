@@ -1,6 +1,6 @@
 //! A registry in one file.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::Registry;
 use super::memory::{Catalogue, RegistryFull, RegistryLimits};
-use crate::{Compatibility, Entry, Fingerprint, Registered, Schema, SchemaRules, StreamName};
+use crate::{
+    Compatibility, Entry, Fingerprint, Registered, Schema, SchemaRules, StreamName, owner_only,
+};
 
 /// The form of the file, named in its first line.
 const VERSION: u64 = 1;
@@ -85,7 +87,7 @@ impl FileRegistry {
     /// Opens the registry in `path` within `limits`.
     pub fn open_with(path: &Path, limits: RegistryLimits) -> Result<Self, FileRegistryError> {
         let is_new = !path.exists();
-        let mut file = OpenOptions::new()
+        let mut file = owner_only::options()
             .read(true)
             .write(true)
             .create(true)

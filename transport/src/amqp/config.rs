@@ -41,7 +41,7 @@ impl fmt::Debug for Endpoint {
 }
 
 /// How to reach a broker, and what to expect there.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AmqpConfig {
     /// Where connections come from.
     pub endpoint: Endpoint,
@@ -67,6 +67,22 @@ pub struct AmqpConfig {
     pub allow_plain: bool,
     /// Take a queue type that confirms before its disk has a batch. Default `false`.
     pub allow_loss: bool,
+}
+
+impl fmt::Debug for AmqpConfig {
+    /// Without addresses, credentials and keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AmqpConfig")
+            .field("endpoint", &self.endpoint)
+            .field("topology", &self.topology)
+            .field("declare", &self.declare)
+            .field("heartbeat", &self.heartbeat)
+            .field("name", &self.name)
+            .field("limits", &self.limits)
+            .field("allow_plain", &self.allow_plain)
+            .field("allow_loss", &self.allow_loss)
+            .finish_non_exhaustive()
+    }
 }
 
 impl AmqpConfig {
@@ -150,10 +166,17 @@ impl AmqpConfig {
 }
 
 /// What a configuration comes to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Checked {
     pub(super) uris: Vec<AMQPUri>,
     pub(super) routing_key: lapin::types::ShortString,
+}
+
+impl fmt::Debug for Checked {
+    /// Without addresses, credentials and keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checked").finish_non_exhaustive()
+    }
 }
 
 /// The heartbeat to agree on, in seconds.

@@ -68,10 +68,20 @@ pub use subscription::{Delivery, ReceiveError, SubscribeConfig, Subscription};
 pub use topology::{QueueType, Topology};
 
 /// A message as it is published.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Message {
     exchange: ShortString,
     routing_key: ShortString,
     properties: BasicProperties,
     body: Bytes,
+}
+
+impl std::fmt::Debug for Message {
+    /// Without key and body, which has what was measured.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message")
+            .field("exchange", &self.exchange)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }

@@ -5,6 +5,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use telemetry_core::owner_only;
+
 use super::Storage;
 
 /// Name of the file whose lock owns the directory.
@@ -24,8 +26,12 @@ impl Directory {
     /// Fails with [`io::ErrorKind::WouldBlock`] while another process owns it.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_owned();
-        fs::create_dir_all(&path)?;
-        let lock = File::create(path.join(LOCK))?;
+        owner_only::create_dir_all(&path)?;
+        let lock = owner_only::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path.join(LOCK))?;
         lock.try_lock().map_err(|e| match e {
             TryLockError::Error(e) => e,
             TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
@@ -73,7 +79,7 @@ impl Storage for Directory {
 
     fn create(&mut self, name: &str, len: u64) -> io::Result<()> {
         let path = self.path.join(name);
-        let mut file = File::options()
+        let mut file = owner_only::options()
             .read(true)
             .write(true)
             .create(true)

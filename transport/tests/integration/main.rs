@@ -10,6 +10,8 @@ mod embedded_loss;
 mod kill;
 #[cfg(feature = "amqp")]
 mod scripted;
+#[cfg(feature = "amqp")]
+mod secrets;
 #[cfg(feature = "shared")]
 mod shared;
 mod simulation;
