@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use services::producer::{Producer, ProducerError};
 use telemetry_core::records::ActivitySample;
 use telemetry_core::{AvroRecord as _, DeviceId, Instant, Schema, Timestamp};
 use telemetry_storage::{SqliteOptions, SqliteStore};
@@ -19,10 +20,9 @@ use telemetry_transport::{Directory, EmbeddedLog, Limits, Origin};
 use crate::activity::Activity;
 use crate::clock::{Now, Stopwatch};
 use crate::conductor::{RunError, new_folder};
-use crate::etl::{Etl, EtlError};
 use crate::firmware::Firmware;
-use crate::outlet::{Outlet, OutletError};
-use crate::tracker::{Handle, Plan, Step};
+use crate::storing::{Storing, StoringError};
+use crate::tracker::{Handle, Step, TrackerSpec};
 
 /// Records between two commits of the spool.
 const GROUP: usize = 1_024;
@@ -38,10 +38,10 @@ pub enum BenchError {
     Run(#[from] RunError),
     /// The device's side.
     #[error(transparent)]
-    Outlet(#[from] OutletError),
+    Producer(#[from] ProducerError),
     /// The consumer's side.
     #[error(transparent)]
-    Etl(#[from] EtlError),
+    Storing(#[from] StoringError),
     /// The disk.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -135,7 +135,7 @@ pub fn run(records: u64) -> Result<Table, BenchError> {
 /// of virtual time, with a commit each.
 fn screen(dir: &Path) -> Result<(u64, Spent), BenchError> {
     let activity = Activity::built_in().swap_remove(2);
-    let tracker = Handle::start(Plan {
+    let tracker = Handle::start(TrackerSpec {
         index: 0,
         source: activity.name.clone(),
         activity,
@@ -157,7 +157,7 @@ fn screen(dir: &Path) -> Result<(u64, Spent), BenchError> {
             link_up: true,
             confirmed: true,
             show: false,
-            mishap: None,
+            fault: None,
         });
         let answer = tracker.answer().ok_or(BenchError::Gone)?;
         let state = answer.map_err(RunError::from)?.state;
@@ -176,12 +176,12 @@ fn measure(dir: &Path, records: u64) -> Result<Table, BenchError> {
     let (drawn, screen) = screen(dir)?;
     let store = SqliteStore::open(&dir.join("store.sqlite"), SqliteOptions::default())?;
     let (log, _) = EmbeddedLog::open(Directory::open(dir.join("log"))?, Limits::default())?;
-    let etl = Etl::new(log.subscribe("etl")?, &store)?;
+    let storing = Storing::new(log.subscribe("etl")?, &store)?;
     let (tell, told) = sync_channel(AHEAD);
     let watch = Stopwatch::start();
     let consumer = std::thread::Builder::new()
         .name("consumer".to_owned())
-        .spawn(move || consume(etl, &store, &told))?;
+        .spawn(move || consume(storing, &store, &told))?;
     let device = produce(dir, &log, records, &tell);
     drop(tell);
     let (store, stored) = consumer.join().map_err(|_| BenchError::Gone)??;
@@ -226,11 +226,12 @@ fn produce(
     );
     let instant = Instant::from_nanos(0);
     let device = DeviceId::from_u128(1);
-    let mut outlet = Outlet::open(&dir.join("device"), device, now, 1)?;
-    let schema = Schema::parse(ActivitySample::SCHEMA).map_err(EtlError::from)?;
-    let stream = outlet.announce(&schema)?;
-    let source = outlet.spool_mut().source("bench")?;
-    outlet.link(instant, true)?;
+    let mut producer = Producer::open(&dir.join("device"), device, now.at(), 1)?;
+    let schema =
+        Schema::parse(ActivitySample::SCHEMA).map_err(|e| ProducerError::Schema(e.to_string()))?;
+    let stream = producer.announce(&schema)?;
+    let source = producer.spool_mut().source("bench")?;
+    producer.link(instant, true)?;
 
     let activities = Activity::built_in();
     let mut samples = activities[0].open().map_err(wrong_file)?;
@@ -257,19 +258,19 @@ fn produce(
         append.measure(|| -> Result<(), BenchError> {
             for message in &messages {
                 serial += 1;
-                outlet.pass_on(stream, message, Some(Origin { source, serial }))?;
+                producer.pass_on(stream, message, Some(Origin { source, serial }))?;
             }
-            outlet.commit()?;
+            producer.commit()?;
             Ok(())
         })?;
         hand_over.measure(|| -> Result<(), BenchError> {
             let mut batches = Vec::new();
-            outlet.publish(now, instant, &mut batches)?;
+            producer.publish(now.at(), &mut batches)?;
             for batch in &batches {
                 log.append(batch)?;
             }
             log.commit()?;
-            outlet.confirm(instant, |_| {})?;
+            producer.confirm(instant, |_| {})?;
             Ok(())
         })?;
         if peak_quarter == 0 && serial >= records / 4 {
@@ -284,18 +285,17 @@ fn produce(
 }
 
 fn consume(
-    mut etl: Etl,
+    mut storing: Storing,
     store: &SqliteStore,
     told: &Receiver<()>,
 ) -> Result<(Spent, u64), BenchError> {
     let mut spent = Spent::default();
+    let start = Timestamp::from_micros(1_700_000_000_000_000);
+    let now = Now::new(start, Duration::ZERO).at();
     while told.recv().is_ok() {
-        spent.measure(|| -> Result<(), BenchError> {
-            while etl.turn(store)? > 0 {}
-            Ok(())
-        })?;
+        spent.measure(|| -> Result<(), BenchError> { Ok(storing.drain(now, store)?) })?;
     }
-    Ok((spent, etl.counts().samples))
+    Ok((spent, storing.tally().samples))
 }
 
 fn wrong_file(error: crate::activity::ActivityError) -> BenchError {

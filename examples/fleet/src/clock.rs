@@ -33,6 +33,14 @@ impl Now {
         Instant::from_nanos(0) + self.since_start
     }
 
+    /// The same moment, as services have it.
+    pub fn at(self) -> services::Now {
+        services::Now {
+            instant: self.instant(),
+            wall: self.wall(),
+        }
+    }
+
     /// The moment a step later.
     #[must_use]
     pub fn after(self, step: Duration) -> Self {

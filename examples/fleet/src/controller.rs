@@ -1,16 +1,23 @@
-//! The incident controller: the pipeline's own pulse in, incidents out, all of it in a log.
+//! The incident service as a run has it: the pipeline's own pulse in, incidents out, in a log.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use services::incidents::{IncidentsConfig, IncidentsEvent, OpenError, ScoreError, ScoreOf};
+use services::{Absent, Driver, Incidents};
 use telemetry_core::Timestamp;
-use telemetry_itil::detect::{RangeBreak, RangeBreakConfig, Watch};
+use telemetry_itil::detect::{RangeBreak, RangeBreakConfig};
 use telemetry_itil::{
-    Cause, Config, ConfigError, EffectOutcome, FileLog, FileLogError, Impact, Incident,
-    IncidentUrgency, Input, Itil, Output, Refusal, ReplayError, Rule, RuleRef,
+    Cause, Config, Effect, EffectOutcome, FileLog, FileLogError, Impact, Incident, IncidentUrgency,
+    Rule, RuleRef,
 };
 
 use crate::clock::Now;
+use crate::ring::Ring;
+
+/// What the controller told people, kept for the report.
+const TOLD_MAX: usize = 1_000;
 
 /// Something the controller told people.
 #[derive(Clone, Debug)]
@@ -23,28 +30,23 @@ pub struct Told {
 
 /// Watches how far the stored rows are behind the clock, and runs the incidents of it.
 pub struct Controller {
-    itil: Itil,
-    log: FileLog,
+    driver: Driver<Incidents, Absent, FileLog>,
     lag: RangeBreak,
-    watch: Watch,
-    told: Vec<Told>,
+    told: Ring<Told>,
 }
 
-/// Sent once, the controller cannot go on.
+/// What the controller cannot go on from.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
     /// The log's file.
     #[error("incident log: {0}")]
     Log(#[from] FileLogError),
-    /// The log's content.
-    #[error("incident log: {0}")]
-    Replay(#[from] ReplayError),
-    /// The rules.
-    #[error("incident rules: {0}")]
-    Config(#[from] ConfigError),
-    /// The machine refused an input.
-    #[error("incident machine: {0}")]
-    Input(#[from] Box<Refusal>),
+    /// The log's content, or the rules.
+    #[error(transparent)]
+    Open(#[from] OpenError<FileLogError>),
+    /// The machine takes no score.
+    #[error("incidents: {0}")]
+    Score(#[from] ScoreError),
     /// Another writer took the log over.
     #[error("another process writes this incident log: one run at a time in a folder")]
     NotLeading,
@@ -53,10 +55,13 @@ pub enum ControllerError {
 /// The configuration item that shows the lag.
 const CI: &str = "pipeline";
 
+/// The rule that the lag goes by.
+const LAG: &str = "ingest-lag";
+
 fn rule() -> Rule {
     Rule {
         rule: RuleRef {
-            id: "ingest-lag".to_owned(),
+            id: LAG.to_owned(),
             version: 1,
         },
         service: "telemetry-ingest".to_owned(),
@@ -74,33 +79,25 @@ impl Controller {
     ///
     /// The detector's history is rebuilt from stored rows, which are a step apart in normal times:
     /// a lag of up to `usual`.
-    pub fn open(path: &Path, writer: u128, usual: Duration) -> Result<Self, ControllerError> {
-        let rule = rule();
-        let config = Config {
-            rules: vec![rule.clone()],
-            // Days in a real house; a run is over in minutes.
-            close_after: Duration::from_secs(15),
-            ..Config::default()
+    pub fn open(
+        path: &Path,
+        writer: u128,
+        usual: Duration,
+        now: Now,
+    ) -> Result<Self, ControllerError> {
+        let config = IncidentsConfig {
+            itil: Config {
+                rules: vec![rule()],
+                // Days in a real house; a run is over in minutes.
+                close_after: Duration::from_secs(15),
+                ..Config::default()
+            },
+            detectors: BTreeMap::new(),
+            ..IncidentsConfig::default()
         };
         let mut log = FileLog::open(path)?;
-        let mut itil = Itil::new(config)?;
-        let mut next = 1;
-        let mut last = Timestamp::from_micros(0);
-        loop {
-            let groups = log.read_now(next, 1_000)?;
-            let Some(group) = groups.last() else { break };
-            next = group.seq + 1;
-            for group in &groups {
-                itil.replay_group(group)?;
-            }
-        }
-        let mut watch = Watch::new(rule.clone(), CI);
-        for incident in itil.incidents() {
-            last = last.max(incident.created_at);
-            if incident.present.contains(CI) {
-                watch = Watch::raised(rule.clone(), CI, incident.occurred_at);
-            }
-        }
+        let opening = Incidents::open(config, &mut log, now.at(), writer);
+        let incidents = pollster::block_on(opening)?;
         // A lag is never a new normal, however long it lasts, and none is never unusual.
         let detector = RangeBreakConfig {
             learn: 0.0,
@@ -111,75 +108,83 @@ impl Controller {
         for i in 0..detector.warm_up {
             lag.update(usual.as_secs_f64() * f64::from(i % 2));
         }
-        itil.take_over(last, writer);
         let mut controller = Self {
-            itil,
-            log,
+            driver: Driver::new(incidents, Absent, log),
             lag,
-            watch,
-            told: Vec::new(),
+            told: Ring::new(TOLD_MAX),
         };
-        controller.drain(last)?;
+        controller.carry_out(now)?;
         Ok(controller)
     }
 
     /// Takes the lag of this moment: the age of the newest stored row.
-    pub fn turn(&mut self, now: Now, lag: Duration) -> Result<(), ControllerError> {
-        let at = now.wall();
-        let cause = Cause {
-            record: format!("lag@{}", at.as_micros()),
-            detector: "range-break".to_owned(),
+    pub fn step(&mut self, now: Now, lag: Duration) -> Result<(), ControllerError> {
+        let score = ScoreOf {
+            rule: LAG.to_owned(),
+            ci: CI.to_owned(),
+            score: self.lag.update(lag.as_secs_f64()),
+            cause: Cause {
+                record: format!("lag@{}", now.wall().as_micros()),
+                detector: "range-break".to_owned(),
+            },
         };
-        let score = self.lag.update(lag.as_secs_f64());
-        if let Some(event) = self.watch.update(at, score, cause) {
-            self.itil.handle_input(at, Input::Event(event))?;
-            self.drain(at)?;
+        match self.driver.machine.score(now.at(), score) {
+            // While the log does not answer, the lag of a later second says the same.
+            Ok(()) | Err(ScoreError::Busy { .. } | ScoreError::TooMany { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
-        while self.itil.poll_timeout().is_some_and(|due| due <= at) {
-            self.itil.handle_input(at, Input::Tick)?;
-            self.drain(at)?;
-        }
-        Ok(())
+        self.carry_out(now)
     }
 
-    fn drain(&mut self, at: Timestamp) -> Result<(), ControllerError> {
-        while let Some(output) = self.itil.poll_output() {
-            let answer = match output {
-                Output::Append(group) => {
-                    let seq = group.seq;
-                    match self.log.append_now(&group)? {
-                        telemetry_core::Appended::Won => Input::LogWon { seq },
-                        telemetry_core::Appended::Lost { .. } => {
-                            return Err(ControllerError::NotLeading);
-                        }
-                    }
-                }
-                Output::Effect(effect) => {
-                    self.told.push(Told {
-                        at,
-                        text: format!(
-                            "{} {:?} {}: {:?}",
-                            effect.incident, effect.priority, effect.signature, effect.notice
-                        ),
-                    });
-                    Input::EffectEnded {
-                        id: effect.id,
-                        outcome: EffectOutcome::Delivered,
-                    }
-                }
-            };
-            self.itil.handle_input(at, answer)?;
+    fn carry_out(&mut self, now: Now) -> Result<(), ControllerError> {
+        loop {
+            let done = pollster::block_on(self.driver.carry_out(now.at(), &Absent));
+            // Nothing is consumed here.
+            done.unwrap_or_else(|stopped| match stopped.error {});
+            let mut said = false;
+            while let Some(event) = self.driver.poll_event() {
+                said = true;
+                self.event(now, event)?;
+            }
+            if !said {
+                return Ok(());
+            }
         }
+    }
+
+    fn event(&mut self, now: Now, event: IncidentsEvent) -> Result<(), ControllerError> {
+        let text = match event {
+            IncidentsEvent::Effect(effect) => {
+                let incidents = &mut self.driver.machine;
+                incidents.effect_ended(now.at(), effect.id, EffectOutcome::Delivered);
+                notice(&effect)
+            }
+            IncidentsEvent::NotLeading => return Err(ControllerError::NotLeading),
+            IncidentsEvent::Waiting { error } => format!("The incident log waits: {error}"),
+            IncidentsEvent::Dropped { reason } => format!("An event was dropped: {reason}"),
+        };
+        let at = now.wall();
+        self.told.push(Told { at, text });
         Ok(())
     }
 
     /// Every incident, oldest first.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.itil.incidents()
+        self.driver.machine.incidents()
     }
 
     /// What was told since the program started.
-    pub fn told(&self) -> &[Told] {
+    pub const fn told(&self) -> &Ring<Told> {
         &self.told
     }
+}
+
+fn notice(effect: &Effect) -> String {
+    format!(
+        "{} {} {}: {}",
+        effect.incident,
+        effect.priority.as_str(),
+        effect.signature,
+        effect.notice.as_str()
+    )
 }

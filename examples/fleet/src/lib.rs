@@ -11,31 +11,30 @@
 //! ```text
 //! activity ─▶ tracker: workout-ui ─Wayland▶ shim ─▶ agent ─▶ spool ─┐
 //!                                                                  ▼ conductor
-//!        incidents ◀─ controller ◀─ lag ─ etl ─▶ SQLite ◀──── embedded log
-//!                       cues ◀─ coach ◀────────────────────────────┘
+//!    incidents ◀─ controller ◀─ lag ─ storing ─▶ SQLite ◀── embedded log
+//!                       FeedbackGiven ◀─ cues ◀───────────────────┘
 //! ```
 //!
 //! # Start with
-//! [`conductor::run`], then [`tracker`] and [`agent`] on the way in, [`etl`] on the way out.
+//! [`conductor::run`], then [`tracker`] and [`agent`] on the way in, [`storing`] on the way out. The
+//! services themselves are `examples/services`.
 
 pub mod activity;
 pub mod agent;
 pub mod bench;
 pub mod clock;
-pub mod coach;
 pub mod conductor;
 pub mod controller;
-pub mod etl;
+pub mod cues;
 pub mod firmware;
-pub mod intervals;
 pub mod latency;
 pub mod ledger;
 pub mod live;
-pub mod outlet;
 pub mod progress;
 pub mod report;
+pub mod ring;
 pub mod run_file;
-mod schemas;
 mod screen;
 pub mod speech;
+pub mod storing;
 pub mod tracker;

@@ -29,7 +29,7 @@ const TAP_EVERY: u64 = 60;
 
 /// One tracker of the fleet.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct TrackerSpec {
     /// Position in the fleet, from 0.
     pub index: usize,
     /// What it replays.
@@ -59,13 +59,13 @@ pub struct Step {
     pub confirmed: bool,
     /// Whether somebody looks: the answer has the screen, if it changed.
     pub show: bool,
-    /// What befalls it in this step.
-    pub mishap: Option<Mishap>,
+    /// What goes wrong with it in this step.
+    pub fault: Option<Fault>,
 }
 
-/// What can befall a tracker.
+/// What can go wrong with a tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mishap {
+pub enum Fault {
     /// The power fails before the step's records are durable; the thread ends.
     PowerCut,
     /// A program sends a record that nobody can read.
@@ -110,8 +110,8 @@ pub struct State {
     pub done: bool,
 }
 
-/// What is left of a tracker at the end.
-pub struct Remains {
+/// What a tracker was when it ended.
+pub struct FinalState {
     /// Its last state.
     pub state: State,
     /// Its screen: XRGB8888 rows.
@@ -162,18 +162,18 @@ pub enum TrackerError {
 pub struct Handle {
     steps: Sender<Step>,
     answers: Receiver<Result<Answer, TrackerError>>,
-    thread: JoinHandle<Option<Remains>>,
+    thread: JoinHandle<Option<FinalState>>,
 }
 
 impl Handle {
     /// Starts the thread.
-    pub fn start(plan: Plan) -> io::Result<Self> {
+    pub fn start(spec: TrackerSpec) -> io::Result<Self> {
         let (steps, todo) = channel();
         let (done, answers) = channel();
-        let name = format!("tracker-{}", plan.index);
+        let name = format!("tracker-{}", spec.index);
         let thread = std::thread::Builder::new()
             .name(name)
-            .spawn(move || Tracker::new(plan).serve(&todo, &done))?;
+            .spawn(move || Tracker::new(spec).serve(&todo, &done))?;
         Ok(Self {
             steps,
             answers,
@@ -193,19 +193,19 @@ impl Handle {
     }
 
     /// Ends the thread.
-    pub fn end(self) -> Option<Remains> {
+    pub fn end(self) -> Option<FinalState> {
         drop(self.steps);
         self.thread.join().ok().flatten()
     }
 }
 
 struct Tracker {
-    plan: Plan,
-    on: Option<On>,
+    spec: TrackerSpec,
+    on: Option<Running>,
 }
 
 /// A tracker that is switched on.
-struct On {
+struct Running {
     agent: Agent,
     samples: Peekable<Samples>,
     feed: Arc<Mutex<Queue>>,
@@ -217,20 +217,20 @@ struct On {
 }
 
 impl Tracker {
-    const fn new(plan: Plan) -> Self {
-        Self { plan, on: None }
+    const fn new(spec: TrackerSpec) -> Self {
+        Self { spec, on: None }
     }
 
     fn serve(
         mut self,
         steps: &Receiver<Step>,
         answers: &Sender<Result<Answer, TrackerError>>,
-    ) -> Option<Remains> {
+    ) -> Option<FinalState> {
         for step in steps {
             let answer = self.step(step);
             let failed = answer.is_err();
             // Without power nothing is closed and nothing is saved.
-            let dead = step.mishap == Some(Mishap::PowerCut);
+            let dead = step.fault == Some(Fault::PowerCut);
             if dead {
                 self.on = None;
             }
@@ -241,7 +241,7 @@ impl Tracker {
         self.on.map(|mut on| {
             // What cannot be saved is sent again by the next run.
             let _ = on.agent.close();
-            Remains {
+            FinalState {
                 screen: on.agent.screen(),
                 durable_latency: on.agent.durable_latency().clone(),
                 state: on.state,
@@ -250,15 +250,15 @@ impl Tracker {
     }
 
     fn step(&mut self, step: Step) -> Result<Answer, TrackerError> {
-        if step.now.since_start < self.plan.starts {
+        if step.now.since_start < self.spec.starts {
             return Ok(Answer::default());
         }
         let on = match &mut self.on {
             Some(on) => on,
-            off => off.insert(switch_on(&self.plan, step.now)?),
+            off => off.insert(switch_on(&self.spec, step.now)?),
         };
-        let index = self.plan.index;
-        on.step(&self.plan, step).map_err(|error| match error {
+        let index = self.spec.index;
+        on.step(&self.spec, step).map_err(|error| match error {
             Stop::Agent(error) => TrackerError::Agent { index, error },
             Stop::Screen(error) => TrackerError::Screen { index, error },
             Stop::Silent => TrackerError::Silent { index },
@@ -267,13 +267,13 @@ impl Tracker {
     }
 }
 
-fn switch_on(plan: &Plan, now: Now) -> Result<On, TrackerError> {
-    let index = plan.index;
+fn switch_on(spec: &TrackerSpec, now: Now) -> Result<Running, TrackerError> {
+    let index = spec.index;
     let agent = |error| TrackerError::Agent { index, error };
     let io = |error| TrackerError::Io { index, error };
-    let mut samples = plan.activity.open()?;
-    let mut it = Agent::open(&plan.dir, plan.new_device, now, plan.random).map_err(agent)?;
-    let resumed = it.resume(&plan.source).map_err(agent)?;
+    let mut samples = spec.activity.open()?;
+    let mut it = Agent::open(&spec.dir, spec.new_device, now, spec.random).map_err(agent)?;
+    let resumed = it.resume(&spec.source).map_err(agent)?;
     for _ in 0..resumed {
         // They were read without a fault before.
         samples.next().transpose()?;
@@ -285,9 +285,9 @@ fn switch_on(plan: &Plan, now: Now) -> Result<On, TrackerError> {
     wake.set_nonblocking(true).map_err(io)?;
     woken.set_nonblocking(true).map_err(io)?;
     let feed = Arc::new(Mutex::new(Queue::default()));
-    let gate = Gate {
-        source: plan.source.clone(),
-        schema: plan.firmware.schema(),
+    let feed_end = SampleFeed {
+        source: spec.source.clone(),
+        schema: spec.firmware.schema(),
         queue: Arc::clone(&feed),
         woken,
     };
@@ -296,17 +296,17 @@ fn switch_on(plan: &Plan, now: Now) -> Result<On, TrackerError> {
     };
     let client = std::thread::Builder::new()
         .name(format!("workout-{index}"))
-        .spawn(move || workout_ui::run(theirs, gate, options))
+        .spawn(move || workout_ui::run(theirs, feed_end, options))
         .map_err(io)?;
     let state = State {
         device: Some(it.device()),
         read: resumed,
         durable: resumed,
         resumed,
-        previous: it.outlet().spool().previous().cloned(),
+        previous: it.producer().spool().previous().cloned(),
         ..State::default()
     };
-    Ok(On {
+    Ok(Running {
         agent: it,
         samples: samples.peekable(),
         feed,
@@ -336,8 +336,8 @@ impl From<io::Error> for Stop {
     }
 }
 
-impl On {
-    fn step(&mut self, plan: &Plan, step: Step) -> Result<Answer, Stop> {
+impl Running {
+    fn step(&mut self, spec: &TrackerSpec, step: Step) -> Result<Answer, Stop> {
         let watch = Stopwatch::start();
         // Virtual time stands during a step; real time is added, so that latencies are real.
         let instant = || step.now.instant() + watch.elapsed().min(Duration::from_millis(900));
@@ -348,9 +348,9 @@ impl On {
         if self.client.is_some() && second.is_multiple_of(TAP_EVERY) {
             self.agent.tap(instant())?;
         }
-        self.release(plan, step.now);
+        self.release(spec, step.now);
         self.collect(step.now, &instant, &watch)?;
-        if step.mishap == Some(Mishap::PowerCut) {
+        if step.fault == Some(Fault::PowerCut) {
             return Ok(Answer {
                 state: self.state.clone(),
                 ..Answer::default()
@@ -359,7 +359,7 @@ impl On {
         if self.client.is_some() {
             self.agent.sample_state(step.now)?;
         }
-        if step.mishap == Some(Mishap::Poison) {
+        if step.fault == Some(Fault::Poison) {
             self.agent.take_poison()?;
         }
         self.agent.commit(instant())?;
@@ -372,10 +372,10 @@ impl On {
         state.counts = counts;
         state.durable = state.resumed + counts.durable;
         state.published = counts.published;
-        state.epoch = self.agent.outlet().spool().epoch().get();
-        state.next_seqs = self.agent.outlet().next_seqs();
-        state.spool = self.agent.outlet().spool().stats();
-        state.done = self.client.is_none() && self.agent.outlet().is_empty();
+        state.epoch = self.agent.producer().spool().epoch().get();
+        state.next_seqs = self.agent.producer().next_seqs();
+        state.spool = self.agent.producer().spool().stats();
+        state.done = self.client.is_none() && self.agent.producer().is_empty();
         let state = state.clone();
         let changed = step.show && counts.frames != self.shown;
         let screen = changed.then(|| self.agent.screen());
@@ -392,16 +392,16 @@ impl On {
     /// Hands every sample whose time has come to the workout program.
     ///
     /// A fault in the file ends it here; it was reported when the file was read before the run.
-    fn release(&mut self, plan: &Plan, now: Now) {
+    fn release(&mut self, spec: &TrackerSpec, now: Now) {
         let mut queue = lock(&self.feed);
         loop {
             match self.samples.peek() {
-                Some(Ok(sample)) if plan.starts + sample.offset > now.since_start => break,
+                Some(Ok(sample)) if spec.starts + sample.offset > now.since_start => break,
                 Some(Ok(sample)) => {
-                    let time = now.start() + plan.starts + sample.offset;
+                    let time = now.start() + spec.starts + sample.offset;
                     queue.samples.push_back(workout_ui::Sample {
                         serial: sample.serial,
-                        record: plan.firmware.encode(&plan.source, time, sample),
+                        record: spec.firmware.encode(&spec.source, time, sample),
                         reading: reading(sample),
                     });
                     self.state.read = sample.serial;
@@ -488,14 +488,14 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 }
 
 /// The workout program's side of the queue.
-struct Gate {
+struct SampleFeed {
     source: String,
     schema: &'static str,
     queue: Arc<Mutex<Queue>>,
     woken: UnixStream,
 }
 
-impl Feed for Gate {
+impl Feed for SampleFeed {
     fn source(&self) -> &str {
         &self.source
     }

@@ -20,7 +20,7 @@ impl Agent {
                     damage_px,
                 } => {
                     let micros = |d: std::time::Duration| d.as_micros() as i64;
-                    self.outlet.append(&FrameTiming {
+                    self.producer.append(&FrameTiming {
                         time: now.wall(),
                         surface: key(surface),
                         frame: sequence as i64,
@@ -32,7 +32,7 @@ impl Agent {
                 }
                 HookEvent::InputLatency {
                     input, presented, ..
-                } => self.outlet.append(&InputLatency {
+                } => self.producer.append(&InputLatency {
                     time: now.wall(),
                     input: "touch".to_owned(),
                     latency_us: presented.saturating_since(input).as_micros() as i64,
@@ -45,7 +45,7 @@ impl Agent {
                     ..
                 } => {
                     let sized = |v: i32| (v > 0).then_some(v);
-                    self.outlet.append(&SurfaceEvent {
+                    self.producer.append(&SurfaceEvent {
                         time: now.wall(),
                         surface: key(surface),
                         event: match change {

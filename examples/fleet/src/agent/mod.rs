@@ -1,7 +1,7 @@
 //! The agent of a tracker: everything between its screen and the link.
 //!
 //! ```text
-//! workout-ui ─▶ shim host ─▶ record ──▶ outlet (spool, sender) ─▶ batches ─▶ conductor
+//! workout-ui ─▶ shim host ─▶ record ──▶ producer (spool, sender) ─▶ batches ─▶ conductor
 //!                  │ hook events ─▶ record ─▶ │                              │
 //!       durable ◀──┴──────── commit ◀─────────┘ confirm ◀────────────────────┘
 //! ```
@@ -17,6 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use services::producer::{Producer, ProducerError};
 use telemetry_core::{Batch, DeviceId, Fingerprint, Instant, StreamName, single_object};
 use telemetry_transport::{AppendError, Origin, SourceNo, StreamNo};
 use xp_wayland_shim::unix::{HostError, UnixHost};
@@ -27,14 +28,13 @@ use xp_wayland_shim::{
 
 use crate::clock::{Now, Stopwatch};
 use crate::latency::Histogram;
-use crate::outlet::{Outlet, OutletError};
 use admission::Admission;
 pub use state::HostPort;
 
 /// An agent and its shim.
 pub struct Agent {
     host: UnixHost<MemoryDisplay>,
-    outlet: Outlet,
+    producer: Producer,
     sources: BTreeMap<SourceId, Source>,
     /// Streams of clients' records in this epoch.
     samples: BTreeSet<StreamName>,
@@ -83,7 +83,7 @@ pub enum AgentError {
     Host(#[from] HostError),
     /// The spool and what is around it.
     #[error(transparent)]
-    Outlet(#[from] OutletError),
+    Producer(#[from] ProducerError),
     /// The spool refused a source.
     #[error("spool: {0}")]
     Append(#[from] AppendError),
@@ -107,7 +107,7 @@ impl Agent {
         let shim = Shim::new(Limits::default(), mode);
         Ok(Self {
             host: UnixHost::new(shim, MemoryDisplay::new(mode))?,
-            outlet: Outlet::open(dir, new_device, now, random)?,
+            producer: Producer::open(dir, new_device, now.at(), random)?,
             sources: BTreeMap::new(),
             samples: BTreeSet::new(),
             admission: Admission::open(dir)?,
@@ -121,12 +121,12 @@ impl Agent {
 
     /// The device.
     pub fn device(&self) -> DeviceId {
-        self.outlet.spool().device()
+        self.producer.spool().device()
     }
 
     /// Serial of a source's last durable record.
     pub fn resume(&mut self, source: &str) -> Result<u64, AgentError> {
-        let spool = self.outlet.spool_mut();
+        let spool = self.producer.spool_mut();
         let number = spool.source(source)?;
         Ok(spool.resume(number))
     }
@@ -186,15 +186,15 @@ impl Agent {
         source: SourceId,
         name: &str,
     ) -> Result<(), AgentError> {
-        let Self { host, outlet, .. } = self;
+        let Self { host, producer, .. } = self;
         self.admission.keep(|client| host.is_connected(client));
         if let Err(reason) = self
             .admission
-            .source(client, name, outlet.spool().sources())
+            .source(client, name, producer.spool().sources())
         {
             return self.refuse(instant, source, Refusal::Limit, reason);
         }
-        let spool = outlet.spool_mut();
+        let spool = producer.spool_mut();
         let number = spool.source(name)?;
         let serial = spool.resume(number);
         let entry = Source {
@@ -222,11 +222,11 @@ impl Agent {
             Ok(schema) => schema,
             Err(reason) => return self.refuse(instant, source, Refusal::Schema, &reason),
         };
-        let streams = self.outlet.spool().next_seqs().map(|(name, _)| name);
+        let streams = self.producer.spool().next_seqs().map(|(name, _)| name);
         if let Err(reason) = self.admission.schema(entry.client, &schema, streams) {
             return self.refuse(instant, source, Refusal::Limit, reason);
         }
-        let stream = self.outlet.announce(&schema.text)?;
+        let stream = self.producer.announce(&schema.text)?;
         entry.schema = Some((schema.text.fingerprint(), stream));
         self.samples.insert(schema.stream);
         Ok(())
@@ -250,7 +250,7 @@ impl Agent {
                     source: entry.number,
                     serial,
                 };
-                self.outlet.pass_on(stream, bytes, Some(origin))?;
+                self.producer.pass_on(stream, bytes, Some(origin))?;
                 self.waiting.get_or_insert_with(Stopwatch::start);
                 entry.serial = serial;
                 self.counts.records += 1;
@@ -294,7 +294,7 @@ impl Agent {
 
     /// Makes everything taken durable and tells the clients.
     pub fn commit(&mut self, instant: Instant) -> Result<(), AgentError> {
-        self.outlet.commit()?;
+        self.producer.commit()?;
         if let Some(since) = self.waiting.take() {
             self.durable.record(since.elapsed());
         }
@@ -320,18 +320,24 @@ impl Agent {
         link_up: bool,
         out: &mut Vec<Batch>,
     ) -> Result<(), AgentError> {
-        self.outlet.link(instant, link_up)?;
+        self.producer.link(instant, link_up)?;
         if link_up {
-            self.outlet.publish(now, instant, out)?;
+            self.producer.publish(
+                services::Now {
+                    instant,
+                    wall: now.wall(),
+                },
+                out,
+            )?;
         }
         Ok(())
     }
 
     /// The log has everything that was published.
     pub fn confirm(&mut self, instant: Instant) -> Result<(), AgentError> {
-        let epoch = self.outlet.spool().epoch();
+        let epoch = self.producer.spool().epoch();
         let (published, samples) = (&mut self.counts.published, &self.samples);
-        self.outlet.confirm(instant, |batch| {
+        self.producer.confirm(instant, |batch| {
             if batch.epoch == epoch && samples.contains(&batch.stream) {
                 *published += u64::from(batch.count());
             }
@@ -340,13 +346,13 @@ impl Agent {
     }
 
     /// What it publishes through.
-    pub const fn outlet(&self) -> &Outlet {
-        &self.outlet
+    pub const fn producer(&self) -> &Producer {
+        &self.producer
     }
 
     /// Ends well: what is confirmed is not sent again by the next run.
     pub fn close(&mut self) -> Result<(), AgentError> {
-        Ok(self.outlet.close()?)
+        Ok(self.producer.close()?)
     }
 
     /// What it did.

@@ -15,10 +15,10 @@ impl Agent {
     /// Takes such a record like any other: the agent passes on what it does not understand.
     pub fn take_poison(&mut self) -> Result<(), AgentError> {
         let schema = Schema::parse(SCHEMA).map_err(|e| AgentError::Schema(e.to_string()))?;
-        let stream = self.outlet.announce(&schema)?;
+        let stream = self.producer.announce(&schema)?;
         let mut record = single_object::header(schema.fingerprint()).to_vec();
         record.extend_from_slice(DATUM);
-        self.outlet.pass_on(stream, &record, None)?;
+        self.producer.pass_on(stream, &record, None)?;
         Ok(())
     }
 }

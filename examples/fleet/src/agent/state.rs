@@ -29,7 +29,7 @@ impl HostPort {
 impl Agent {
     /// Appends a `SystemState`; the first one of an epoch also says how the one before ended.
     pub fn sample_state(&mut self, now: Now) -> Result<(), AgentError> {
-        let spool = self.outlet.spool();
+        let spool = self.producer.spool();
         let stats = spool.stats();
         let previous = spool.previous().filter(|_| self.first_state);
         let state = SystemState {
@@ -45,7 +45,7 @@ impl Agent {
             previous_next_seqs: previous.map(|p| listed(p.next_seqs.iter().map(|(n, s)| (n, *s)))),
         };
         self.first_state = false;
-        Ok(self.outlet.append(&state)?)
+        Ok(self.producer.append(&state)?)
     }
 }
 

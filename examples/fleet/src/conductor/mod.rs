@@ -1,48 +1,46 @@
 //! The run: moves the clock, hands batches to the log, has them stored, watches over it all.
 //!
 //! ```text
-//! trackers (threads) ─ batches ─▶ embedded log ─┬▶ etl ─▶ SQLite
-//!      ▲     gateway ─ batches ─▶     │          └▶ coach ─▶ gateway (FeedbackGiven)
+//! trackers (threads) ─ batches ─▶ embedded log ─┬▶ storing ─▶ SQLite
+//!      ▲     gateway ─ batches ─▶     │          └▶ cues ─▶ gateway (FeedbackGiven)
 //!      └────── step, confirmed ───────┘             lag ─▶ controller ─▶ incidents
-//! visitors ─ commands ─▶ between two steps
+//! page ─ commands ─▶ step ─ StepReport ─▶ page, which also reads the RunState
 //! ```
 
+mod commands;
 mod damage;
+mod page;
+mod state;
+mod summary;
 mod trackers;
-mod visitors;
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use services::producer::{Producer, ProducerError};
 use telemetry_core::records::{Enrichment, SystemState};
-use telemetry_core::{DeviceId, StreamName, stream_of};
+use telemetry_core::{Batch, stream_of};
 use telemetry_storage::{Accounting as _, SqliteOptions, SqliteStore};
 use telemetry_transport::{
-    AppendError, CommitError, ConsumeError, Consumer, Directory, EmbeddedLog, Limits, OpenError,
-    Token,
+    AppendError, CommitError, ConsumeError, Directory, EmbeddedLog, Limits, OpenError,
 };
 
 use crate::activity::{Activity, ActivityError};
 use crate::clock::{Now, Pace, Stopwatch};
-use crate::coach::{Coach, CoachError};
 use crate::controller::{Controller, ControllerError};
-use crate::etl::{Etl, EtlError};
+use crate::cues::{Cues, CuesError};
 use crate::firmware::Firmware;
-use crate::latency::Histogram;
-use crate::live::Live;
-use crate::outlet::{Outlet, OutletError};
-use crate::progress::{Phase, Progress, Stages};
-use crate::report::{Curves, DeviceLine, Pulse, Report};
+use crate::live::{Command, Live};
+use crate::progress::{Progress, Stages};
+use crate::report::Report;
 use crate::run_file::{RunFile, RunFileError};
 use crate::speech::Voice;
-use crate::tracker::{Plan, Remains, State, Step, TrackerError};
-use crate::{ledger, screen};
+use crate::storing::{Storing, StoringError};
+use crate::tracker::{State, Step, TrackerError, TrackerSpec};
+pub use page::LastPage;
+use page::PageView;
+use state::{RunState, StepReport};
 use trackers::Trackers;
-pub use visitors::LastPage;
-use visitors::Visitors;
 
 /// Virtual time between two steps.
 const STEP: Duration = Duration::from_secs(1);
@@ -53,9 +51,6 @@ const STAGGER: Duration = Duration::from_secs(30);
 /// Virtual time a run goes on after the last sample and the outage: until a recovery is believed
 /// and its incident is closed.
 const TAIL: Duration = Duration::from_secs(30);
-
-/// Virtual time between two acknowledgements of the coach.
-const COACH_ACKS: Duration = Duration::from_secs(60);
 
 /// Steps after the planned end in which everything must have arrived.
 const STEPS_LATE_MAX: u32 = 1_000;
@@ -112,15 +107,15 @@ pub enum RunError {
     /// Rows cannot be read back.
     #[error("store: {0}")]
     Read(#[from] telemetry_storage::ReadError),
-    /// The storing consumer.
+    /// The storing service.
     #[error(transparent)]
-    Etl(#[from] EtlError),
-    /// The feedback gateway.
+    Storing(#[from] StoringError),
+    /// The coaching service.
     #[error(transparent)]
-    Coach(#[from] CoachError),
+    Cues(#[from] CuesError),
     /// The gateway's spool.
     #[error("gateway: {0}")]
-    Gateway(#[from] OutletError),
+    Gateway(#[from] ProducerError),
     /// The incident controller.
     #[error(transparent)]
     Controller(#[from] ControllerError),
@@ -183,7 +178,7 @@ pub fn run(options: &Options, live: Option<Live>) -> Result<Ended, RunError> {
     let names: Vec<&str> = scanned.iter().map(|s| s.activity.name.as_str()).collect();
     let file = RunFile::open(&options.data, &names, devices, options.outage)?;
 
-    let plans: Vec<(Plan, &Scanned)> = (0..devices)
+    let trackers: Vec<(TrackerSpec, &Scanned)> = (0..devices)
         .map(|index| {
             let scanned = &scanned[index % scanned.len()];
             let dir = options.data.join(format!("tracker-{index}"));
@@ -195,7 +190,7 @@ pub fn run(options: &Options, live: Option<Live>) -> Result<Ended, RunError> {
                 Some(_) => Firmware::V1,
                 None => Firmware::of_device(index),
             };
-            let plan = Plan {
+            let spec = TrackerSpec {
                 index,
                 activity: scanned.activity.clone(),
                 source: format!("{}#{}", scanned.activity.name, index / names.len() + 1),
@@ -205,10 +200,11 @@ pub fn run(options: &Options, live: Option<Live>) -> Result<Ended, RunError> {
                 new_device: file.device(index),
                 random: file.random(),
             };
-            Ok((plan, scanned))
+            Ok((spec, scanned))
         })
         .collect::<Result<_, RunError>>()?;
-    Conductor::new(options, file, &plans, live)?.run(&plans, faults)
+    let conductor = Conductor::new(options, file, &trackers, live.is_some())?;
+    conductor.run(&trackers, live, faults)
 }
 
 /// Reads every file once: how many samples, how long, what is wrong.
@@ -251,33 +247,22 @@ struct Conductor<'a> {
     file: RunFile,
     store: SqliteStore,
     log: EmbeddedLog<Directory>,
-    etl: Etl,
-    coach: Coach,
-    coach_inbox: Consumer<Directory>,
-    /// What the coach has heard and not acknowledged.
-    coached: Vec<Token>,
-    coach_acks_at: Duration,
-    gateway: Outlet,
+    trackers: Trackers,
+    gateway: Producer,
+    storing: Storing,
+    cues: Cues,
     controller: Controller,
-    published: Histogram,
-    pulse: Pulse,
-    /// When the newest stored batch was published.
-    newest: Duration,
-    /// Where the clock goes on.
-    reached: Now,
-    /// Virtual times at which the link is down, in the order in which they were decided.
-    outages: Vec<std::ops::Range<Duration>>,
-    rollout: std::ops::Range<Duration>,
-    end: Duration,
-    visitors: Option<Visitors>,
+    state: RunState,
+    /// What the trackers and the gateway are doing.
+    step: Step,
 }
 
 impl<'a> Conductor<'a> {
     fn new(
         options: &'a Options,
         file: RunFile,
-        plans: &[(Plan, &Scanned)],
-        live: Option<Live>,
+        specs: &[(TrackerSpec, &Scanned)],
+        has_page: bool,
     ) -> Result<Self, RunError> {
         let data = &options.data;
         let store = SqliteStore::open(&data.join("store.sqlite"), SqliteOptions::default())?;
@@ -292,179 +277,141 @@ impl<'a> Conductor<'a> {
             })?,
             limits,
         )?;
-        let mut etl = Etl::new(log.subscribe("etl")?, &store)?;
-        for (plan, scanned) in plans {
-            etl.enrol(file.device(plan.index), enrichment(&file, plan, scanned));
+        let mut storing = Storing::new(log.subscribe("etl")?, &store)?;
+        for (spec, scanned) in specs {
+            storing.enrol(file.device(spec.index), enrichment(&file, spec, scanned))?;
         }
-        let end = plans
-            .iter()
-            .map(|(plan, scanned)| plan.starts + scanned.length)
-            .max()
-            .unwrap_or_default();
-        let down = end.mul_f64(0.4);
-        let outage = down..down + options.outage;
-        let firmware_2 = || {
-            let of_2 = plans.iter().filter(|(p, _)| p.firmware == Firmware::V2);
-            of_2.map(|(p, _)| p.starts)
-        };
-        let first = firmware_2().min().unwrap_or(end);
-        let last = firmware_2().max().map_or(end, |last| last + STAGGER);
-
         let newest = pollster::block_on(store.newest(&stream_of::<SystemState>()))?;
         let newest = newest.map(|t| t.saturating_since(file.start()));
         let reached = file.reached().max(newest.unwrap_or_default());
         let now = Now::new(file.start(), Duration::from_secs(reached.as_secs()));
-        let gateway = Outlet::open(
+        let state = RunState::new(now, newest, options.outage, specs, has_page);
+        let gateway = Producer::open(
             &data.join("gateway"),
-            file.device(plans.len()),
-            now,
+            file.device(specs.len()),
+            now.at(),
             file.random(),
         )?;
-        let visitors = live.map(|live| {
-            let stored = pollster::block_on(store.presence())?;
-            Ok::<_, RunError>(Visitors::new(live, &file, options.speed, &stored))
-        });
+        let incidents = data.join("incidents.log");
         Ok(Self {
-            visitors: visitors.transpose()?,
-            etl,
-            coach: Coach::new(&data.join("cues"), Voice::find())?,
-            coach_inbox: log.subscribe("coach")?,
-            coached: Vec::new(),
-            coach_acks_at: Duration::ZERO,
-            controller: Controller::open(&data.join("incidents.log"), file.writer(), STEP)?,
+            storing,
+            cues: Cues::new(log.subscribe("coach")?, &data.join("cues"), Voice::find())?,
+            controller: Controller::open(&incidents, file.writer(), STEP, now)?,
             gateway,
+            trackers: Trackers::start(specs.iter().map(|(spec, _)| spec.clone()))?,
+            step: state.step(now, false, false),
+            state,
             log,
             store,
             file,
             options,
-            published: Histogram::default(),
-            pulse: Pulse::default(),
-            newest: newest.unwrap_or(now.since_start),
-            reached: now,
-            end: end.max(outage.end) + TAIL,
-            outages: Some(outage).into_iter().filter(|o| !o.is_empty()).collect(),
-            rollout: first..last,
         })
     }
 
     fn run(
         mut self,
-        plans: &[(Plan, &Scanned)],
+        specs: &[(TrackerSpec, &Scanned)],
+        live: Option<Live>,
         faults: Vec<ActivityError>,
     ) -> Result<Ended, RunError> {
         let watch = Stopwatch::start();
-        let total: u64 = plans.iter().map(|(_, s)| s.samples).sum();
-        let mut progress = Progress::new(total, self.end, self.options.progress_lines);
-        let mut now = self.reached;
+        let total: u64 = specs.iter().map(|(_, s)| s.samples).sum();
+        let mut progress = Progress::new(total, self.state.end, self.options.progress_lines);
         let mut pace = Pace::new(self.options.speed);
-        let mut trackers = Trackers::start(plans.iter().map(|(plan, _)| plan.clone()))?;
-        let mut step = self.step(now, false);
+        let stored = pollster::block_on(self.store.presence())?;
+        let view = |live| PageView::new(live, &self.file, self.options.speed, &stored);
+        let mut page = live.map(view);
+        self.trackers.step(self.step);
         let mut late = 0;
-        trackers.step(step);
-        let stopped = loop {
-            let mut batches = Vec::new();
-            trackers.answers(&mut batches)?;
-            self.gateway_step(step, &mut batches)?;
-            let confirmed = self.publish(&batches)?;
-            self.obey(&mut trackers, now.after(STEP))?;
-            let over = now.since_start >= self.end;
-            let arrived = trackers.are_done() && self.gateway.is_empty();
-            let stopped = self.visitors.as_ref().is_some_and(Visitors::are_leaving);
-            let last = stopped || (over && arrived);
-            let next = self.step(now.after(STEP), confirmed);
-            if !last {
-                // The trackers go on while what they have sent is stored.
-                trackers.step(next);
+        let (now, stopped) = loop {
+            let leaving = || page.as_ref().is_some_and(PageView::is_leaving);
+            let orders = page.as_ref().map_or_else(Vec::new, PageView::orders);
+            let commands: Vec<Command> = orders.iter().map(|order| order.command).collect();
+            let show = page.as_ref().is_some_and(PageView::is_looking);
+            let stopped = leaving();
+            let report = self.step(&commands, stopped, show)?;
+            let now = report.now;
+            let stages = self.stages();
+            progress.show(stages, self.state.phase(now.since_start), now.since_start);
+            let (last, waits) = (report.last, report.waits);
+            if let Some(page) = &mut page {
+                page.show(&self, report, orders)?;
             }
-            self.consume(now)?;
-            let running = trackers.states().any(|s| s.device.is_some() && !s.done);
-            let lag = now.since_start.saturating_sub(self.newest);
-            let lag = if running { lag } else { Duration::ZERO };
-            self.controller.turn(now, lag)?;
-            let stages = stages(trackers.states(), &self.etl);
-            self.pulse.beat(now.since_start, stages, lag);
-            progress.show(stages, self.phase(now.since_start), now.since_start);
-            self.show(&mut trackers, now, lag, last)?;
             if last {
-                break stopped;
+                break (now, stopped);
             }
-            // Whoever cut the link or pulled a plug may take their time.
-            let waits = !next.link_up || trackers.wait_for_a_plug();
-            late += u32::from(over && !waits);
+            late += u32::from(now.since_start >= self.state.end && !waits);
             if late > STEPS_LATE_MAX {
                 return Err(RunError::Stuck);
             }
-            (now, step) = (next.now, next);
-            self.file
-                .reach(now.since_start)
-                .map_err(|error| RunError::Folder {
-                    path: self.options.data.clone(),
-                    error,
-                })?;
-            let leaving = || self.visitors.as_ref().is_some_and(Visitors::are_leaving);
-            pace.wait(STEP, leaving);
+            let reached = self.file.reach(now.since_start);
+            reached.map_err(|error| self.folder(error))?;
+            pace.wait(STEP, || page.as_ref().is_some_and(PageView::is_leaving));
         };
-        let states: Vec<State> = trackers.states().cloned().collect();
-        let remains = trackers.end();
+        let stages = self.stages();
+        let trackers = self.trackers.end();
         self.gateway.close()?;
-        self.coach_inbox.acknowledge(&self.coached)?;
-        progress.finish(stages(states.iter(), &self.etl), now.since_start);
+        self.cues.close(now, &self.store)?;
+        progress.finish(stages, now.since_start);
         if stopped {
             return Ok(Ended::Stopped {
                 at: now.since_start,
             });
         }
-        let visitors = self.visitors.take();
-        let report = self.report(plans, faults, &trackers, &remains, now, watch.elapsed())?;
+        let report = self.report(specs, faults, &trackers, now, watch.elapsed())?;
+        let whole = report.is_whole();
         Ok(Ended::Reported {
-            page: visitors.map(|v| Box::new(v.last_page(now.since_start, report.is_whole()))),
+            page: page.map(|page| Box::new(page.last_page(now.since_start, whole))),
             report: Box::new(report),
         })
     }
 
-    fn step(&self, now: Now, confirmed: bool) -> Step {
-        Step {
-            now,
-            link_up: self.link_up(now.since_start),
-            confirmed,
-            show: self.visitors.as_ref().is_some_and(Visitors::are_looking),
-            mishap: None,
+    /// Takes a step: what the trackers sent is logged, stored and looked at, while they go on; what
+    /// was asked for happens in the step that begins.
+    fn step(
+        &mut self,
+        commands: &[Command],
+        stopped: bool,
+        show: bool,
+    ) -> Result<StepReport, RunError> {
+        let step = self.step;
+        let now = step.now;
+        let mut report = StepReport::at(now);
+        let mut batches = Vec::new();
+        self.trackers.answers(&mut batches)?;
+        report.screens = self.trackers.take_screens();
+        self.gateway_step(step, &mut batches)?;
+        let confirmed = self.publish(&batches)?;
+        self.carry_out(commands, now.after(STEP), &mut report)?;
+
+        let over = now.since_start >= self.state.end;
+        let arrived = self.trackers.are_done() && self.gateway.is_empty();
+        report.last = stopped || (over && arrived);
+        self.step = self.state.step(now.after(STEP), confirmed, show);
+        if !report.last {
+            // The trackers go on while what they have sent is stored.
+            self.trackers.step(self.step);
         }
-    }
-
-    fn link_up(&self, at: Duration) -> bool {
-        !self.outages.iter().any(|outage| outage.contains(&at))
-    }
-
-    fn phase(&self, at: Duration) -> Phase {
-        let rollout = match &self.visitors {
-            Some(visitors) => visitors.are_rolling_out(),
-            None => self.rollout.contains(&at),
-        };
-        self.phase_of(at, rollout)
-    }
-
-    fn phase_of(&self, at: Duration, rollout: bool) -> Phase {
-        if !self.link_up(at) {
-            Phase::Outage
-        } else if rollout {
-            Phase::Rollout
-        } else {
-            Phase::Steady
-        }
+        self.consume(now, &mut report)?;
+        self.controller.step(now, self.state.lag)?;
+        let stages = self.stages();
+        self.state
+            .pulse
+            .beat(now.since_start, stages, self.state.lag);
+        // Whoever cut the link or pulled a plug may take their time, and so may a store that does
+        // not answer.
+        report.waits =
+            !self.step.link_up || self.trackers.wait_for_a_plug() || self.storing.is_waiting();
+        Ok(report)
     }
 
     /// The gateway publishes like a tracker.
-    fn gateway_step(
-        &mut self,
-        step: Step,
-        batches: &mut Vec<telemetry_core::Batch>,
-    ) -> Result<(), RunError> {
+    fn gateway_step(&mut self, step: Step, batches: &mut Vec<Batch>) -> Result<(), RunError> {
         let instant = step.now.instant();
         if step.confirmed {
             self.gateway.confirm(instant, |_| {})?;
         }
-        let records = self.coach.take_records();
+        let records = self.cues.take_records();
         for record in &records {
             self.gateway.append(record)?;
         }
@@ -473,13 +420,13 @@ impl<'a> Conductor<'a> {
         }
         self.gateway.link(instant, step.link_up)?;
         if step.link_up {
-            self.gateway.publish(step.now, instant, batches)?;
+            self.gateway.publish(step.now.at(), batches)?;
         }
         Ok(())
     }
 
     /// Puts batches into the log; its commit is the confirmation of them all.
-    fn publish(&mut self, batches: &[telemetry_core::Batch]) -> Result<bool, RunError> {
+    fn publish(&mut self, batches: &[Batch]) -> Result<bool, RunError> {
         if batches.is_empty() {
             return Ok(false);
         }
@@ -488,138 +435,60 @@ impl<'a> Conductor<'a> {
             self.log.append(batch)?;
         }
         self.log.commit()?;
-        self.published.record(watch.elapsed());
-        if let Some(visitors) = &mut self.visitors {
-            visitors.logged(batches);
-        }
+        self.state.published.record(watch.elapsed());
+        let records = batches.iter().map(|b| u64::from(b.envelope.count));
+        self.state.logged += records.sum::<u64>();
         Ok(true)
     }
 
     /// Has everything in the log stored and looked at.
-    fn consume(&mut self, now: Now) -> Result<(), RunError> {
-        while self.etl.turn(&self.store)? > 0 {}
-        if let Some(newest) = self.etl.counts().newest {
+    fn consume(&mut self, now: Now, report: &mut StepReport) -> Result<(), RunError> {
+        let rejected = self.storing.tally().rejected.count();
+        self.storing.drain(now.at(), &self.store)?;
+        let tally = self.storing.tally();
+        let new = tally.rejected.count() - rejected;
+        let kept = tally.rejected.iter().rev();
+        let new = kept.take(usize::try_from(new).unwrap_or(usize::MAX));
+        report.set_aside = new.rev().cloned().collect();
+        if let Some(newest) = tally.newest {
             let newest = newest.saturating_since(now.start());
-            self.newest = self.newest.max(newest);
+            self.state.newest = self.state.newest.max(newest);
         }
-        while let Some(delivery) = self.coach_inbox.next()? {
-            let samples = self.coach.batch(now, &self.store, &delivery.batch)?;
-            if let Some(visitors) = &mut self.visitors {
-                visitors.samples(delivery.batch.envelope.device, &samples);
-            }
-            self.coached.push(delivery.token);
-        }
-        // What the coach hears twice is no news, so its place need not be kept at every step.
-        if now.since_start >= self.coach_acks_at {
-            self.coach_acks_at = now.since_start + COACH_ACKS;
-            self.coach_inbox
-                .acknowledge(&std::mem::take(&mut self.coached))?;
-        }
-        self.coach.turn(now)?;
+        let mut states = self.trackers.states();
+        let running = states.any(|s| s.device.is_some() && !s.done);
+        let lag = now.since_start.saturating_sub(self.state.newest);
+        self.state.lag = if running { lag } else { Duration::ZERO };
+        report.samples = self.cues.step(now, &self.store)?;
         Ok(())
     }
 
-    fn report(
-        self,
-        plans: &[(Plan, &Scanned)],
-        faults: Vec<ActivityError>,
-        trackers: &Trackers,
-        remains: &[Option<Remains>],
-        now: Now,
-        took: Duration,
-    ) -> Result<Report, RunError> {
-        let mut now_seqs: BTreeMap<(DeviceId, u64), Vec<(StreamName, u64)>> = BTreeMap::new();
-        let mut durable = Histogram::default();
-        let mut samples_appended = 0;
-        let mut devices = Vec::new();
-        let run = self.file.start()..now.after(STEP).wall();
-        for (((_, scanned), tracker), remains) in plans.iter().zip(trackers.iter()).zip(remains) {
-            let plan = &tracker.plan;
-            let Some(remains) = remains else { continue };
-            let Some(device) = remains.state.device else {
-                continue;
-            };
-            durable.merge(&tracker.past.durable);
-            samples_appended += tracker.past.records;
-            let key = (device, remains.state.epoch);
-            now_seqs.insert(key, remains.state.next_seqs.clone());
-            let picture = self
-                .options
-                .data
-                .join(format!("screen-{}.png", plan.index + 1));
-            let written = File::create(&picture)
-                .and_then(|file| screen::write_png(BufWriter::new(file), &remains.screen));
-            written.map_err(|error| RunError::Folder {
-                path: picture.clone(),
-                error,
-            })?;
-            devices.push(DeviceLine {
-                index: plan.index,
-                device,
-                source: plan.source.clone(),
-                firmware: plan.firmware.number(),
-                read: scanned.samples,
-                agent: remains.state.durable,
-                frames: tracker.past.frames,
-                ring_drops: tracker.past.ring_drops,
-                picture,
-                curves: Curves::read(&self.store, device, run.clone())?,
-            });
+    fn stages(&self) -> Stages {
+        let states = self.trackers.states();
+        let sum = |f: fn(&State) -> u64| states.clone().map(f).sum();
+        let resumed: u64 = sum(|s| s.resumed);
+        Stages {
+            read: sum(|s| s.read),
+            durable: sum(|s| s.durable),
+            published: resumed + sum(|s| s.published),
+            stored: self.storing.tally().samples,
         }
-        let gateway = self.gateway.spool();
-        now_seqs.insert(
-            (gateway.device(), gateway.epoch().get()),
-            self.gateway.next_seqs(),
-        );
-        let streams = ledger::reckon(&self.store, &now_seqs, &self.etl.counts().set_aside, run)?;
-        let stored = ledger::samples_stored(&self.store)?;
-        Ok(Report {
-            data: self.options.data.clone(),
-            start: self.file.start(),
-            length: now.since_start,
-            took,
-            devices,
-            stored,
-            streams,
-            duplicates: self.etl.counts().duplicates,
-            rows: self.etl.counts().rows,
-            rejected: self.etl.counts().rejected.clone(),
-            rejected_more: self.etl.counts().rejected_more,
-            versions: ledger::versions(&self.store)?,
-            migrations: self.store.migrations()?,
-            incidents: self.controller.incidents().cloned().collect(),
-            told: self.controller.told().to_vec(),
-            cues: self.coach.cues().to_vec(),
-            more_cues: self.coach.more_cues(),
-            samples_appended,
-            durable,
-            published: self.published,
-            stored_latency: self.etl.latency().clone(),
-            pulse: self.pulse,
-            outages: self.outages,
-            faults: faults.iter().map(ToString::to_string).collect(),
-        })
     }
-}
 
-fn stages<'a>(states: impl Iterator<Item = &'a State> + Clone, etl: &Etl) -> Stages {
-    let sum = |f: fn(&State) -> u64| states.clone().map(f).sum();
-    let resumed: u64 = sum(|s| s.resumed);
-    Stages {
-        read: sum(|s| s.read),
-        durable: sum(|s| s.durable),
-        published: resumed + sum(|s| s.published),
-        stored: etl.counts().samples,
+    fn folder(&self, error: std::io::Error) -> RunError {
+        RunError::Folder {
+            path: self.options.data.clone(),
+            error,
+        }
     }
 }
 
 /// What is known about a tracker besides what it sends.
-fn enrichment(file: &RunFile, plan: &Plan, scanned: &Scanned) -> Enrichment {
+fn enrichment(file: &RunFile, spec: &TrackerSpec, scanned: &Scanned) -> Enrichment {
     Enrichment {
-        wearer: Some(file.pseudonym(plan.index)),
+        wearer: Some(file.pseudonym(spec.index)),
         site: Some("demo".to_owned()),
         model: Some("fleet replay".to_owned()),
-        firmware: Some(plan.firmware.number().to_string()),
+        firmware: Some(spec.firmware.number().to_string()),
         session: scanned
             .recorded_at
             .map(|at| format!("{}@{at}", scanned.activity.name)),

@@ -4,20 +4,20 @@ use telemetry_core::Batch;
 
 use super::RunError;
 use crate::latency::Histogram;
-use crate::tracker::{Answer, Handle, Mishap, Plan, Remains, State, Step, TrackerError};
+use crate::tracker::{Answer, Fault, FinalState, Handle, State, Step, TrackerError, TrackerSpec};
 
 /// Every tracker of the run.
 pub(super) struct Trackers(Vec<Tracker>);
 
 /// One of them.
 pub(super) struct Tracker {
-    pub plan: Plan,
+    pub spec: TrackerSpec,
     /// `None` while it is unplugged.
     handle: Option<Handle>,
     /// Its last state.
     pub state: State,
-    /// What befalls it in the next step.
-    pub mishap: Option<Mishap>,
+    /// What goes wrong with it in the next step.
+    pub fault: Option<Fault>,
     /// Its screen, when it changed in the last step.
     pub screen: Option<Vec<u32>>,
     /// What it did before its plug was pulled or its firmware replaced.
@@ -42,41 +42,41 @@ impl Tracker {
     /// Puts the plug in: it opens its spool under a new epoch and goes on.
     pub(super) fn plug(&mut self, random: u64) -> Result<(), TrackerError> {
         if self.handle.is_none() {
-            let plan = Plan {
+            let spec = TrackerSpec {
                 random,
-                ..self.plan.clone()
+                ..self.spec.clone()
             };
-            let index = plan.index;
-            let handle = Handle::start(plan);
+            let index = spec.index;
+            let handle = Handle::start(spec);
             self.handle = Some(handle.map_err(|error| TrackerError::Io { index, error })?);
         }
         Ok(())
     }
 
     /// Ends its thread well, as a firmware does that is about to be replaced.
-    pub(super) fn shut_down(&mut self) -> Option<Remains> {
-        let remains = self.handle.take()?.end();
+    pub(super) fn shut_down(&mut self) -> Option<FinalState> {
+        let last = self.handle.take()?.end();
         let counts = std::mem::take(&mut self.state.counts);
         self.past.records += counts.records;
         self.past.frames += counts.frames;
         self.past.ring_drops += counts.ring_drops;
-        if let Some(remains) = &remains {
-            self.past.durable.merge(&remains.durable_latency);
+        if let Some(last) = &last {
+            self.past.durable.merge(&last.durable_latency);
         }
-        remains
+        last
     }
 }
 
 impl Trackers {
-    pub(super) fn start(plans: impl Iterator<Item = Plan>) -> Result<Self, RunError> {
+    pub(super) fn start(plans: impl Iterator<Item = TrackerSpec>) -> Result<Self, RunError> {
         let mut trackers = Vec::new();
-        for plan in plans {
-            let random = plan.random;
+        for spec in plans {
+            let random = spec.random;
             let mut tracker = Tracker {
-                plan,
+                spec,
                 handle: None,
                 state: State::default(),
-                mishap: None,
+                fault: None,
                 screen: None,
                 past: Past::default(),
             };
@@ -92,10 +92,6 @@ impl Trackers {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Tracker> {
         self.0.iter()
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Tracker> {
-        self.0.iter_mut()
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Tracker> {
@@ -121,7 +117,7 @@ impl Trackers {
         for tracker in &self.0 {
             if let Some(handle) = &tracker.handle {
                 handle.step(Step {
-                    mishap: tracker.mishap,
+                    fault: tracker.fault,
                     ..step
                 });
             }
@@ -143,15 +139,23 @@ impl Trackers {
             batches.extend(new);
             tracker.state = state;
             tracker.screen = screen;
-            if tracker.mishap.take() == Some(Mishap::PowerCut) {
+            if tracker.fault.take() == Some(Fault::PowerCut) {
                 tracker.shut_down();
             }
         }
         Ok(())
     }
 
-    /// Ends every thread well; what is left of each, in order.
-    pub(super) fn end(&mut self) -> Vec<Option<Remains>> {
+    /// Screens that changed in the last step.
+    pub(super) fn take_screens(&mut self) -> Vec<(usize, Vec<u32>)> {
+        let screens = self.0.iter_mut().map(|t| (t.spec.index, t.screen.take()));
+        screens
+            .filter_map(|(index, screen)| Some((index, screen?)))
+            .collect()
+    }
+
+    /// Ends every thread well; what each was then, in order.
+    pub(super) fn end(&mut self) -> Vec<Option<FinalState>> {
         self.0.iter_mut().map(Tracker::shut_down).collect()
     }
 }

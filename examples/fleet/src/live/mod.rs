@@ -35,7 +35,7 @@ use tokio::sync::{oneshot, watch};
 use crate::clock::Stopwatch;
 use crate::screen;
 pub use command::{Command, Refused};
-pub use model::{Besides, DeviceNow, Model, Moment, TrackerNow, ending, numbers, recovered};
+pub use model::{Details, DeviceNow, Model, Moment, TrackerNow, ending, numbers, recovered};
 use snapshot::Snapshot;
 
 /// Real time between two snapshots at least.

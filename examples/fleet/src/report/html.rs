@@ -16,8 +16,11 @@ use super::markup::Markup;
 use super::plot::{self, Line, Plot};
 use super::{DeviceLine, Report, Series, story, who};
 use crate::clock::hms;
-use crate::coach::{CueLine, Ending, routes};
-use crate::ledger::StreamLine;
+use services::coaching::Ending;
+use services::ledger::StreamLine;
+
+use crate::cues::{self as cue_words, CueLine};
+use crate::ring::Ring;
 
 /// Bytes of a picture or a sound that goes into the page.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -131,7 +134,7 @@ fn top(report: &Report, m: &mut Markup) {
             tile(m, "duplicates removed", grouped(report.duplicates));
             tile(m, "table changes", report.migrations.len());
             tile(m, "incidents", report.incidents.len());
-            tile(m, "cues", report.cues.len());
+            tile(m, "cues", report.cues.count());
         });
         m.element("nav", &[("aria-label", &"Sections")], |m| {
             for (id, name) in SECTIONS {
@@ -447,7 +450,7 @@ struct Sounds<'a> {
 }
 
 impl<'a> Sounds<'a> {
-    fn gather(cues: &'a [CueLine]) -> io::Result<Self> {
+    fn gather(cues: &'a Ring<CueLine>) -> io::Result<Self> {
         let mut out = Self {
             data: BTreeMap::new(),
             left_out: 0,
@@ -480,7 +483,7 @@ impl<'a> Sounds<'a> {
 fn cues(report: &Report, sounds: &Sounds<'_>, m: &mut Markup) {
     let given = |c: &&CueLine| matches!(c.ending, Some(Ending::Given(_)));
     let count = report.cues.iter().filter(given).count();
-    let not = report.cues.len() - count;
+    let not = report.cues.iter().count() - count;
     m.line("p", &[], format!("{count} given, {not} not given."));
     m.element("div", &[("class", &"plots")], |m| {
         let mut drawn = Vec::new();
@@ -549,15 +552,18 @@ fn cues(report: &Report, sounds: &Sounds<'_>, m: &mut Markup) {
                 m.line("q", &[], &cue.text);
                 let (class, how) = match &cue.ending {
                     None => ("note", "undecided at the end".to_owned()),
-                    Some(Ending::Given(route)) => ("note", routes(route)),
-                    Some(Ending::NotGiven(reason)) => ("note", format!("not given: {reason:?}")),
+                    Some(ending) => ("note", cue_words::ending(*ending)),
                 };
                 m.line("span", &[("class", &class)], how);
             });
         }
     });
-    if report.more_cues > 0 {
-        m.line("p", &[], format!("And {} alerts more.", report.more_cues));
+    if report.cues.dropped() > 0 {
+        m.line(
+            "p",
+            &[],
+            format!("And {} before them.", report.cues.dropped()),
+        );
     }
 }
 
@@ -598,7 +604,7 @@ fn ledger(report: &Report, m: &mut Markup) {
     );
     if !report.rejected.is_empty() {
         m.line("h3", &[], "Set aside");
-        list(m, &report.rejected);
+        list(m, report.rejected.iter());
     }
 }
 
@@ -611,11 +617,11 @@ fn files(report: &Report, m: &mut Markup) {
         m.line("p", &[], "Every activity file was read to its end.");
     } else {
         m.line("p", &[], "Some files could not be read to their end:");
-        list(m, &report.faults);
+        list(m, report.faults.iter());
     }
 }
 
-fn list(m: &mut Markup, lines: &[String]) {
+fn list<'a>(m: &mut Markup, lines: impl Iterator<Item = &'a String>) {
     m.element("ul", &[], |m| {
         for line in lines {
             m.line("li", &[], line);

@@ -12,15 +12,17 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use services::ledger::StreamLine;
 use telemetry_core::{DeviceId, Timestamp};
 use telemetry_itil::{Actor, Incident};
 use telemetry_storage::Migration;
 
 use crate::clock::hms;
-use crate::coach::CueLine;
 use crate::controller::Told;
+use crate::cues::CueLine;
 use crate::latency::Histogram;
-use crate::ledger::{StreamLine, VersionLine};
+use crate::ledger::VersionLine;
+use crate::ring::Ring;
 
 pub use curves::{Curves, Pulse};
 pub use series::Series;
@@ -71,22 +73,18 @@ pub struct Report {
     pub duplicates: u64,
     /// Rows stored by this process.
     pub rows: u64,
-    /// Batches set aside.
-    pub rejected: Vec<String>,
-    /// Batches set aside besides.
-    pub rejected_more: u64,
+    /// Batches and schemas that were not accepted: the newest ones.
+    pub rejected: Ring<String>,
     /// Schemas in use.
     pub versions: Vec<VersionLine>,
     /// Changes of tables.
     pub migrations: Vec<Migration>,
     /// Incidents.
     pub incidents: Vec<Incident>,
-    /// What the controller told people in this process.
-    pub told: Vec<Told>,
-    /// Cues.
-    pub cues: Vec<CueLine>,
-    /// Alerts beyond what is kept.
-    pub more_cues: u64,
+    /// What the controller told people in this process: the newest of it.
+    pub told: Ring<Told>,
+    /// The newest cues.
+    pub cues: Ring<CueLine>,
     /// Samples appended by this process.
     pub samples_appended: u64,
     /// From append to durable.

@@ -2,9 +2,11 @@
 
 use std::fmt::{self, Display};
 
+use services::coaching::Ending;
+
 use super::{Report, story, who};
 use crate::clock::hms;
-use crate::coach::{CueLine, Ending, routes};
+use crate::cues::{self, CueLine};
 
 /// A table of text, columns as wide as their widest cell, numbers to the right.
 struct Table(Vec<Vec<String>>);
@@ -111,8 +113,8 @@ impl Report {
         for rejected in &self.rejected {
             writeln!(f, "  set aside: {rejected}")?;
         }
-        if self.rejected_more > 0 {
-            writeln!(f, "  and {} set aside besides", self.rejected_more)?;
+        if self.rejected.dropped() > 0 {
+            writeln!(f, "  and {} before them", self.rejected.dropped())?;
         }
         Ok(())
     }
@@ -166,20 +168,21 @@ impl Report {
         writeln!(
             f,
             "\nCues: {count} given, {} not given",
-            self.cues.len() - count
+            self.cues.iter().count() - count
         )?;
         for cue in &self.cues {
             let how = match &cue.ending {
                 None => "undecided at the end".to_owned(),
-                Some(Ending::Given(route)) if cue.spoken => routes(route),
-                Some(Ending::Given(route)) => format!("{} (not spoken)", routes(route)),
-                Some(Ending::NotGiven(reason)) => format!("not given: {reason:?}"),
+                Some(ending @ Ending::Given(_)) if !cue.spoken => {
+                    format!("{} (not spoken)", cues::ending(*ending))
+                }
+                Some(ending) => cues::ending(*ending),
             };
             let (at, who) = (self.since_start(cue.at), who(&self.devices, cue.device));
             writeln!(f, "  {at}  {who}  \"{}\"  {how}", cue.text)?;
         }
-        if self.more_cues > 0 {
-            writeln!(f, "  and {} alerts more", self.more_cues)?;
+        if self.cues.dropped() > 0 {
+            writeln!(f, "  and {} before them", self.cues.dropped())?;
         }
         Ok(())
     }

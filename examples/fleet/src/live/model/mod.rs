@@ -15,9 +15,10 @@ use telemetry_transport::LogStats;
 use super::snapshot as page;
 use super::window::Window;
 use crate::clock::Now;
-use crate::coach::CueLine;
-use crate::etl::Counts;
+use crate::cues::CueLine;
 use crate::progress::Phase;
+use crate::ring::Ring;
+use crate::storing::Tally;
 use crate::tracker::State;
 pub use view::{ending, recovered};
 
@@ -42,8 +43,8 @@ pub struct Moment<'a> {
     pub logged: u64,
     /// The log.
     pub log: LogStats,
-    /// The storing consumer.
-    pub etl: &'a Counts,
+    /// What the storing service did.
+    pub stored: &'a Tally,
 }
 
 /// A tracker after a step.
@@ -77,11 +78,11 @@ pub struct DeviceNow<'a> {
 }
 
 /// What only a picture needs: not looked up at every step.
-pub struct Besides<'a> {
+pub struct Details<'a> {
     /// Every incident, oldest first.
     pub incidents: Vec<&'a Incident>,
-    /// Every cue, oldest first.
-    pub cues: &'a [CueLine],
+    /// The newest cues, oldest first.
+    pub cues: &'a Ring<CueLine>,
     /// Changes of tables, oldest first.
     pub migrations: &'a [Migration],
 }
@@ -251,7 +252,7 @@ impl Model {
 
         let at = moment.now.since_start;
         let numbered = self.devices.values().map(Numbered::total).sum();
-        let sums = [numbered, moment.logged, moment.etl.rows];
+        let sums = [numbered, moment.logged, moment.stored.rows];
         if let Some(last) = self.last.replace(Totals { at, sums }) {
             let seconds = at.saturating_sub(last.at).as_secs_f64().max(1e-3);
             let windows = [&mut self.durable, &mut self.logged, &mut self.stored];

@@ -13,7 +13,7 @@ struct Fleet {
     model: Model,
     second: u64,
     state: State,
-    etl: Counts,
+    stored: Tally,
 }
 
 impl Fleet {
@@ -26,7 +26,7 @@ impl Fleet {
                 epoch: 5,
                 ..State::default()
             },
-            etl: Counts::default(),
+            stored: Tally::default(),
         }
     }
 
@@ -39,8 +39,8 @@ impl Fleet {
             depth_records: depth,
             ..Stats::default()
         };
-        self.etl.stored.insert((DEVICE, stream), stored);
-        self.etl.rows = stored;
+        self.stored.stored.insert((DEVICE, stream), stored);
+        self.stored.rows = stored;
         let moment = Moment {
             now: Now::new(Timestamp::from_micros(0), Duration::from_secs(self.second)),
             phase: Phase::Steady,
@@ -63,15 +63,16 @@ impl Fleet {
             },
             logged: stored,
             log: LogStats::default(),
-            etl: &self.etl,
+            stored: &self.stored,
         };
         self.model.step(&moment);
-        let besides = Besides {
+        let cues = Ring::new(1);
+        let details = Details {
             incidents: Vec::new(),
-            cues: &[],
+            cues: &cues,
             migrations: &[],
         };
-        self.model.snapshot(&moment, &besides)
+        self.model.snapshot(&moment, &details)
     }
 }
 

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use services::coaching::Ending;
 use telemetry_core::records::ActivitySample;
 use telemetry_core::{AvroRecord as _, DeviceId, StreamName, Timestamp};
 use telemetry_itil::Incident;
 
-use super::{Besides, LINES_MAX, Model, Moment, Rider, TrackerNow};
+use super::{Details, LINES_MAX, Model, Moment, Rider, TrackerNow};
 use crate::clock::{Now, hms};
-use crate::coach::{CueLine, Ending, routes};
+use crate::cues::{self, CueLine};
 use crate::live::snapshot::{self as page, Snapshot};
 use crate::live::window::{WIDTH_S, Window};
 use crate::report;
 use crate::tracker::State;
 impl Model {
     /// The page as it is.
-    pub fn snapshot(&self, moment: &Moment<'_>, besides: &Besides<'_>) -> Snapshot {
+    pub fn snapshot(&self, moment: &Moment<'_>, details: &Details<'_>) -> Snapshot {
         let now = moment.now.since_start;
         Snapshot {
             now: now.as_secs(),
@@ -28,7 +29,7 @@ impl Model {
             pipeline: self.pipeline(moment),
             trackers: self.trackers(moment),
             curves: self.curves(moment),
-            schemas: newest(besides.migrations.iter(), |m| page::Line {
+            schemas: newest(details.migrations.iter(), |m| page::Line {
                 at: self.since(m.at),
                 text: m
                     .statement
@@ -38,8 +39,8 @@ impl Model {
                     .trim()
                     .to_owned(),
             }),
-            incidents: newest(besides.incidents.iter(), |i| self.incident(i, moment.now)),
-            cues: newest(besides.cues.iter(), |c| self.cue(c, moment)),
+            incidents: newest(details.incidents.iter(), |i| self.incident(i, moment.now)),
+            cues: newest(details.cues.iter(), |c| self.cue(c, moment)),
             events: self.events.iter().cloned().collect(),
         }
     }
@@ -56,10 +57,10 @@ impl Model {
             named.chain([("Gateway".to_owned(), moment.gateway.device, None)])
         {
             let numbered = self.devices.get(&device).copied().unwrap_or_default();
-            let stored: u64 = of(&moment.etl.stored, device).map(|(_, n)| n).sum();
-            let set_aside = of(&moment.etl.set_aside, device);
+            let stored: u64 = of(&moment.stored.stored, device).map(|(_, n)| n).sum();
+            let set_aside = of(&moment.stored.set_aside, device);
             let set_aside: u64 = set_aside.map(|(_, s)| s.count()).sum();
-            let samples = of(&moment.etl.stored, device)
+            let samples = of(&moment.stored.stored, device)
                 .filter(|(stream, _)| stream.as_str() == ActivitySample::NAME)
                 .map(|(_, n)| n);
             let durable = state.filter(|s| s.device.is_some()).map(|s| s.durable);
@@ -128,9 +129,9 @@ impl Model {
             spooled: depth,
             spool_bytes: moment.trackers.iter().map(|t| t.state.spool.bytes).sum(),
             log_bytes: moment.log.bytes,
-            rows: moment.etl.rows,
-            again: moment.etl.duplicates,
-            set_aside: moment.etl.set_aside.values().map(|s| s.count()).sum(),
+            rows: moment.stored.rows,
+            again: moment.stored.duplicates,
+            set_aside: moment.stored.set_aside.values().map(|s| s.count()).sum(),
             lag: moment.lag.as_secs(),
             spool_watermark: running().map(durable).min().map(|at| at.as_secs()),
             store_watermark: running().map(newest).min().map(|at| at.as_secs()),
@@ -221,8 +222,8 @@ impl Model {
             text: cue.text.clone(),
             how: match &cue.ending {
                 None => "on its way".to_owned(),
-                Some(Ending::Given(route)) => format!("given: {}", routes(route)),
-                Some(Ending::NotGiven(reason)) => format!("not given: {reason:?}"),
+                Some(ending @ Ending::Given(_)) => format!("given: {}", cues::ending(*ending)),
+                Some(ending) => cues::ending(*ending),
             },
             sounds: sounds.map(|n| n.to_string_lossy().into_owned()).collect(),
         }

@@ -1,0 +1,183 @@
+//! The page as the run sees it: commands in, a picture of each step out.
+
+use std::time::Duration;
+
+use telemetry_core::StreamName;
+use telemetry_storage::Presence;
+
+use super::state::StepReport;
+use super::trackers::Tracker;
+use super::{Conductor, RunError};
+use crate::clock::Now;
+use crate::live::snapshot::Snapshot;
+use crate::live::{self, Details, DeviceNow, Live, Model, Moment, Order, TrackerNow};
+use crate::run_file::RunFile;
+
+/// The page, and what it has told so far.
+pub(super) struct PageView {
+    live: Live,
+    model: Model,
+    /// Opening and screen of each tracker, as the page knows them.
+    known: Vec<(u64, u64)>,
+    last: Snapshot,
+}
+
+/// The page when nothing runs any more.
+pub struct LastPage {
+    live: Live,
+    last: Snapshot,
+}
+
+impl std::fmt::Debug for LastPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LastPage").finish_non_exhaustive()
+    }
+}
+
+impl LastPage {
+    /// The report is there: shows the way to it.
+    pub fn end(mut self) {
+        self.last.report = true;
+        self.live.end(&self.last);
+    }
+}
+
+impl PageView {
+    pub(super) fn new(live: Live, file: &RunFile, speed: Option<f64>, stored: &[Presence]) -> Self {
+        Self {
+            live,
+            model: Model::new(file.start(), speed, stored),
+            known: Vec::new(),
+            last: Snapshot::default(),
+        }
+    }
+
+    /// Whether somebody wants the run to end.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.live.is_stopping()
+    }
+
+    /// Whether somebody wants to see the next step.
+    pub(super) fn is_looking(&self) -> bool {
+        self.live.is_due()
+    }
+
+    /// What was asked for since the last step.
+    pub(super) fn orders(&self) -> Vec<Order> {
+        std::iter::from_fn(|| self.live.order()).collect()
+    }
+
+    pub(super) fn last_page(mut self, at: Duration, whole: bool) -> LastPage {
+        self.last.ended = live::ending(at, whole);
+        LastPage {
+            live: self.live,
+            last: self.last,
+        }
+    }
+
+    /// Shows the fleet after a step, and answers what was asked for; after the last one the picture
+    /// is of that step.
+    pub(super) fn show(
+        &mut self,
+        run: &Conductor<'_>,
+        report: StepReport,
+        orders: Vec<Order>,
+    ) -> Result<(), RunError> {
+        let at = report.now.since_start;
+        for (order, answer) in orders.into_iter().zip(report.answers) {
+            if let Ok(done) = &answer {
+                self.model.done(at, done.clone());
+            }
+            order.answer(answer);
+        }
+        for note in report.notes {
+            self.model.answered(at, note);
+        }
+        for (device, samples) in &report.samples {
+            self.model.samples(*device, samples);
+        }
+        self.known.resize(run.trackers.count(), (0, 0));
+        for (index, pixels) in report.screens {
+            if let Some((_, screen)) = self.known.get_mut(index) {
+                *screen = self.live.screen(index, pixels);
+            }
+        }
+        self.tell_of_openings(run, at);
+        for refusal in &report.set_aside {
+            self.model.answered(at, format!("Set aside: {refusal}."));
+        }
+        let next_seqs = run.gateway.next_seqs();
+        let moment = moment(run, &self.known, report.now, &next_seqs);
+        self.model.step(&moment);
+        if report.last || self.live.is_due() {
+            let details = Details {
+                incidents: run.controller.incidents().collect(),
+                cues: run.cues.lines(),
+                migrations: &run.store.migrations()?,
+            };
+            self.last = self.model.snapshot(&moment, &details);
+            self.live.show(&self.last);
+        }
+        Ok(())
+    }
+
+    /// Tells of trackers that are on again.
+    fn tell_of_openings(&mut self, run: &Conductor<'_>, at: Duration) {
+        for (tracker, (epoch, _)) in run.trackers.iter().zip(&mut self.known) {
+            let new = tracker.state.epoch;
+            if new != *epoch && new != 0 {
+                if *epoch != 0 {
+                    self.model.answered(at, is_back(tracker));
+                }
+                *epoch = new;
+            }
+        }
+    }
+}
+
+/// The run after a step, as the page looks at it.
+fn moment<'a>(
+    run: &'a Conductor<'_>,
+    known: &[(u64, u64)],
+    now: Now,
+    next_seqs: &'a [(StreamName, u64)],
+) -> Moment<'a> {
+    let spool = run.gateway.spool();
+    let trackers = run.trackers.iter().zip(known);
+    let trackers = trackers.map(|(tracker, (_, screen))| TrackerNow {
+        device: tracker.state.device.unwrap_or(tracker.spec.new_device),
+        source: &tracker.spec.source,
+        firmware: tracker.spec.firmware.number(),
+        plugged: tracker.is_plugged(),
+        state: &tracker.state,
+        screen: *screen,
+    });
+    Moment {
+        now,
+        phase: run.state.phase(now.since_start),
+        outages: &run.state.outages,
+        lag: run.state.lag,
+        trackers: trackers.collect(),
+        gateway: DeviceNow {
+            device: spool.device(),
+            epoch: spool.epoch().get(),
+            next_seqs,
+            previous: spool.previous().map(|p| {
+                let next_seqs = p.next_seqs.iter().map(|(_, next)| next.get());
+                (p.epoch.get(), live::numbers(next_seqs))
+            }),
+            depth: spool.stats().depth_records,
+        },
+        logged: run.state.logged,
+        log: run.log.stats(),
+        stored: run.storing.tally(),
+    }
+}
+
+fn is_back(tracker: &Tracker) -> String {
+    let (number, firmware) = (tracker.spec.index + 1, tracker.spec.firmware.number());
+    format!(
+        "Tracker {number} is on again with firmware {firmware}. Its spool: {}.",
+        live::recovered(&tracker.state)
+    )
+}
