@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use fleet::clock::hms;
 use fleet::conductor::{Ended, Options, new_folder, run};
 use fleet::live::server;
-use terminal::Terminal;
+use terminal::{Terminal, escaped};
 use uuid::Uuid;
 
 /// Replays real activities as a small fleet of trackers through the whole system.
@@ -99,6 +99,13 @@ fn address_apart(words: impl Iterator<Item = String>) -> Option<SocketAddr> {
     words.next()?.parse().ok()
 }
 
+/// A file that is named without the word that replays files.
+fn file_apart(mut words: impl Iterator<Item = String>) -> Option<String> {
+    let first = words.next()?;
+    let is_activity = first.ends_with(".fit") || first.ends_with(".fit.gz");
+    (is_activity || (!first.starts_with('-') && Path::new(&first).is_file())).then_some(first)
+}
+
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if speed > 0.0 && speed.is_finite() => Ok(speed),
@@ -136,6 +143,9 @@ fn main() -> ExitCode {
                 terminal.warn(format_args!(
                     "tip: join the address to its flag: --serve={address}\n"
                 ));
+            }
+            if let Some(file) = file_apart(std::env::args().skip(1)) {
+                terminal.warn(format_args!("tip: fleet run {}\n", escaped(file)));
             }
             return terminal.words(&error);
         }

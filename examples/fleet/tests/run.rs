@@ -294,3 +294,16 @@ fn a_file_is_named_without_what_its_name_does_to_a_terminal() {
     assert!(!text.contains(steers), "{text:?}");
     assert!(text.contains(r"\u{1b}[2J"), "{text}");
 }
+
+#[test]
+fn a_file_without_its_word_gets_a_tip() {
+    for words in [&["ride.fit"][..], &["ride.fit.gz", "--speed", "5"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_fleet"))
+            .args(words)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let tip = format!("tip: fleet run {}\n", words[0]);
+        assert!(err(&output).contains(&tip), "{}", err(&output));
+    }
+}

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use terminal::{columns, escaped};
 
 /// Bytes of a file given on the command line.
@@ -26,25 +26,33 @@ pub(crate) struct Answer {
 pub(crate) enum Found {
     /// A table for people, objects for programs.
     Table(Table),
-    /// One JSON value a line, for both.
+    /// One JSON value a line for people, an array for programs.
     Lines(Vec<Value>),
     /// A text for people and for compilers, a JSON string for programs.
     Text(String),
 }
 
-impl Found {
-    /// As people read it, or programs.
-    pub(crate) fn print(&self, json: bool) -> String {
-        match self {
-            Self::Table(table) if json => table.json(),
-            Self::Table(table) => table.text(),
-            Self::Lines(lines) => {
+impl Answer {
+    /// As people read it: the fault is said apart.
+    pub(crate) fn text(&self) -> String {
+        match &self.found {
+            Found::Table(table) => table.text(),
+            Found::Lines(lines) => {
                 let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
                 lines.join("\n")
             }
-            Self::Text(text) if json => Value::from(text.as_str()).to_string(),
-            Self::Text(text) => text.trim_end().to_owned(),
+            Found::Text(text) => text.trim_end().to_owned(),
         }
+    }
+
+    /// As programs read it, whatever the command is: `{"found": …, "fault": null or a sentence}`.
+    pub(crate) fn json(&self) -> String {
+        let found = match &self.found {
+            Found::Table(table) => table.json(),
+            Found::Lines(lines) => Value::Array(lines.clone()),
+            Found::Text(text) => Value::from(text.as_str()),
+        };
+        format!("{:#}", json!({ "found": found, "fault": self.fault }))
     }
 }
 
@@ -87,12 +95,12 @@ impl Table {
     }
 
     /// A JSON array with an object a row.
-    fn json(&self) -> String {
+    fn json(&self) -> Value {
         let rows = self.rows.iter().map(|row| {
             let pairs = self.head.iter().cloned().zip(row.iter().cloned());
             Value::Object(pairs.collect::<Map<_, _>>())
         });
-        format!("{:#}", Value::Array(rows.collect()))
+        Value::Array(rows.collect())
     }
 
     /// Columns as wide as their widest cell.

@@ -239,6 +239,8 @@ fn recovery(dir: &Path) -> Result<[Value; 7], Failure> {
 
 /// From append to confirmed, through exchanges and queues of the bench's own.
 fn publish(dir: &Path, url: &str, records: u64) -> Result<[Value; 7], Failure> {
+    broker::reach(url)?;
+    let host = broker::host(url);
     let family = format!("xpt-bench-{}", std::process::id());
     let mut config = AmqpConfig::new([url]);
     if url.starts_with("amqps:") {
@@ -250,8 +252,8 @@ fn publish(dir: &Path, url: &str, records: u64) -> Result<[Value; 7], Failure> {
     broker::wait(async {
         let published = send(&dir.join("publish"), config, records).await;
         let deleted = delete(url, &family).await.map_err(failed);
-        let rate = published?;
-        deleted.map_err(|e| format!("{family}.* is left on the broker: {e}"))?;
+        let rate = published.map_err(|error| format!("{host}: {error}"))?;
+        deleted.map_err(|e| format!("{host}: {family}.* is left on the broker: {e}"))?;
         Ok(rate_alone("append to confirmed by the broker", rate))
     })?
 }

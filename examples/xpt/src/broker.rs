@@ -1,17 +1,27 @@
-//! `xpt queue dead` and `xpt queue replay`: what a broker's consumers put aside.
+//! `xpt queue dead` and `xpt queue replay`: what consumers of a broker or of an embedded log put
+//! aside.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use telemetry_transport::amqp::{AmqpConfig, DeadLetters};
+use telemetry_transport::{Directory, EmbeddedLog, Limits};
 
 use crate::answer::{Answer, Failure, Table};
+use crate::queue;
 
-/// Where a broker is, and what it calls its dead letters.
+/// Longest time to find out why a broker cannot be reached.
+const REACH: Duration = Duration::from_secs(5);
+
+/// Where dead letters are: at a broker, with what it calls them, or in an embedded log's folder.
 #[derive(clap::Args)]
 pub(crate) struct Broker {
     /// `amqps://user:password@host/vhost`; the variable XPT_BROKER keeps it out of process lists.
+    /// Or the folder of an embedded log, e.g. fleet-data/run-1/log.
+    #[arg(value_name = "URL|DIR")]
     url: Option<String>,
     /// First part of the names of the exchange and the queue of dead letters.
     #[arg(long, default_value = "telemetry")]
@@ -25,10 +35,25 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    fn open(&self) -> Result<DeadLetters, Failure> {
+    /// The folder of an embedded log, if that is what was given.
+    fn folder(&self) -> Option<&Path> {
+        let path = Path::new(self.url.as_deref()?);
+        path.is_dir().then_some(path)
+    }
+
+    fn url(&self) -> Result<String, Failure> {
         let from = std::env::var("XPT_BROKER").ok();
         let url = self.url.clone().or(from);
-        let url = url.ok_or("give the URL of a broker, or set XPT_BROKER")?;
+        let url =
+            url.ok_or("give the URL of a broker or the folder of a log, or set XPT_BROKER")?;
+        match url.contains("://") {
+            true => Ok(url),
+            false => Err(format!("{url}: there is no such folder, and it is no URL")),
+        }
+    }
+
+    fn open(&self) -> Result<DeadLetters, Failure> {
+        let url = self.url()?;
         let mut config = AmqpConfig::new([&url]);
         if url.starts_with("amqps:") {
             config.tls = Some(tls()?);
@@ -40,10 +65,26 @@ impl Broker {
         DeadLetters::new(config).map_err(|error| error.to_string())
     }
 
+    fn failed(&self, error: &dyn std::error::Error) -> Failure {
+        match self.url() {
+            Ok(url) => reach(&url)
+                .err()
+                .unwrap_or_else(|| format!("{}: {error}", host(&url))),
+            Err(failure) => failure,
+        }
+    }
+
     /// Shows the dead letters; they stay.
     pub(crate) fn dead(&self) -> Result<Answer, Failure> {
+        if let Some(dir) = self.folder() {
+            let mut table = Table::new(["consumer refused", "because"]);
+            for (what, reason) in queue::dead_letters(dir)?.into_iter().take(self.max) {
+                table.row([json!(what), json!(reason)]);
+            }
+            return Ok(table.fine());
+        }
         let letters = self.open()?;
-        let letters = wait(letters.read(self.max))?.map_err(|error| error.to_string())?;
+        let letters = wait(letters.read(self.max))?.map_err(|error| self.failed(&error))?;
         let mut table = Table::new(["reason", "batch", "bytes"]);
         for letter in letters {
             let (name, bytes) = match letter.batch {
@@ -60,12 +101,68 @@ impl Broker {
 
     /// Publishes the dead letters again.
     pub(crate) fn replay(&self) -> Result<Answer, Failure> {
-        let letters = self.open()?;
-        let count = wait(letters.replay(self.max))?.map_err(|error| error.to_string())?;
+        let count = match self.folder() {
+            Some(dir) => replay_log(dir)?,
+            None => {
+                let letters = self.open()?;
+                wait(letters.replay(self.max))?.map_err(|error| self.failed(&error))?
+            }
+        };
         let mut table = Table::new(["published again"]);
         table.row([json!(count)]);
         Ok(table.fine())
     }
+}
+
+/// Puts what every consumer of an embedded log refused into the log again, for all of them, under
+/// the same names. Whoever has a batch already drops it.
+fn replay_log(dir: &Path) -> Result<usize, Failure> {
+    let shown = dir.display();
+    let looked = queue::look(dir, |_, _| {})?;
+    let mut consumers: Vec<String> = looked.dead_letters.into_iter().map(|(c, _)| c).collect();
+    consumers.dedup();
+    let owned = Directory::open(dir).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => format!("{shown}: a program has it open: end it first"),
+        _ => format!("{shown}: {error}"),
+    })?;
+    let failed = |error: &dyn std::error::Error| format!("{shown}: {error}");
+    let (log, _) = EmbeddedLog::open(owned, Limits::default()).map_err(|e| failed(&e))?;
+    let mut count = 0;
+    for name in consumers {
+        let mut consumer = log.subscribe(&name).map_err(|e| failed(&e))?;
+        count += consumer.replay_dead_letters().map_err(|e| failed(&e))?;
+    }
+    Ok(count)
+}
+
+/// Host and port of a broker's URL, without user and password.
+pub(crate) fn host(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("amqp", url));
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+    match (has_port, scheme) {
+        (true, _) => host.to_owned(),
+        (false, "amqps") => format!("{host}:5671"),
+        (false, _) => format!("{host}:5672"),
+    }
+}
+
+/// Whether somebody answers where a broker should be, and why not: a link only knows that it is
+/// lost.
+pub(crate) fn reach(url: &str) -> Result<(), Failure> {
+    let host = host(url);
+    std::net::ToSocketAddrs::to_socket_addrs(&host)
+        .and_then(|mut found| {
+            found
+                .next()
+                .ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        })
+        .and_then(|address| std::net::TcpStream::connect_timeout(&address, REACH))
+        .map(drop)
+        .map_err(|cause| format!("{host}: {cause}"))
 }
 
 /// Trusts what this machine trusts; `SSL_CERT_FILE` names another file.
@@ -86,4 +183,25 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build();
     Ok(runtime.map_err(|error| error.to_string())?.block_on(future))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_named_without_its_password() {
+        for (url, expected) in [
+            (
+                "amqp://user:secret@broker.example/vhost",
+                "broker.example:5672",
+            ),
+            ("amqps://user:sec@ret@broker.example", "broker.example:5671"),
+            ("amqp://broker:5673/%2f?heartbeat=1", "broker:5673"),
+            ("amqp://u:p@[::1]", "[::1]:5672"),
+            ("amqp://u:p@[::1]:7", "[::1]:7"),
+        ] {
+            assert_eq!(host(url), expected);
+        }
+    }
 }

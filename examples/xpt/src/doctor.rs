@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::answer::{Answer, Failure, Table};
+use crate::numbers::Numbers;
 use crate::{itil, queue, store};
 
 /// The start of 2025: a clock that is behind was never set.
@@ -119,6 +120,26 @@ fn folder(path: &Path, rows: &mut Rows) {
     if !found {
         in_queue(path, rows);
     }
+    if path.join("store.sqlite").is_file() && path.join("log").is_dir() {
+        rows.add(
+            format!("{}: every number is stored", path.display()),
+            whole(path),
+        );
+    }
+}
+
+/// Whether a run's ledger holds: what has a number is stored, or set aside with its reason.
+fn whole(data: &Path) -> Result<(), String> {
+    let numbers = Numbers::of(data)?;
+    let Some(first) = numbers.first_missing() else {
+        return Ok(());
+    };
+    let data = data.display();
+    Err(format!(
+        "{} records have a number and are not stored: run it again with --data {data}; \
+         `xpt why {first} --data {data}` says where the first one is",
+        numbers.missing()
+    ))
 }
 
 /// Damage first; then what consumers refused.
@@ -131,7 +152,11 @@ fn in_queue(dir: &Path, rows: &mut Rows) {
             1 => String::new(),
             n => format!(" (and {} more)", n - 1),
         };
-        let todo = format!("{first}{more}: remove the reason, then replay");
+        let (what, reason) = first;
+        let todo = format!(
+            "{what}: {reason}{more}: remove the reason, then `xpt queue replay {}`",
+            dir.display()
+        );
         rows.add(format!("{}: set aside", dir.display()), Err(todo));
     }
 }

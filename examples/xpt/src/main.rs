@@ -3,6 +3,7 @@
 //! Every command reads only: it opens nothing for writing, takes no lock, and may look at what a
 //! running program owns. `main` parses words and prints; a module a subject does the work.
 
+mod activity;
 mod answer;
 mod avro;
 mod bench;
@@ -11,6 +12,7 @@ mod datums;
 mod doctor;
 mod explain;
 mod itil;
+mod numbers;
 mod pods;
 mod queue;
 mod store;
@@ -20,7 +22,6 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use answer::Answer;
 use terminal::Terminal;
 
 /// Looks into stores, queues, incident logs, schemas and pods' frames.
@@ -31,7 +32,7 @@ use terminal::Terminal;
 #[derive(Parser)]
 #[command(name = "xpt", version)]
 struct Cli {
-    /// Print JSON for programs.
+    /// Print one JSON value for programs: {"found": …, "fault": null or a sentence}, or {"error": …}.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -52,6 +53,8 @@ enum Command {
     /// Frames that AirPods advertise.
     #[command(subcommand)]
     Pods(pods::Command),
+    /// What activity files hold, and what is wrong with them.
+    Activity(activity::Files),
     /// Schemas.
     #[command(subcommand)]
     Avro(avro::Command),
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Queue(command) => command.run(),
         Command::Itil(command) => command.run(),
         Command::Pods(command) => command.run(),
+        Command::Activity(files) => files.run(),
         Command::Avro(command) => command.run(),
         Command::Why(why) => why.run(),
         Command::Doctor(doctor) => doctor.run(),
@@ -88,14 +92,21 @@ fn main() -> ExitCode {
         }
     };
     match answer {
-        Ok(Answer { found, fault }) => {
-            terminal.say(found.print(cli.json));
-            if let Some(fault) = &fault {
+        Ok(answer) if cli.json => {
+            terminal.say(answer.json());
+            terminal.exit(u8::from(answer.fault.is_some()))
+        }
+        Ok(answer) => {
+            terminal.say(answer.text());
+            if let Some(fault) = &answer.fault {
                 terminal.warn(fault);
             }
-            terminal.exit(u8::from(fault.is_some()))
+            terminal.exit(u8::from(answer.fault.is_some()))
         }
         Err(error) => {
+            if cli.json {
+                terminal.say(format_args!("{:#}", serde_json::json!({ "error": error })));
+            }
             terminal.warn(format_args!("error: {error}"));
             terminal.exit(3)
         }

@@ -11,8 +11,10 @@ use crate::answer::{Answer, Failure, Table};
 pub(crate) enum Command {
     /// Say what a proximity frame means.
     Decode {
-        /// The manufacturer data after Apple's company number, in hex: 0719….
-        hex: String,
+        /// The frame in hex, as any tool shows it: 0719…, "07 19 …", 07:19:…, 0x07,0x19,…; from
+        /// `07`, from Apple's company number, or the whole advertisement.
+        #[arg(required = true)]
+        hex: Vec<String>,
     },
 }
 
@@ -20,21 +22,54 @@ impl Command {
     /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
         let Self::Decode { hex } = self;
-        let bytes = bytes(&hex).ok_or("a frame is an even number of hex digits, e.g. 0719…")?;
-        let frame = decode(&bytes).map_err(|e| e.to_string())?;
+        let bytes = bytes(&hex.join(" "))?;
+        let frame = decode(proximity(&bytes)).map_err(|e| e.to_string())?;
         Ok(table(&frame).fine())
     }
 }
 
-fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let hex: String = hex.chars().filter(|c| !c.is_whitespace()).collect();
-    if !hex.len().is_multiple_of(2) || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
+/// Bytes of hex digits with whatever stands between them.
+fn bytes(text: &str) -> Result<Vec<u8>, Failure> {
+    let hint = "a frame is an even number of hex digits, e.g. 0719… or 07 19 …";
+    let text = text.to_ascii_lowercase().replace("0x", " ");
+    let text = text.replace("\\x", " ");
+    let mut out = Vec::new();
+    let apart = |c: char| !c.is_alphanumeric();
+    for part in text.split(apart).filter(|part| !part.is_empty()) {
+        if part.len() % 2 == 1 || !part.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(format!("{part}: {hint}"));
+        }
+        for pair in part.as_bytes().chunks_exact(2) {
+            let digit = |b: u8| (b as char).to_digit(16).unwrap_or_default() as u8;
+            out.push(digit(pair[0]) << 4 | digit(pair[1]));
+        }
     }
-    let pairs = (0..hex.len()).step_by(2);
-    pairs
-        .map(|i| u8::from_str_radix(hex.get(i..i + 2)?, 16).ok())
-        .collect()
+    match out.is_empty() {
+        true => Err(hint.to_owned()),
+        false => Ok(out),
+    }
+}
+
+/// The proximity frame inside what was pasted: Apple's company number, and the header of
+/// manufacturer data before it, are left out.
+fn proximity(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [0x4c, 0x00, rest @ ..] | [0xff, 0x4c, 0x00, rest @ ..] => rest,
+        // Advertisements are a row of parts: length, kind, bytes.
+        _ => {
+            let mut rest = bytes;
+            while let [len, tail @ ..] = rest
+                && let Some((part, next)) = tail.split_at_checked(usize::from(*len))
+                && !part.is_empty()
+            {
+                if let [0xff, 0x4c, 0x00, frame @ ..] = part {
+                    return frame;
+                }
+                rest = next;
+            }
+            bytes
+        }
+    }
 }
 
 fn table(frame: &Frame) -> Table {
@@ -64,4 +99,34 @@ fn table(frame: &Frame) -> Table {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_read_as_any_tool_shows_it() {
+        let frame = [0x07, 0x19, 0xab];
+        for text in [
+            "0719ab",
+            "07 19 AB",
+            "07:19:ab",
+            "07-19-ab",
+            "0x07, 0x19, 0xAB",
+            "0x0719ab",
+            "<0719ab>",
+            "{07, 19, ab}",
+            r"\x07\x19\xab",
+            "4C 00 07 19 ab",
+            "ff4c000719ab",
+            "02011a 06ff4c000719ab",
+        ] {
+            let bytes = bytes(text).unwrap();
+            assert_eq!(proximity(&bytes), frame, "{text}");
+        }
+        for text in ["", "071", "0x7", "zz", "07 1"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
 }

@@ -34,9 +34,9 @@ pub(crate) enum Command {
         #[arg(short = 'n', default_value_t = 10)]
         count: usize,
     },
-    /// What consumers put aside on a broker, and why; it stays there.
+    /// What consumers of a broker or of an embedded log put aside, and why; it stays there.
     Dead(Broker),
-    /// Publish again what was put aside on a broker, once what was wrong is repaired.
+    /// Publish again what was put aside, once what was wrong is repaired.
     Replay(Broker),
     /// How fast a spool is on this disk, and on the way to a broker; leaves nothing behind.
     Bench(Bench),
@@ -150,12 +150,12 @@ fn tail(dir: &Path, count: usize) -> Result<Answer, Failure> {
     Ok(table.fine())
 }
 
-/// What consumers refused, and why.
-pub(crate) fn dead_letters(dir: &Path) -> Result<Vec<String>, Failure> {
+/// What consumers refused, and why: consumer and batch, then the reason.
+pub(crate) fn dead_letters(dir: &Path) -> Result<Vec<(String, String)>, Failure> {
     let letters = look(dir, |_, _| {})?.dead_letters.into_iter();
     let said = letters.map(|(consumer, letter)| {
         let name = letter.batch.envelope.message_id();
-        format!("{consumer} refused {name}: {}", letter.reason)
+        (format!("{consumer} refused {name}"), letter.reason)
     });
     Ok(said.collect())
 }

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use telemetry_core::{DeviceId, Registry as _, StreamName, Timestamp};
-use telemetry_storage::{
-    Accounting as _, Cell, Limits, Selection, SqliteOptions, SqliteStore, Store as _,
-};
+use telemetry_core::{DeviceId, Registry as _, Timestamp};
+use telemetry_storage::{Accounting as _, Cell, Limits, Selection, SqliteOptions, SqliteStore};
 
 use crate::answer::{Answer, Failure, Table};
+use crate::numbers::stream_called;
 
 /// What to do with a store.
 #[derive(Subcommand)]
@@ -32,8 +31,8 @@ pub(crate) enum Command {
 pub(crate) struct Read {
     /// The store's file.
     store: PathBuf,
-    /// The stream, e.g. xp.telemetry.ActivitySample.
-    stream: StreamName,
+    /// The stream, e.g. ActivitySample or xp.telemetry.ActivitySample.
+    stream: String,
     /// Of this device only.
     #[arg(long)]
     device: Option<DeviceId>,
@@ -43,7 +42,7 @@ pub(crate) struct Read {
     /// Up to, not including, this event time.
     #[arg(long, value_name = "US")]
     until: Option<i64>,
-    /// Rows at most.
+    /// Rows at most: the first ones.
     #[arg(long, default_value_t = 100_000)]
     limit: usize,
 }
@@ -92,8 +91,11 @@ fn stats(store: &SqliteStore) -> Result<Answer, Failure> {
 pub(crate) fn missing_in(path: &Path) -> Result<Answer, Failure> {
     let store = open(path, Limits::default())?;
     let mut table = Table::new(["stream", "device", "epoch", "first", "last"]);
+    let mut names = Vec::new();
     let gaps = pollster::block_on(store.gaps());
     for gap in gaps.map_err(|e| e.to_string())? {
+        let (device, epoch, stream) = (gap.device, gap.epoch, &gap.stream);
+        names.push(format!("{device}:{epoch}:{stream}:{}", gap.first));
         table.row([
             json!(gap.stream.as_str()),
             json!(gap.device.to_string()),
@@ -102,24 +104,23 @@ pub(crate) fn missing_in(path: &Path) -> Result<Answer, Failure> {
             json!(gap.last.get()),
         ]);
     }
-    let fault = "records are missing: `xpt why DEVICE:EPOCH:STREAM:SEQ --data DIR` says where \
-                 one is";
-    let found = !table.is_empty();
-    Ok(table.with(found.then(|| fault.to_owned())))
+    let data = path.parent().filter(|data| data.join("log").is_dir());
+    let data = data.map_or("DIR".to_owned(), |data| data.display().to_string());
+    let fault = names.first().map(|name| {
+        format!("records are missing: `xpt why {name} --data {data}` says where the first one is")
+    });
+    Ok(table.with(fault))
 }
 
 impl Read {
     fn run(self) -> Result<Answer, Failure> {
-        let limits = Limits {
-            rows_read_max: self.limit,
-            ..Limits::default()
-        };
-        let store = open(&self.store, limits)?;
-        let versions = pollster::block_on(store.versions(&self.stream));
+        let store = open(&self.store, Limits::default())?;
+        let presence = pollster::block_on(store.presence()).map_err(|e| e.to_string())?;
+        let stream = stream_called(&self.stream, presence.iter().map(|p| &p.stream))?;
+        let versions = pollster::block_on(store.versions(&stream));
         let versions = versions.map_err(|e| e.to_string())?;
         let newest = versions.iter().rev().find(|e| e.quarantine.is_none());
         let reader = newest.ok_or_else(|| {
-            let stream = &self.stream;
             format!("no rows of {stream}: `xpt store stats` lists the streams that are there")
         })?;
         let selection = Selection {
@@ -127,8 +128,8 @@ impl Read {
             from: self.from.map(Timestamp::from_micros),
             until: self.until.map(Timestamp::from_micros),
         };
-        let rows = pollster::block_on(store.read(&self.stream, &selection, &reader.schema));
-        let rows = rows.map_err(|e| format!("{e}, or raise --limit"))?;
+        let rows = store.first(&stream, &selection, &reader.schema, self.limit);
+        let rows = rows.map_err(|e| e.to_string())?;
         let fields = reader.schema.record().map_or(&[][..], |r| &r.fields);
         let key = ["device", "epoch", "seq"].map(str::to_owned);
         let names = fields.iter().map(|f| f.name.clone());

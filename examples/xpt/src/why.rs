@@ -1,6 +1,5 @@
 //! `xpt why`: where one record of a run is, and where it was seen.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,32 +9,47 @@ use telemetry_storage::{Accounting as _, Limits};
 use telemetry_transport::inspect::Content;
 
 use crate::answer::{Answer, Failure, Table};
+use crate::numbers::{self, Numbers};
 use crate::{queue, store};
 
 /// Which record, and where to look.
 #[derive(Args)]
 pub(crate) struct Why {
-    /// The record's name, DEVICE:EPOCH:STREAM:SEQ; `xpt queue tail` prints names.
-    #[arg(value_parser = name)]
-    record: RecordId,
+    /// The record: DEVICE:EPOCH:STREAM:NUMBER as `xpt queue tail` and a run print it, or
+    /// TRACKER:STREAM:NUMBER as in 1:ActivitySample:5. Without it, the names that there are.
+    record: Option<String>,
     /// The folder of the run.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
 }
 
-fn name(text: &str) -> Result<RecordId, String> {
-    text.parse().map_err(|error| match text.rsplit_once(':') {
-        Some((batch, seqs)) if seqs.contains('-') => {
-            let first = seqs.split('-').next().unwrap_or_default();
-            format!("it names a batch: take one of its records, e.g. {batch}:{first}")
-        }
-        _ => format!("{error}"),
-    })
-}
-
 impl Why {
     /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
+        let numbers = Numbers::of(&self.data)?;
+        let Some(name) = &self.record else {
+            let mut table = Table::new(["newest record of each stream"]);
+            for ((device, epoch, stream), end) in numbers.newest() {
+                table.row([json!(format!("{device}:{epoch}:{stream}:{end}"))]);
+            }
+            return Ok(table.fine());
+        };
+        let story = Story {
+            record: numbers.record(name)?,
+            data: self.data,
+        };
+        story.tell()
+    }
+}
+
+/// Where one record is.
+struct Story {
+    record: RecordId,
+    data: PathBuf,
+}
+
+impl Story {
+    fn tell(&self) -> Result<Answer, Failure> {
         let mut table = Table::new(["stage", "found", "where"]);
         let mut row = |stage: &str, at: Option<String>| {
             table.row([json!(stage), json!(at.is_some()), json!(at)]);
@@ -49,9 +63,10 @@ impl Why {
         row("store", stored.clone());
         let fault = match (&stored, dead, logged) {
             (Some(_), ..) => None,
-            (None, Some(_), _) => {
-                Some("it was refused and set aside: remove the reason, then replay it".to_owned())
-            }
+            (None, Some(_), _) => Some(format!(
+                "it was refused and set aside: remove the reason, then `xpt queue replay {}`",
+                self.data.join("log").display()
+            )),
             (None, None, Some(_)) => {
                 Some("it is in the log and on its way: the consumer has not stored it".to_owned())
             }
@@ -65,12 +80,7 @@ impl Why {
 
     /// What is confirmed stays in a spool until its segment is freed.
     fn in_spools(&self) -> Result<Option<String>, Failure> {
-        let failed = |e: std::io::Error| format!("{}: {e}", self.data.display());
-        for entry in fs::read_dir(&self.data).map_err(failed)? {
-            let dir = entry.map_err(failed)?.path().join("spool");
-            if !dir.is_dir() {
-                continue;
-            }
+        for dir in numbers::spools(&self.data)? {
             let mut found = None;
             queue::look(&dir, |position, content| {
                 if matches!(&content, Content::Record { id, .. } if *id == self.record) {
@@ -103,12 +113,10 @@ impl Why {
     }
 
     fn is_in(&self, envelope: &Envelope) -> bool {
-        let first = envelope.first_seq.get();
-        let end = first.saturating_add(u64::from(envelope.count));
         envelope.device == self.record.device
             && envelope.epoch == self.record.epoch
             && envelope.subject == self.record.stream
-            && (first..end).contains(&self.record.seq.get())
+            && numbers::is_within(self.record.seq, envelope.first_seq.get(), envelope.count)
     }
 
     /// Where it is stored, and whether later ones are.

@@ -96,9 +96,16 @@ fn stores_and_queues_and_a_records_story() {
     let (code, text) = xpt(&["store", "read", &store, "vendor.Beat"]);
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(text.matches(" 65").count(), 8, "{text}");
-    let (code, text) = xpt(&["store", "read", &store, "vendor.Beat", "--limit", "3"]);
+    // The last name is enough, and a limit gives the first ones.
+    let (code, text) = xpt(&["store", "read", &store, "Beat", "--limit", "4"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(text.matches(" 65").count(), 4, "{text}");
+    let (code, text) = xpt(&["store", "read", &store, "Heart"]);
     assert_eq!(code, Some(3));
-    assert!(text.contains("--limit"), "{text}");
+    assert!(text.contains("there are vendor.Beat"), "{text}");
+    let (_, text) = xpt(&["store", "missing", &store]);
+    let offered = format!("xpt why {name}:5 --data {}", dir.path().display());
+    assert!(text.contains(&offered), "{text}");
 
     let (code, text) = xpt(&["queue", "verify", &log]);
     assert_eq!(code, Some(0), "{text}");
@@ -117,9 +124,21 @@ fn stores_and_queues_and_a_records_story() {
     let (code, text) = xpt(&["why", &format!("{name}:5"), "--data", &data]);
     assert_eq!(code, Some(1));
     assert!(text.contains("etl: poison"), "{text}");
+    // A batch, as a run prints it, and a tracker's stream by the names that people use.
     let (code, text) = xpt(&["why", &format!("{name}:5-6"), "--data", &data]);
-    assert_eq!(code, Some(2));
-    assert!(text.contains(&format!("e.g. {name}:5")), "{text}");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("etl: poison"), "{text}");
+    assert!(text.contains("xpt queue replay"), "{text}");
+    for short in ["1:Beat:4", "tracker 1:Beat:4", "tracker-1:vendor.Beat:4"] {
+        let (code, text) = xpt(&["why", short, "--data", &data]);
+        assert_eq!(code, Some(0), "{text}");
+    }
+    let (code, text) = xpt(&["why", "2:Beat:4", "--data", &data]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("no such tracker"), "{text}");
+    let (code, text) = xpt(&["why", "--data", &data]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&format!("{name}:10")), "{text}");
     let (code, text) = xpt(&["why", &format!("{name}:11"), "--data", &data]);
     assert_eq!(code, Some(1));
     assert!(text.contains("no such number"), "{text}");
@@ -379,4 +398,138 @@ fn foreign_text_does_not_steer_a_terminal_in_tables_or_errors() {
     let (code, text) = xpt(&["queue", "\u{1b}[31m\u{202e}"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(!text.contains(steers), "{text:?}");
+}
+
+#[test]
+fn what_was_set_aside_is_replayed_into_an_embedded_log() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path());
+    let log = dir.path().join("log").display().to_string();
+    let (code, text) = xpt(&["queue", "dead", &log]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("etl refused") && text.contains("poison"),
+        "{text}"
+    );
+    let owner = Directory::open(&log).unwrap();
+    let (code, text) = xpt(&["queue", "replay", &log]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("end it first"), "{text}");
+    drop(owner);
+    let (code, text) = xpt(&["queue", "replay", &log]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains('1'), "{text}");
+    let (_, text) = xpt(&["queue", "dead", &log]);
+    assert!(text.contains("nothing"), "{text}");
+    let (log, _) = EmbeddedLog::open(Directory::open(&log).unwrap(), Limits::default()).unwrap();
+    let again = log.subscribe("etl").unwrap().next().unwrap().unwrap();
+    assert_eq!(again.batch.envelope.first_seq.get(), 5);
+}
+
+#[test]
+fn the_doctor_finds_what_a_run_calls_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = run(dir.path());
+    let data = dir.path().display().to_string();
+    // Two are set aside, and the rest is stored: nothing is missing.
+    let (_, text) = xpt(&["doctor", &data]);
+    assert!(text.contains("every number is stored"), "{text}");
+    assert!(!text.contains("have a number and are not stored"), "{text}");
+    // Three records more become durable and go nowhere: no gap in the store shows them.
+    let opening = Opening {
+        new_device: DeviceId::from_u128(7),
+        hardware_token: None,
+        clock: ClockMark::default(),
+        random: 43,
+        limits: Limits::default(),
+    };
+    let spool = Directory::open(dir.path().join("tracker-0/spool")).unwrap();
+    let (mut spool, _) = Spool::open(spool, opening).unwrap();
+    let number = spool
+        .stream(&StreamName::new("vendor.Beat").unwrap())
+        .unwrap();
+    let schema = Schema::parse(SCHEMA).unwrap();
+    let mut record = single_object::header(schema.fingerprint()).to_vec();
+    record.extend([0x82, 0x01]);
+    for _ in 0..3 {
+        spool.append(number, &record, None).unwrap();
+    }
+    spool.commit().unwrap();
+    let (device, _) = name.split_once(':').unwrap();
+    let lost = format!("{device}:{}:vendor.Beat:1", spool.epoch());
+    drop(spool);
+    let (code, text) = xpt(&["doctor", &data]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("3 records have a number and are not stored"),
+        "{text}"
+    );
+    assert!(text.contains(&format!("xpt why {lost} --data")), "{text}");
+}
+
+#[test]
+fn json_has_one_shape_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let avsc = path("beat.avsc");
+    std::fs::write(&avsc, SCHEMA).unwrap();
+    let ride = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../data/garmin-fenix-5-walk.fit"
+    );
+    let frame = "0719012720 2b998f110009095a5cff4652e7000000761cb2372224";
+    for arguments in [
+        &["store", "stats", &path("store.sqlite")][..],
+        &["store", "missing", &path("store.sqlite")],
+        &["queue", "tail", &path("log")],
+        &["avro", "fingerprint", &avsc],
+        &["avro", "gen", &avsc],
+        &["pods", "decode", frame],
+        &["activity", ride],
+        &["doctor", &path("")],
+        &["why", "--data", &path("")],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_xpt"))
+            .args(arguments)
+            .arg("--json")
+            .output()
+            .unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let fault = &value["fault"];
+        assert!(!value["found"].is_null(), "{arguments:?}");
+        assert_eq!(fault.is_null(), output.status.success(), "{arguments:?}");
+    }
+    let (code, text) = xpt(&["store", "stats", &path("nothing"), "--json"]);
+    assert_eq!(code, Some(3));
+    assert!(text.contains("\"error\": "), "{text}");
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_named_with_the_cause() {
+    // A port of our own that nobody listens on.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap();
+    drop(listener);
+    let (code, text) = xpt(&["queue", "dead", &format!("amqp://user:secret@{host}/x")]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(
+        text.contains(&format!("{host}: Connection refused")),
+        "{text}"
+    );
+    assert!(!text.contains("secret"), "{text}");
+}
+
+#[test]
+fn an_activity_file_says_what_is_wrong_with_it() {
+    let crashed = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../testdata/fit/crashed-size-zero.fit"
+    );
+    let (code, text) = xpt(&["activity", crashed]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("20") && text.contains("was not closed"),
+        "{text}"
+    );
 }

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use telemetry_core::{Fingerprint, StreamName, Timestamp, owner_only};
+use telemetry_core::{Fingerprint, Schema, StreamName, Timestamp, owner_only};
 
-use crate::{Limits, StoreError};
+use crate::{Limits, ReadError, Selection, StoreError, StoredRecord};
 use catalogue::Catalogue;
 
 /// Format of the file; a newer one is refused before anything is written.
@@ -106,6 +106,22 @@ impl SqliteStore {
                 Self::of(connection, catalogue, options)
             }
         }
+    }
+
+    /// The first records that [`Store::read`](crate::Store::read) would give, at most `count`: a look
+    /// at a store of any size.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::read`](crate::Store::read).
+    pub fn first(
+        &self,
+        stream: &StreamName,
+        selection: &Selection,
+        reader: &Schema,
+        count: usize,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        read::read(&self.lock(), stream, selection, reader, Some(count))
     }
 
     /// A store that lives as long as the value: for tests and examples.

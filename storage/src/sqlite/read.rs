@@ -29,6 +29,7 @@ pub(super) fn read(
     stream: &StreamName,
     selection: &Selection,
     reader: &Schema,
+    first: Option<usize>,
 ) -> Result<Vec<StoredRecord>, ReadError> {
     let Some(table) = inner.catalogue.tables.get(stream) else {
         return Ok(Vec::new());
@@ -65,6 +66,9 @@ pub(super) fn read(
         .query(params_from_iter(bound))
         .map_err(StoreError::from)?;
     while let Some(row) = rows.next().map_err(StoreError::from)? {
+        if first.is_some_and(|first| out.len() == first) {
+            break;
+        }
         if out.len() == max {
             return Err(ReadError::TooMany { max });
         }

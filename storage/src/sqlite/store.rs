@@ -20,7 +20,7 @@ impl Store for SqliteStore {
         reader: &Schema,
     ) -> Result<Vec<StoredRecord>, ReadError> {
         let inner = self.lock();
-        read::read(&inner, stream, selection, reader)
+        read::read(&inner, stream, selection, reader, None)
     }
 }
 

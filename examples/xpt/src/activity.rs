@@ -1,0 +1,47 @@
+//! `xpt activity`: what files of watches and bike computers hold.
+
+use std::path::PathBuf;
+
+use activity::{Activity, Survey};
+use clap::Args;
+use serde_json::json;
+
+use crate::answer::{Answer, Failure, Table};
+
+/// Which files.
+#[derive(Args)]
+pub(crate) struct Files {
+    /// Activities (.fit, .fit.gz, - for standard input).
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Does it.
+    pub(crate) fn run(self) -> Result<Answer, Failure> {
+        let mut table = Table::new([
+            "activity",
+            "recorded (s since 1970)",
+            "sport",
+            "samples",
+            "seconds",
+            "metres",
+            "mean beats/min",
+        ]);
+        let mut faults = Vec::new();
+        for survey in Survey::of_all(&Activity::files(self.files)) {
+            let summary = &survey.summary;
+            table.row([
+                json!(survey.activity.name()),
+                json!(summary.started),
+                json!(summary.sport),
+                json!(summary.samples),
+                json!(summary.duration.as_secs()),
+                json!(summary.distance.map(|metres| metres.round() as i64)),
+                json!(summary.heart_rate.mean().map(|rate| rate.round() as i64)),
+            ]);
+            faults.extend(survey.faults.iter().map(ToString::to_string));
+        }
+        Ok(table.with((!faults.is_empty()).then(|| faults.join("\n"))))
+    }
+}

@@ -1,0 +1,240 @@
+//! The numbers that a run gave to records, and which of them are not stored: what the run itself
+//! calls missing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use telemetry_core::{DeviceId, RecordId, Seq, StreamName};
+use telemetry_storage::{Accounting as _, Limits, SqliteStore};
+use telemetry_transport::inspect::Content;
+
+use crate::answer::Failure;
+use crate::{queue, store};
+
+/// A stream of a device in one epoch; the epoch stands before the stream, so that the newest of a
+/// device is the last.
+type Key = (DeviceId, u64, StreamName);
+
+/// What a run's folder says about numbers.
+#[derive(Default)]
+pub(crate) struct Numbers {
+    /// The highest number of each that is in a spool, in the log or in the store.
+    ends: BTreeMap<Key, u64>,
+    /// Numbers that are not stored, as ranges with both ends.
+    unstored: Vec<(Key, u64, u64)>,
+    /// Of these, how many stand among the dead letters.
+    set_aside: u64,
+    /// The device of each tracker's folder, by its number from 1.
+    trackers: BTreeMap<u64, DeviceId>,
+}
+
+impl Numbers {
+    /// Reads spools, log and store of the run in `data`.
+    pub(crate) fn of(data: &Path) -> Result<Self, Failure> {
+        let mut numbers = Self::default();
+        for spool in spools(data)? {
+            let tracker = tracker_of(&spool);
+            queue::look(&spool, |_, content| match content {
+                Content::Opening { device, .. } => {
+                    numbers
+                        .trackers
+                        .extend(tracker.map(|number| (number, device)));
+                }
+                Content::Record { id, .. } => {
+                    let key = (id.device, id.epoch.get(), id.stream);
+                    numbers.reaches(key, id.seq.get());
+                }
+                _ => {}
+            })?;
+        }
+        let mut letters = Vec::new();
+        let log = data.join("log");
+        if log.is_dir() {
+            let found = queue::look(&log, |_, content| {
+                if let Content::Batch(batch) = content {
+                    let (key, _, last) = range(&batch.envelope);
+                    numbers.reaches(key, last);
+                }
+            })?;
+            let refused = found.dead_letters.iter();
+            letters.extend(refused.map(|(_, letter)| range(&letter.batch.envelope)));
+        }
+        let stored = store::open(&data.join("store.sqlite"), Limits::default())?;
+        numbers.compare(&stored)?;
+        numbers.set_aside(&letters);
+        Ok(numbers)
+    }
+
+    fn reaches(&mut self, key: Key, number: u64) {
+        let end = self.ends.entry(key).or_default();
+        *end = number.max(*end);
+    }
+
+    fn compare(&mut self, store: &SqliteStore) -> Result<(), Failure> {
+        let mut last = BTreeMap::new();
+        for presence in pollster::block_on(store.presence()).map_err(|e| e.to_string())? {
+            let key = (presence.device, presence.epoch.get(), presence.stream);
+            self.reaches(key.clone(), presence.last_seq);
+            last.insert(key, presence.last_seq);
+        }
+        for gap in pollster::block_on(store.gaps()).map_err(|e| e.to_string())? {
+            let key = (gap.device, gap.epoch.get(), gap.stream);
+            self.unstored.push((key, gap.first.get(), gap.last.get()));
+        }
+        for (key, end) in &self.ends {
+            let stored = last.get(key).copied().unwrap_or(0);
+            if stored < *end {
+                self.unstored.push((key.clone(), stored + 1, *end));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out what consumers refused: it is not missing, it has a reason.
+    fn set_aside(&mut self, letters: &[(Key, u64, u64)]) {
+        for (key, from, to) in letters {
+            let mut rest = Vec::new();
+            for (theirs, first, last) in std::mem::take(&mut self.unstored) {
+                let (start, end) = (first.max(*from), last.min(*to));
+                if theirs != *key || start > end {
+                    rest.push((theirs, first, last));
+                    continue;
+                }
+                self.set_aside += end - start + 1;
+                if first < start {
+                    rest.push((theirs.clone(), first, start - 1));
+                }
+                if end < last {
+                    rest.push((theirs, end + 1, last));
+                }
+            }
+            self.unstored = rest;
+        }
+    }
+
+    /// How many records are neither stored nor set aside.
+    pub(crate) fn missing(&self) -> u64 {
+        let ranges = self.unstored.iter();
+        ranges.map(|(_, first, last)| last - first + 1).sum()
+    }
+
+    /// The name of the first record that is missing.
+    pub(crate) fn first_missing(&self) -> Option<String> {
+        let ((device, epoch, stream), first, _) = self.unstored.first()?;
+        Some(format!("{device}:{epoch}:{stream}:{first}"))
+    }
+
+    /// Each stream with its newest record: names to ask about.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = (&Key, u64)> {
+        self.ends.iter().map(|(key, end)| (key, *end))
+    }
+
+    /// The record that a person means: a name as `xpt` and a run print it, of a record or a batch
+    /// (then its first record), with a stream's whole or last name; or `1:ActivitySample:5`, a
+    /// tracker of this run, a stream and a number, in its newest epoch.
+    pub(crate) fn record(&self, text: &str) -> Result<RecordId, Failure> {
+        let parts: Vec<&str> = text.split(':').map(str::trim).collect();
+        let (device, epoch, stream, number) = match parts[..] {
+            [device, epoch, stream, number] => {
+                let device = device.parse().map_err(|e| format!("{device}: {e}"))?;
+                (device, Some(epoch), stream, number)
+            }
+            [tracker, stream, number] => (self.tracker(tracker)?, None, stream, number),
+            _ => {
+                return Err(format!(
+                    "{text}: a name is DEVICE:EPOCH:STREAM:NUMBER, or TRACKER:STREAM:NUMBER as in \
+                     1:ActivitySample:5; `xpt why --data DIR` lists names"
+                ));
+            }
+        };
+        let first = number.split('-').next().unwrap_or_default();
+        let seq: u64 = first
+            .parse()
+            .map_err(|_| format!("{number}: a record's number counts from 1"))?;
+        let wanted = |key: &&Key| {
+            let epoch_fits = epoch.is_none_or(|epoch| epoch == key.1.to_string());
+            key.0 == device && epoch_fits && is_called(&key.2, stream)
+        };
+        let (_, epoch, stream) = self.ends.keys().rfind(wanted).ok_or_else(|| {
+            format!("{text}: this run has no such stream; `xpt why --data DIR` lists names")
+        })?;
+        let name = format!("{device}:{epoch}:{stream}:{seq}");
+        name.parse().map_err(|error| format!("{name}: {error}"))
+    }
+
+    fn tracker(&self, text: &str) -> Result<DeviceId, Failure> {
+        let lower = text.to_ascii_lowercase();
+        let number = lower.trim_start_matches("tracker").trim();
+        let number = number.trim_start_matches(['-', '#']);
+        let device = number.parse().ok().and_then(|n: u64| self.trackers.get(&n));
+        device
+            .copied()
+            .ok_or_else(|| format!("{text}: this run has no such tracker"))
+    }
+}
+
+/// The spools of a run, one in the folder of each tracker.
+pub(crate) fn spools(data: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let failed = |e: std::io::Error| format!("{}: {e}", data.display());
+    let mut spools = Vec::new();
+    for entry in fs::read_dir(data).map_err(failed)? {
+        let spool = entry.map_err(failed)?.path().join("spool");
+        if spool.is_dir() {
+            spools.push(spool);
+        }
+    }
+    spools.sort();
+    Ok(spools)
+}
+
+/// The number of the tracker that a spool belongs to: folders count from 0, people from 1.
+fn tracker_of(spool: &Path) -> Option<u64> {
+    let folder = spool.parent()?.file_name()?.to_str()?;
+    let index: u64 = folder.strip_prefix("tracker-")?.parse().ok()?;
+    index.checked_add(1)
+}
+
+fn range(envelope: &telemetry_core::Envelope) -> (Key, u64, u64) {
+    let first = envelope.first_seq.get();
+    let last = first.saturating_add(u64::from(envelope.count).saturating_sub(1));
+    let subject = envelope.subject.clone();
+    (
+        (envelope.device, envelope.epoch.get(), subject),
+        first,
+        last,
+    )
+}
+
+/// Whether a stream has this name, or this last name.
+pub(crate) fn is_called(stream: &StreamName, name: &str) -> bool {
+    let whole = stream.as_str();
+    whole == name || whole.rsplit_once('.').is_some_and(|(_, last)| last == name)
+}
+
+/// The one stream that is called so.
+pub(crate) fn stream_called<'a>(
+    name: &str,
+    streams: impl Iterator<Item = &'a StreamName>,
+) -> Result<StreamName, Failure> {
+    let mut all: Vec<&StreamName> = streams.collect();
+    all.sort();
+    all.dedup();
+    let exact = all.iter().find(|stream| stream.as_str() == name);
+    let mut called = all.iter().filter(|stream| is_called(stream, name));
+    match (exact, called.next(), called.next()) {
+        (Some(stream), ..) | (None, Some(stream), None) => Ok((*stream).clone()),
+        (None, Some(one), Some(other)) => Err(format!(
+            "{name} could be {one} or {other}: give the whole name"
+        )),
+        (None, None, _) => {
+            let names: Vec<&str> = all.iter().map(|stream| stream.as_str()).collect();
+            Err(format!("no rows of {name}: there are {}", names.join(", ")))
+        }
+    }
+}
+
+/// Whether a number is one of a batch's, which begins at `first`.
+pub(crate) fn is_within(seq: Seq, first: u64, count: u32) -> bool {
+    (first..first.saturating_add(u64::from(count))).contains(&seq.get())
+}
