@@ -9,12 +9,13 @@ use services::{Absent, Driver, Incidents};
 use telemetry_core::Timestamp;
 use telemetry_itil::detect::{RangeBreak, RangeBreakConfig};
 use telemetry_itil::{
-    Cause, Config, Effect, EffectOutcome, FileLog, FileLogError, Impact, Incident, IncidentUrgency,
-    Rule, RuleRef,
+    Cause, Config, EffectOutcome, FileLog, FileLogError, Impact, Incident, IncidentUrgency, Rule,
+    RuleRef,
 };
 
 use crate::clock::Now;
 use crate::ring::Ring;
+use crate::words;
 
 /// What the controller told people, kept for the report.
 const TOLD_MAX: usize = 1_000;
@@ -157,7 +158,7 @@ impl Controller {
             IncidentsEvent::Effect(effect) => {
                 let incidents = &mut self.driver.machine;
                 incidents.effect_ended(now.at(), effect.id, EffectOutcome::Delivered);
-                notice(&effect)
+                words::notice(&effect)
             }
             IncidentsEvent::NotLeading => return Err(ControllerError::NotLeading),
             IncidentsEvent::Waiting { error } => format!("The incident log waits: {error}"),
@@ -177,14 +178,4 @@ impl Controller {
     pub const fn told(&self) -> &Ring<Told> {
         &self.told
     }
-}
-
-fn notice(effect: &Effect) -> String {
-    format!(
-        "{} {} {}: {}",
-        effect.incident,
-        effect.priority.as_str(),
-        effect.signature,
-        effect.notice.as_str()
-    )
 }

@@ -198,8 +198,8 @@ impl Cues {
                         spoken: false,
                         haptic: alert.haptic,
                     });
-                    if dropped.is_some() {
-                        self.forget_voice(AlertId(self.lines.dropped() - 1))?;
+                    if let Some(dropped) = dropped {
+                        self.forget_sounds(&dropped)?;
                     }
                 }
                 CoachingEvent::Cue { device, alert, cue } => self.play(now, device, alert, cue)?,
@@ -232,11 +232,12 @@ impl Cues {
     ) -> Result<(), CuesError> {
         let wav = match &cue {
             Cue::Speak { text, .. } => {
-                let wav = self.voice_file(alert);
+                let wav = self.voice_file(&text.0);
                 // It is said at once. If something graver has stopped it, the answer is dropped.
                 let done = Input::SpeechDone(alert);
                 self.driver.machine.handle_wearer(now.at(), device, done);
-                if !self.voice.is_some_and(|v| v.speak(&text.0, &wav)) {
+                let is_spoken = || self.voice.is_some_and(|v| v.speak(&text.0, &wav));
+                if !wav.exists() && !is_spoken() {
                     return Ok(());
                 }
                 wav
@@ -261,16 +262,25 @@ impl Cues {
         Ok(())
     }
 
-    fn voice_file(&self, alert: AlertId) -> PathBuf {
-        self.sounds.join(format!("cue-{:04}-voice.wav", alert.0))
+    /// The sound of a text, one for all alerts that say the same.
+    fn voice_file(&self, text: &str) -> PathBuf {
+        self.sounds.join(format!("{}.wav", slug(text)))
     }
 
     /// The folder keeps what report and page can show.
-    fn forget_voice(&self, alert: AlertId) -> Result<(), CuesError> {
-        match std::fs::remove_file(self.voice_file(alert)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+    fn forget_sounds(&self, dropped: &CueLine) -> Result<(), CuesError> {
+        for sound in &dropped.sounds {
+            if self.lines.iter().any(|line| line.sounds.contains(sound)) {
+                continue;
+            }
+            match std::fs::remove_file(sound) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Records of cues that ended since the last call.
@@ -284,6 +294,20 @@ impl Cues {
     }
 }
 
+/// The words of a text as the name of a file. Texts that differ in their punctuation alone sound
+/// the same and share one.
+fn slug(text: &str) -> String {
+    const LEN_MAX: usize = 64;
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let mut slug = words.join("-");
+    slug.truncate(LEN_MAX);
+    slug
+}
+
 fn captured(hex: &str) -> Option<proximity::Frame> {
     let bytes: Vec<u8> = (0..hex.len() / 2)
         .filter_map(|i| u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok())
@@ -291,11 +315,13 @@ fn captured(hex: &str) -> Option<proximity::Frame> {
     proximity::decode(&bytes).ok()
 }
 
-/// How an alert ended, in words.
-pub fn ending(ending: Ending) -> String {
-    match ending {
-        Ending::Given(route) => route.words().collect::<Vec<_>>().join(" "),
-        Ending::NotGiven(reason) => format!("not given: {}", reason.as_str()),
-        Ending::Overload => "not given: too many waited".to_owned(),
+#[cfg(test)]
+mod tests {
+    use super::slug;
+
+    #[test]
+    fn a_sound_is_named_by_its_words() {
+        assert_eq!(slug("5 kilometres. Well done."), "5-kilometres-well-done");
+        assert_eq!(slug(&"long ".repeat(100)).len(), 64);
     }
 }

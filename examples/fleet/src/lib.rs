@@ -38,3 +38,4 @@ mod screen;
 pub mod speech;
 pub mod storing;
 pub mod tracker;
+pub mod words;

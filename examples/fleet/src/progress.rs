@@ -74,10 +74,15 @@ impl Progress {
             };
         }
         let all = MultiProgress::new();
-        let style = ProgressStyle::with_template("{prefix:>9} {bar:40} {pos:>7}/{len} {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = |template| {
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+        };
+        let plain = style("{prefix:>9} {bar:30} {pos:>9}/{len:9}");
+        // The last stage says how long it will take.
+        let last = style("{prefix:>9} {bar:30} {pos:>9}/{len:9} {msg}, {eta} left");
         Self::Bars(["read", "durable", "published", "stored"].map(|name| {
             let bar = all.add(ProgressBar::new(total));
+            let style = if name == "stored" { &last } else { &plain };
             bar.set_style(style.clone());
             bar.set_prefix(name);
             bar

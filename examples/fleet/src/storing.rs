@@ -1,6 +1,7 @@
 //! The storing service as a run has it: its consumer, what it did, how long it took.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use services::ingest::{BuiltInError, DevicesFull, IngestConfig, IngestEvent, PutBack};
 use services::{Absent, Driver, Ingest, Intervals};
@@ -12,9 +13,73 @@ use telemetry_transport::{ConsumeError, Consumer, DeadLetter, Directory};
 use crate::clock::Stopwatch;
 use crate::latency::Histogram;
 use crate::ring::Ring;
+use crate::words;
 
 /// Reasons kept for report and page.
 const REASONS_MAX: usize = 100;
+
+/// Something that was not accepted, and why.
+#[derive(Clone, Debug)]
+pub enum Rejected {
+    /// A batch, which stands among the dead letters.
+    Batch {
+        /// Who sent it.
+        device: DeviceId,
+        /// Of which stream.
+        stream: StreamName,
+        /// Its records, by number.
+        records: RangeInclusive<u64>,
+        /// The name under which it can be looked at.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A schema.
+    Schema {
+        /// Who announced it, where that is known.
+        device: Option<DeviceId>,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Rejected {
+    /// A sentence; `who` names a device as people know it.
+    pub fn in_words(&self, who: impl Fn(DeviceId) -> String) -> String {
+        match self {
+            Self::Batch {
+                device,
+                stream,
+                records,
+                reason,
+                ..
+            } => {
+                let (first, last) = (records.start(), records.end());
+                let records = match first == last {
+                    true => format!("record {first}"),
+                    false => format!("records {first} to {last}"),
+                };
+                format!("{records} of {stream} from {}: {reason}", who(*device))
+            }
+            Self::Schema {
+                device: Some(device),
+                reason,
+            } => format!("a schema from {}: {reason}", who(*device)),
+            Self::Schema {
+                device: None,
+                reason,
+            } => reason.clone(),
+        }
+    }
+
+    /// The name under which a batch can be looked at.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Batch { name, .. } => Some(name),
+            Self::Schema { .. } => None,
+        }
+    }
+}
 
 /// What the service did, for report and page.
 #[derive(Clone, Debug)]
@@ -28,7 +93,7 @@ pub struct Tally {
     /// Samples among them, those of earlier runs included.
     pub samples: u64,
     /// Batches and schemas that were not accepted, and why.
-    pub rejected: Ring<String>,
+    pub rejected: Ring<Rejected>,
     /// How often batches were put back.
     pub put_back: u64,
     /// Why the last one was.
@@ -84,8 +149,15 @@ impl Tally {
             }
             IngestEvent::SetAside { envelope, reason } => {
                 if self.set_aside(&envelope) {
-                    let name = envelope.message_id();
-                    self.rejected.push(format!("{name}: {reason}"));
+                    let first = envelope.first_seq.get();
+                    let last = first.saturating_add(u64::from(envelope.count).saturating_sub(1));
+                    self.rejected.push(Rejected::Batch {
+                        device: envelope.device,
+                        stream: envelope.subject.clone(),
+                        records: first..=last,
+                        name: envelope.message_id(),
+                        reason,
+                    });
                 }
             }
             IngestEvent::PutBack { cause } => {
@@ -97,12 +169,15 @@ impl Tally {
                 fingerprint,
                 reason,
             } => {
-                let schema = format!("schema {fingerprint} of {subject}: {reason:?}");
-                self.rejected.push(schema);
+                let reason = words::quarantine(&reason);
+                let reason = format!("schema {fingerprint} of {subject}: {reason}");
+                let device = None;
+                self.rejected.push(Rejected::Schema { device, reason });
             }
             IngestEvent::NoSchema { device } => {
-                let said = format!("{device} announced something that is no schema");
-                self.rejected.push(said);
+                let reason = "what it announced is no schema".to_owned();
+                let device = Some(device);
+                self.rejected.push(Rejected::Schema { device, reason });
             }
             IngestEvent::Waiting { .. } => {}
         }

@@ -24,6 +24,9 @@ use crate::latency::Histogram;
 /// Longest wait of real time for a client that should have something to say.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// More than a frame of the shim takes.
+const FRAME: Duration = Duration::from_millis(20);
+
 /// Virtual seconds between two taps of the wearer's finger on the screen.
 const TAP_EVERY: u64 = 60;
 
@@ -114,8 +117,10 @@ pub struct State {
 pub struct FinalState {
     /// Its last state.
     pub state: State,
-    /// Its screen: XRGB8888 rows.
+    /// What its screen showed last: XRGB8888 rows.
     pub screen: Vec<u32>,
+    /// Whether it showed a sample of this run; otherwise an earlier run's picture is a better one.
+    pub showed: bool,
     /// Real time from append to durable.
     pub durable_latency: Histogram,
 }
@@ -214,6 +219,8 @@ struct Running {
     state: State,
     /// Frames at the last time the screen was shown to somebody.
     shown: u64,
+    /// The last picture of an activity that is over: without its program the screen is dark.
+    last_picture: Option<Vec<u32>>,
 }
 
 impl Tracker {
@@ -242,7 +249,8 @@ impl Tracker {
             // What cannot be saved is sent again by the next run.
             let _ = on.agent.close();
             FinalState {
-                screen: on.agent.screen(),
+                screen: on.screen(),
+                showed: on.state.read > on.state.resumed,
                 durable_latency: on.agent.durable_latency().clone(),
                 state: on.state,
             }
@@ -314,6 +322,7 @@ fn switch_on(spec: &TrackerSpec, now: Now) -> Result<Running, TrackerError> {
         client: Some(client),
         state,
         shown: 0,
+        last_picture: None,
     })
 }
 
@@ -348,6 +357,16 @@ impl Running {
         if self.client.is_some() && second.is_multiple_of(TAP_EVERY) {
             self.agent.tap(instant())?;
         }
+        let showed = self.state.read > self.state.resumed;
+        if showed && self.last_picture.is_none() && !has_next(&mut self.samples) {
+            // The program draws once more when its last record is durable, a frame after the one
+            // before, and waits for the answer to that one.
+            for frame in 1..=3 {
+                self.agent.wait(Duration::from_millis(5))?;
+                self.agent.turn(step.now, instant() + FRAME * frame)?;
+            }
+            self.last_picture = Some(self.agent.screen());
+        }
         self.release(spec, step.now);
         self.collect(step.now, &instant, &watch)?;
         if step.fault == Some(Fault::PowerCut) {
@@ -378,7 +397,7 @@ impl Running {
         state.done = self.client.is_none() && self.agent.producer().is_empty();
         let state = state.clone();
         let changed = step.show && counts.frames != self.shown;
-        let screen = changed.then(|| self.agent.screen());
+        let screen = changed.then(|| self.screen());
         if changed {
             self.shown = counts.frames;
         }
@@ -389,11 +408,18 @@ impl Running {
         })
     }
 
-    /// Hands every sample whose time has come to the workout program.
+    fn screen(&self) -> Vec<u32> {
+        let last = self.last_picture.clone();
+        last.unwrap_or_else(|| self.agent.screen())
+    }
+
+    /// Hands every sample whose time has come to the workout program, and ends it a step after the
+    /// last one, when it has shown it.
     ///
     /// A fault in the file ends it here; it was reported when the file was read before the run.
     fn release(&mut self, spec: &TrackerSpec, now: Now) {
         let mut queue = lock(&self.feed);
+        let read = self.state.read;
         loop {
             match self.samples.peek() {
                 Some(Ok(sample)) if spec.starts + sample.offset > now.since_start => break,
@@ -408,7 +434,7 @@ impl Running {
                     self.samples.next();
                 }
                 Some(Err(_)) | None => {
-                    queue.ended = true;
+                    queue.ended = self.state.read == read;
                     break;
                 }
             }
@@ -461,6 +487,11 @@ impl Running {
             self.agent.wait(Duration::from_millis(5))?;
         }
     }
+}
+
+/// Whether there is a further sample.
+fn has_next(samples: &mut Peekable<Samples>) -> bool {
+    matches!(samples.peek(), Some(Ok(_)))
 }
 
 /// What the screen shows of a sample.

@@ -172,7 +172,7 @@ fn slow_killed_twenty_times_the_rows_are_those_of_an_undisturbed_run() {
         "{lines:?}"
     );
     assert!(
-        report.contains("closed as SelfHealed") && !report.contains("INC0000002"),
+        report.contains("It went away by itself") && !report.contains("INC0000002"),
         "{report}"
     );
     println!("killed at {lines:?}\n{report}");

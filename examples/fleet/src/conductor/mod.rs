@@ -319,7 +319,8 @@ impl<'a> Conductor<'a> {
         let mut progress = Progress::new(total, self.state.end, self.options.progress_lines);
         let mut pace = Pace::new(self.options.speed);
         let stored = pollster::block_on(self.store.presence())?;
-        let view = |live| PageView::new(live, &self.file, self.options.speed, &stored);
+        let view =
+            |live| PageView::new(live, &self.file, self.options.speed, &stored, faults.len());
         let mut page = live.map(view);
         self.trackers.step(self.step);
         let mut late = 0;

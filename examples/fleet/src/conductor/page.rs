@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use telemetry_core::StreamName;
+use telemetry_core::{DeviceId, StreamName};
 use telemetry_storage::Presence;
 
 use super::state::StepReport;
@@ -43,10 +43,16 @@ impl LastPage {
 }
 
 impl PageView {
-    pub(super) fn new(live: Live, file: &RunFile, speed: Option<f64>, stored: &[Presence]) -> Self {
+    pub(super) fn new(
+        live: Live,
+        file: &RunFile,
+        speed: Option<f64>,
+        stored: &[Presence],
+        file_faults: usize,
+    ) -> Self {
         Self {
             live,
-            model: Model::new(file.start(), speed, stored),
+            model: Model::new(file.start(), speed, stored, file_faults),
             known: Vec::new(),
             last: Snapshot::default(),
         }
@@ -103,8 +109,9 @@ impl PageView {
             }
         }
         self.tell_of_openings(run, at);
-        for refusal in &report.set_aside {
-            self.model.answered(at, format!("Set aside: {refusal}."));
+        for rejected in &report.set_aside {
+            let words = rejected.in_words(|device| who(run, device));
+            self.model.answered(at, format!("Set aside: {words}."));
         }
         let next_seqs = run.gateway.next_seqs();
         let moment = moment(run, &self.known, report.now, &next_seqs);
@@ -172,6 +179,16 @@ fn moment<'a>(
         log: run.log.stats(),
         stored: run.storing.tally(),
     }
+}
+
+/// A device as people know it.
+fn who(run: &Conductor<'_>, device: DeviceId) -> String {
+    let of = |tracker: &Tracker| tracker.state.device == Some(device);
+    let index = run.trackers.iter().position(of);
+    index.map_or_else(
+        || "the gateway".to_owned(),
+        |i| format!("tracker {}", i + 1),
+    )
 }
 
 fn is_back(tracker: &Tracker) -> String {

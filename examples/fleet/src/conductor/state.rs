@@ -14,6 +14,7 @@ use crate::latency::Histogram;
 use crate::live::Refused;
 use crate::progress::Phase;
 use crate::report::Pulse;
+use crate::storing::Rejected;
 use crate::tracker::{Step, TrackerSpec};
 
 /// Where a run is.
@@ -59,7 +60,7 @@ pub(super) struct StepReport {
     /// What the system did in answer to earlier ones.
     pub notes: Vec<String>,
     /// What was not accepted, and why.
-    pub set_aside: Vec<String>,
+    pub set_aside: Vec<Rejected>,
     /// Samples that came out of the log.
     pub samples: Vec<(DeviceId, Vec<ActivitySample>)>,
     /// Screens that changed: XRGB8888 rows, by tracker.

@@ -44,12 +44,14 @@ impl Conductor<'_> {
                 .options
                 .data
                 .join(format!("screen-{}.png", spec.index + 1));
-            let written = File::create(&picture)
-                .and_then(|file| screen::write_png(BufWriter::new(file), &last.screen));
-            written.map_err(|error| RunError::Folder {
-                path: picture.clone(),
-                error,
-            })?;
+            if last.showed || !picture.exists() {
+                let written = File::create(&picture)
+                    .and_then(|file| screen::write_png(BufWriter::new(file), &last.screen));
+                written.map_err(|error| RunError::Folder {
+                    path: picture.clone(),
+                    error,
+                })?;
+            }
             devices.push(DeviceLine {
                 index: spec.index,
                 device,

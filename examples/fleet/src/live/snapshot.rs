@@ -36,8 +36,10 @@ pub struct Snapshot {
 /// Numbers given to records, and where the records are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ledger {
-    /// Whether nothing is lost, and nothing stored twice.
-    pub whole: bool,
+    /// `good`, `partly` (something could not be read) or `bad` (something is lost).
+    pub tone: &'static str,
+    /// The same as a mark.
+    pub mark: &'static str,
     /// The same in words.
     pub verdict: String,
     /// All devices together.
@@ -117,10 +119,23 @@ pub struct Tracker {
     pub watermark: Option<u64>,
     /// What its newest opening found, in words; empty for a first one.
     pub recovered: String,
-    /// Beats per minute, newest last.
-    pub heart_rate: Vec<Option<f64>>,
-    /// Watts, newest last.
-    pub power_watts: Vec<Option<f64>>,
+    /// What it measures: the first curves that have values.
+    pub curves: Vec<Measured>,
+}
+
+/// A curve of a tracker.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Measured {
+    /// What it is.
+    pub name: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Its colour, a class of the style sheet.
+    pub class: &'static str,
+    /// Digits behind the point.
+    pub digits: u32,
+    /// Values, newest last.
+    pub values: Vec<Option<f64>>,
 }
 
 /// Curves of the newest ten minutes.

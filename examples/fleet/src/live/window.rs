@@ -45,13 +45,18 @@ impl Window {
         *count += 1;
     }
 
+    /// Whether there never was a value.
+    pub(super) fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
     /// The means of the ten minutes up to `now`, oldest first; `None` where there is no value.
     pub(super) fn means(&self, now: Duration) -> Vec<Option<f64>> {
         let start = Self::start(now);
         let mean = |place: u64| {
             let offset = usize::try_from(place.checked_sub(self.first)?).ok()?;
             let (sum, count) = *self.points.get(offset)?;
-            (count > 0).then(|| (sum / f64::from(count) * 10.0).round() / 10.0)
+            (count > 0).then(|| (sum / f64::from(count) * 100.0).round() / 100.0)
         };
         (start..start + POINTS as u64).map(mean).collect()
     }

@@ -59,9 +59,46 @@ pub struct Curves {
     pub heart_rate: Series,
     /// Watts.
     pub power: Series,
+    /// Kilometres an hour.
+    pub speed: Series,
+    /// Kilometres.
+    pub distance: Series,
+    /// Metres.
+    pub altitude: Series,
 }
 
+/// A curve to draw.
+pub(crate) struct Curve<'a> {
+    pub title: &'static str,
+    pub unit: &'static str,
+    /// Its colour, a class of the style sheet.
+    pub class: &'static str,
+    pub series: &'a Series,
+}
+
+/// Curves of a tracker that are drawn: more of them tell less.
+const CURVES_MAX: usize = 4;
+
 impl Curves {
+    /// What there are values of, the first few.
+    pub(crate) fn with_values(&self) -> Vec<Curve<'_>> {
+        let curve = |title, unit, class, series| Curve {
+            title,
+            unit,
+            class,
+            series,
+        };
+        let all = [
+            curve("Heart rate", "bpm", "heart", &self.heart_rate),
+            curve("Power", "W", "power", &self.power),
+            curve("Speed", "km/h", "speed", &self.speed),
+            curve("Distance", "km", "distance", &self.distance),
+            curve("Altitude", "m", "altitude", &self.altitude),
+        ];
+        let known = all.into_iter().filter(|c| c.series.span().is_some());
+        known.take(CURVES_MAX).collect()
+    }
+
     /// Reads a device's rows of a run, a slice of time at once.
     pub(crate) fn read(
         store: &SqliteStore,
@@ -73,9 +110,17 @@ impl Curves {
             let fields = schema.record().map_or(&[][..], |r| &r.fields);
             fields.iter().position(|f| f.name == name)
         };
-        let (time, heart_rate, power) = (field("time"), field("heart_rate"), field("power_watts"));
-        let stream = stream_of::<ActivitySample>();
+        let time = field("time");
         let mut curves = Self::default();
+        // Each with what it is multiplied by to be read by people.
+        let drawn = [
+            (field("heart_rate"), 1.0),
+            (field("power_watts"), 1.0),
+            (field("speed"), 3.6),
+            (field("distance"), 1e-3),
+            (field("altitude"), 1.0),
+        ];
+        let stream = stream_of::<ActivitySample>();
         let mut from = run.start;
         while from < run.end {
             let until = from + SLICE;
@@ -87,21 +132,32 @@ impl Curves {
             let rows = pollster::block_on(store.read(&stream, &selection, &schema))?;
             from = until;
             for row in rows {
-                let number = |i: Option<usize>| match i.and_then(|i| row.values.get(i)) {
-                    Some(Cell::Integer(value)) => Some(*value),
-                    _ => None,
+                let cell = |i: Option<usize>| i.and_then(|i| row.values.get(i));
+                let Some(Cell::Integer(time)) = cell(time) else {
+                    continue;
                 };
-                let Some(time) = number(time) else { continue };
-                let at = Timestamp::from_micros(time).saturating_since(run.start);
-                // Beats and watts are small numbers.
-                if let Some(bpm) = number(heart_rate) {
-                    curves.heart_rate.push(at, bpm as f64);
-                }
-                if let Some(watts) = number(power) {
-                    curves.power.push(at, watts as f64);
+                let at = Timestamp::from_micros(*time).saturating_since(run.start);
+                for (series, (place, factor)) in curves.all_mut().into_iter().zip(drawn) {
+                    match cell(place) {
+                        // Beats and watts are small numbers.
+                        Some(Cell::Integer(value)) => series.push(at, *value as f64 * factor),
+                        Some(Cell::Real(value)) => series.push(at, value * factor),
+                        _ => {}
+                    }
                 }
             }
         }
         Ok(curves)
+    }
+
+    /// Every curve, in the order in which they are drawn.
+    const fn all_mut(&mut self) -> [&mut Series; 5] {
+        [
+            &mut self.heart_rate,
+            &mut self.power,
+            &mut self.speed,
+            &mut self.distance,
+            &mut self.altitude,
+        ]
     }
 }

@@ -12,15 +12,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use telemetry_itil::Incident;
 
+use super::curves::Curve;
 use super::markup::Markup;
 use super::plot::{self, Line, Plot};
 use super::{DeviceLine, Report, Series, story, who};
-use crate::clock::hms;
 use services::coaching::Ending;
 use services::ledger::StreamLine;
 
-use crate::cues::{self as cue_words, CueLine};
+use crate::clock::hms;
+use crate::cues::CueLine;
 use crate::ring::Ring;
+use crate::words;
 
 /// Bytes of a picture or a sound that goes into the page.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -107,12 +109,10 @@ fn section<T>(m: &mut Markup, index: usize, inside: impl FnOnce(&mut Markup) -> 
 
 fn top(report: &Report, m: &mut Markup) {
     m.element("header", &[], |m| {
-        let whole = report.is_whole();
+        let tone = report.tone();
         m.line("p", &[("class", &"over")], "Fleet run");
-        let class = if whole { "good" } else { "bad" };
-        m.element("h1", &[("class", &class)], |m| {
-            let mark = if whole { "✓" } else { "✗" };
-            m.line("span", &[("aria-hidden", &"true")], mark);
+        m.element("h1", &[("class", &tone.as_str())], |m| {
+            m.line("span", &[("aria-hidden", &"true")], tone.mark());
             m.text(report.verdict());
         });
         let took = report.took.as_secs_f64();
@@ -203,15 +203,25 @@ fn tracker(report: &Report, device: &DeviceLine, m: &mut Markup) -> io::Result<(
         });
     });
     let outages = &report.outages;
-    let curves = [
-        ("Heart rate", "bpm", "heart", &device.curves.heart_rate),
-        ("Power", "W", "power", &device.curves.power),
-    ];
+    let curves = device.curves.with_values();
+    if curves.is_empty() {
+        m.line(
+            "p",
+            &[("class", &"note")],
+            "It measured nothing that can be drawn.",
+        );
+    }
     // Some activities are over in a minute: each is shown in its own time.
-    let spans = curves.iter().filter_map(|(.., series)| series.span());
+    let spans = curves.iter().filter_map(|curve| curve.series.span());
     let span = spans.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
     let span = span.unwrap_or(Duration::ZERO..report.length);
-    for (title, unit, class, series) in curves {
+    for Curve {
+        title,
+        unit,
+        class,
+        series,
+    } in curves
+    {
         let summary = format!("{name}: {title}, {}", in_words(series, unit));
         over_time(
             (outages, span.clone()),
@@ -388,11 +398,13 @@ fn incidents(report: &Report, m: &mut Markup) {
                 m.line(
                     "span",
                     &[("class", &"chip alarm")],
-                    format!("{:?}", incident.priority),
+                    incident.priority.as_str(),
                 );
                 m.text(format!(
-                    "{} {}: {}",
-                    incident.id, incident.service, incident.signature
+                    "{}, {}: {}",
+                    incident.id,
+                    words::state(incident.state),
+                    incident.signature
                 ));
             });
             clocks(report, incident, m);
@@ -405,7 +417,7 @@ fn incidents(report: &Report, m: &mut Markup) {
                 }
             });
             if let Some(closure) = &incident.closure {
-                m.line("p", &[], format!("Closed as {:?}.", closure.code));
+                m.line("p", &[], words::closure(&closure.code));
             }
         });
     }
@@ -424,7 +436,7 @@ fn incidents(report: &Report, m: &mut Markup) {
 
 fn clocks(report: &Report, incident: &Incident, m: &mut Markup) {
     let now = report.start + report.length;
-    for (name, clock) in [("own", &incident.own), ("resolve", &incident.resolve)] {
+    for (name, clock) in [("respond", &incident.own), ("resolve", &incident.resolve)] {
         let (used, target) = (clock.consumed(now), clock.target());
         let text = format!("time to {name}: {} of {}", hms(used), hms(target));
         m.element("p", &[("class", &"clock")], |m| {
@@ -494,7 +506,8 @@ fn cues(report: &Report, sounds: &Sounds<'_>, m: &mut Markup) {
             drawn.push(cue.haptic);
             m.element("figure", &[("class", &"card")], |m| {
                 m.element("figcaption", &[], |m| {
-                    m.line("strong", &[], format!("{:?}: how it feels", cue.haptic));
+                    let what = format!("How {} feels", words::haptic(cue.haptic));
+                    m.line("strong", &[], what);
                 });
                 plot::haptic(m, cue.haptic);
             });
@@ -550,11 +563,10 @@ fn cues(report: &Report, sounds: &Sounds<'_>, m: &mut Markup) {
                     who(&report.devices, cue.device),
                 );
                 m.line("q", &[], &cue.text);
-                let (class, how) = match &cue.ending {
-                    None => ("note", "undecided at the end".to_owned()),
-                    Some(ending) => ("note", cue_words::ending(*ending)),
-                };
-                m.line("span", &[("class", &class)], how);
+                let how = cue
+                    .ending
+                    .map_or_else(|| "undecided at the end".to_owned(), words::ending);
+                m.line("span", &[("class", &"note")], how);
             });
         }
     });
@@ -577,7 +589,7 @@ fn ledger(report: &Report, m: &mut Markup) {
             grouped(report.duplicates)
         ),
     );
-    let rows = report.streams.iter().map(|s| {
+    let rows = report.ledger_lines().into_iter().map(|s| {
         vec![
             who(&report.devices, s.device),
             s.stream
@@ -604,7 +616,8 @@ fn ledger(report: &Report, m: &mut Markup) {
     );
     if !report.rejected.is_empty() {
         m.line("h3", &[], "Set aside");
-        list(m, report.rejected.iter());
+        let rejected = report.rejected.iter();
+        list(m, rejected.map(|r| report.rejected_words(r)));
     }
 }
 
@@ -621,7 +634,7 @@ fn files(report: &Report, m: &mut Markup) {
     }
 }
 
-fn list<'a>(m: &mut Markup, lines: impl Iterator<Item = &'a String>) {
+fn list(m: &mut Markup, lines: impl Iterator<Item = impl Display>) {
     m.element("ul", &[], |m| {
         for line in lines {
             m.line("li", &[], line);

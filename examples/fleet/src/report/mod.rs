@@ -12,9 +12,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use services::coaching::Ending;
 use services::ledger::StreamLine;
 use telemetry_core::{DeviceId, Timestamp};
-use telemetry_itil::{Actor, Incident};
+use telemetry_itil::Incident;
 use telemetry_storage::Migration;
 
 use crate::clock::hms;
@@ -23,6 +24,8 @@ use crate::cues::CueLine;
 use crate::latency::Histogram;
 use crate::ledger::VersionLine;
 use crate::ring::Ring;
+use crate::storing::Rejected;
+use crate::words;
 
 pub use curves::{Curves, Pulse};
 pub use series::Series;
@@ -74,7 +77,7 @@ pub struct Report {
     /// Rows stored by this process.
     pub rows: u64,
     /// Batches and schemas that were not accepted: the newest ones.
-    pub rejected: Ring<String>,
+    pub rejected: Ring<Rejected>,
     /// Schemas in use.
     pub versions: Vec<VersionLine>,
     /// Changes of tables.
@@ -122,11 +125,26 @@ impl Report {
         if !self.is_whole() {
             return "RECORDS ARE MISSING: see the lines that are not equal.".to_owned();
         }
-        let whole = "Nothing is lost, and nothing is stored twice.";
+        let mut verdict = "Nothing is lost, and nothing is stored twice.".to_owned();
         match self.set_aside() {
-            0 => whole.to_owned(),
-            1 => format!("{whole} 1 record is set aside, with its reason."),
-            n => format!("{whole} {n} records are set aside, each with its reason."),
+            0 => {}
+            1 => verdict += " 1 record is set aside, with its reason.",
+            n => verdict += &format!(" {n} records are set aside, each with its reason."),
+        }
+        match self.faults.len() {
+            0 => {}
+            1 => verdict += " But something is wrong with a file.",
+            n => verdict += &format!(" But {n} things are wrong with the files."),
+        }
+        verdict
+    }
+
+    /// How good the run was, as a colour.
+    pub fn tone(&self) -> Tone {
+        match (self.is_whole(), self.faults.len(), self.set_aside()) {
+            (false, ..) => Tone::Bad,
+            (true, 0, 0) => Tone::Good,
+            (true, ..) => Tone::Partly,
         }
     }
 
@@ -165,6 +183,37 @@ impl Report {
     }
 }
 
+/// How good something is, as a colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// Nothing is lost, but something could not be used.
+    Partly,
+    /// Something is lost.
+    Bad,
+}
+
+impl Tone {
+    /// A class of the style sheets.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Partly => "partly",
+            Self::Bad => "bad",
+        }
+    }
+
+    /// The same for who sees no colours.
+    pub const fn mark(self) -> &'static str {
+        match self {
+            Self::Good => "✓",
+            Self::Partly => "!",
+            Self::Bad => "✗",
+        }
+    }
+}
+
 /// A stage on the way of a record.
 struct StageLine<'a> {
     name: &'static str,
@@ -182,17 +231,13 @@ impl StageLine<'_> {
 /// What happened to an incident, and when.
 pub(crate) fn story(incident: &Incident) -> Vec<(Timestamp, String)> {
     let mut story = vec![
-        (incident.occurred_at, "it began".to_owned()),
-        (incident.detected_at, "noticed".to_owned()),
+        (incident.occurred_at, "The trouble began".to_owned()),
+        (incident.detected_at, "It was noticed".to_owned()),
     ];
-    for step in &incident.history {
-        let by = match &step.by {
-            Actor::Person(name) => name.clone(),
-            Actor::Rule(rule) => format!("rule {} version {}", rule.id, rule.version),
-            Actor::Machine => "its own timer".to_owned(),
-        };
-        story.push((step.at, format!("{:?}, by {by}", step.to)));
-    }
+    let steps = incident.history.iter();
+    story.extend(steps.map(|step| (step.at, words::step(step))));
+    // What was found out later may have begun earlier.
+    story.sort_by_key(|(at, _)| *at);
     story
 }
 
@@ -200,4 +245,50 @@ pub(crate) fn story(incident: &Incident) -> Vec<(Timestamp, String)> {
 fn who(devices: &[DeviceLine], device: DeviceId) -> String {
     let tracker = devices.iter().find(|d| d.device == device);
     tracker.map_or("gateway".to_owned(), |d| format!("tracker {}", d.index + 1))
+}
+
+/// Alerts of one topic, and how they ended.
+struct TopicLine {
+    topic: String,
+    given: u64,
+    /// Endings of the others, each with its number.
+    not_given: BTreeMap<String, u64>,
+}
+
+impl Report {
+    /// The kept cues, by topic.
+    fn topics(&self) -> Vec<TopicLine> {
+        let mut topics: BTreeMap<&str, TopicLine> = BTreeMap::new();
+        for cue in &self.cues {
+            let line = topics.entry(&cue.topic).or_insert_with(|| TopicLine {
+                topic: cue.topic.clone(),
+                given: 0,
+                not_given: BTreeMap::new(),
+            });
+            match cue.ending {
+                Some(Ending::Given(_)) => line.given += 1,
+                Some(ending) => *line.not_given.entry(words::ending(ending)).or_default() += 1,
+                None => {
+                    *line
+                        .not_given
+                        .entry("undecided at the end".to_owned())
+                        .or_default() += 1
+                }
+            }
+        }
+        topics.into_values().collect()
+    }
+
+    /// The ledger, trackers in their order and the gateway last.
+    fn ledger_lines(&self) -> Vec<&StreamLine> {
+        let place = |device: DeviceId| self.devices.iter().position(|d| d.device == device);
+        let mut lines: Vec<&StreamLine> = self.streams.iter().collect();
+        lines.sort_by_key(|s| (place(s.device).unwrap_or(usize::MAX), s.stream.as_str()));
+        lines
+    }
+
+    /// What was not accepted, in a sentence, and the name under which it can be looked at.
+    fn rejected_words(&self, rejected: &Rejected) -> String {
+        rejected.in_words(|device| who(&self.devices, device))
+    }
 }

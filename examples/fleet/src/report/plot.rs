@@ -9,6 +9,7 @@ use telemetry_airpods::Haptic;
 use super::markup::Markup;
 use crate::clock::hms;
 use crate::latency::Histogram;
+use crate::words;
 
 /// Size of a plot.
 const WIDTH: f64 = 480.0;
@@ -288,7 +289,8 @@ pub(crate) fn haptic(m: &mut Markup, haptic: Haptic) {
     let scale = (WIDTH - 20.0) / 1_800.0;
     let touches = haptic.touches();
     let summary = format!(
-        "Haptic pattern {haptic:?}: {} touches in {} ms",
+        "How {} feels: {} touches in {} ms",
+        words::haptic(haptic),
         touches.len(),
         haptic.length().as_millis()
     );

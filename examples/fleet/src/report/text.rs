@@ -2,11 +2,14 @@
 
 use std::fmt::{self, Display};
 
-use services::coaching::Ending;
+use terminal::{COLUMNS, fit, wrap};
 
 use super::{Report, story, who};
 use crate::clock::hms;
-use crate::cues::{self, CueLine};
+use crate::words;
+
+/// Columns for the name of an activity.
+const SOURCE_COLUMNS_MAX: usize = 30;
 
 /// A table of text, columns as wide as their widest cell, numbers to the right.
 struct Table(Vec<Vec<String>>);
@@ -37,13 +40,23 @@ impl Display for Table {
     }
 }
 
+/// A sentence on as many lines as it takes, `indent` columns in.
+fn sentence(f: &mut fmt::Formatter<'_>, indent: usize, text: &str) -> fmt::Result {
+    let text = wrap(text, COLUMNS - indent, indent + 2);
+    writeln!(f, "{:indent$}{text}", "")
+}
+
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        sentence(f, 0, &self.verdict())?;
+        for fault in &self.faults {
+            sentence(f, 2, &format!("file: {fault}"))?;
+        }
         writeln!(
             f,
             "{} of virtual time from {}, in {:.1} s",
             hms(self.length),
-            self.start,
+            self.start.to_string().replace(".000000", ""),
             self.took.as_secs_f64()
         )?;
         self.devices(f)?;
@@ -52,31 +65,25 @@ impl Display for Report {
         self.incidents(f)?;
         self.cues(f)?;
         self.stages(f)?;
-        for fault in &self.faults {
-            writeln!(f, "\nfile: {fault}")?;
-        }
         writeln!(f, "\nEverything of this run is in {}", self.data.display())?;
-        writeln!(f, "{}", self.verdict())
+        // Whoever scrolled down to here need not scroll up again.
+        sentence(f, 0, &self.verdict())
     }
 }
 
 impl Report {
     fn devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\nTrackers: samples from the file to the row")?;
+        writeln!(f)?;
+        let columns = "Trackers: samples read from the file, durable at the agent and stored as \
+                       rows; frames shown; hook events dropped";
+        sentence(f, 0, columns)?;
         let mut table = vec![row![
-            "tracker",
-            "activity",
-            "firmware",
-            "read",
-            "at the agent",
-            "stored",
-            "frames",
-            "ring drops",
+            "", "activity", "firmware", "read", "agent", "stored", "frames", "drops",
         ]];
         for d in &self.devices {
             table.push(row![
                 d.index + 1,
-                d.source,
+                fit(&d.source, SOURCE_COLUMNS_MAX),
                 d.firmware,
                 d.read,
                 d.agent,
@@ -98,7 +105,7 @@ impl Report {
             "set aside",
             "missing",
         ]];
-        for s in &self.streams {
+        for s in self.ledger_lines() {
             table.push(row![
                 who(&self.devices, s.device),
                 s.stream.as_str().trim_start_matches("xp.telemetry."),
@@ -110,11 +117,22 @@ impl Report {
         }
         write!(f, "{}", Table(table))?;
         writeln!(f, "  duplicates removed: {}", self.duplicates)?;
-        for rejected in &self.rejected {
-            writeln!(f, "  set aside: {rejected}")?;
-        }
         if self.rejected.dropped() > 0 {
-            writeln!(f, "  and {} before them", self.rejected.dropped())?;
+            writeln!(
+                f,
+                "  set aside: {} more than are kept",
+                self.rejected.dropped()
+            )?;
+        }
+        for rejected in &self.rejected {
+            sentence(
+                f,
+                2,
+                &format!("set aside: {}", self.rejected_words(rejected)),
+            )?;
+            if let Some(name) = rejected.name() {
+                writeln!(f, "    look at it: xpt why {} {name}", self.data.display())?;
+            }
         }
         Ok(())
     }
@@ -134,55 +152,58 @@ impl Report {
     }
 
     fn incidents(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\nIncidents. {}.", self.outages())?;
+        writeln!(f)?;
+        sentence(f, 0, &format!("Incidents. {}.", self.outages()))?;
         if self.incidents.is_empty() {
             writeln!(f, "  none")?;
         }
         for i in &self.incidents {
-            writeln!(
+            let (priority, state) = (i.priority.as_str(), words::state(i.state));
+            sentence(
                 f,
-                "  {} {:?} {}: {}, {:?}",
-                i.id, i.priority, i.service, i.signature, i.state
+                2,
+                &format!("{}, priority {priority}, {state}: {}", i.id, i.signature),
             )?;
             for (at, what) in story(i) {
                 writeln!(f, "    {}  {what}", self.since_start(at))?;
             }
             let now = self.start + self.length;
-            for (name, clock) in [("own", &i.own), ("resolve", &i.resolve)] {
+            for (name, clock) in [("respond", &i.own), ("resolve", &i.resolve)] {
                 let (used, target) = (clock.consumed(now), clock.target());
                 writeln!(f, "    time to {name}: {} of {}", hms(used), hms(target))?;
             }
             if let Some(closure) = &i.closure {
-                writeln!(f, "    closed as {:?}", closure.code)?;
+                writeln!(f, "    {}", words::closure(&closure.code))?;
             }
         }
         for told in &self.told {
-            writeln!(f, "  told {}  {}", self.since_start(told.at), told.text)?;
+            let at = self.since_start(told.at);
+            sentence(f, 2, &format!("told {at}  {}", told.text))?;
         }
         Ok(())
     }
 
+    /// How many cues of each topic were given, and why the others were not; each single one is in
+    /// the page and in the store.
     fn cues(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let given = |c: &&CueLine| matches!(c.ending, Some(Ending::Given(_)));
-        let count = self.cues.iter().filter(given).count();
+        let spoken = self.cues.iter().filter(|cue| cue.spoken).count();
         writeln!(
             f,
-            "\nCues: {count} given, {} not given",
-            self.cues.iter().count() - count
+            "\nCues for wearers: {}, {spoken} of them spoken aloud",
+            self.cues.count()
         )?;
-        for cue in &self.cues {
-            let how = match &cue.ending {
-                None => "undecided at the end".to_owned(),
-                Some(ending @ Ending::Given(_)) if !cue.spoken => {
-                    format!("{} (not spoken)", cues::ending(*ending))
-                }
-                Some(ending) => cues::ending(*ending),
-            };
-            let (at, who) = (self.since_start(cue.at), who(&self.devices, cue.device));
-            writeln!(f, "  {at}  {who}  \"{}\"  {how}", cue.text)?;
+        for line in self.topics() {
+            writeln!(f, "  {}: {} given", line.topic, line.given)?;
+            for (ending, count) in line.not_given {
+                sentence(f, 4, &format!("{count} {ending}"))?;
+            }
         }
         if self.cues.dropped() > 0 {
-            writeln!(f, "  and {} before them", self.cues.dropped())?;
+            writeln!(
+                f,
+                "  {} earlier ones are in the store only",
+                self.cues.dropped()
+            )?;
         }
         Ok(())
     }

@@ -91,6 +91,7 @@ pub struct Details<'a> {
 pub struct Model {
     start: Timestamp,
     speed: Option<f64>,
+    file_faults: usize,
     devices: BTreeMap<DeviceId, Numbered>,
     riders: BTreeMap<DeviceId, Rider>,
     durable: Window,
@@ -146,17 +147,51 @@ pub fn numbers(next_seqs: impl Iterator<Item = u64>) -> u64 {
     next_seqs.map(|next| next.saturating_sub(1)).sum()
 }
 
+/// What a tracker can measure: name, unit, class of its colour, digits behind the point.
+const MEASURES: [(&str, &str, &str, u32); 5] = [
+    ("Heart rate", "bpm", "heart", 0),
+    ("Power", "W", "power", 0),
+    ("Speed", "km/h", "speed", 1),
+    ("Distance", "km", "distance", 2),
+    ("Altitude", "m", "altitude", 0),
+];
+
+/// Curves on a card.
+const CURVES_MAX: usize = 2;
+
 #[derive(Default)]
 struct Rider {
-    heart_rate: Window,
-    power: Window,
+    /// One window for each of `MEASURES`.
+    measured: [Window; MEASURES.len()],
     /// Event time of the newest sample seen behind the log.
     newest: Option<Duration>,
 }
 
+impl Rider {
+    /// The first curves that ever had a value, so that a card keeps what it shows.
+    fn curves(&self, now: Duration) -> Vec<page::Measured> {
+        let known = self.measured.iter().zip(MEASURES);
+        let known = known.filter(|(window, _)| !window.is_empty());
+        let curves = known.map(|(window, (name, unit, class, digits))| page::Measured {
+            name,
+            unit,
+            class,
+            digits,
+            values: window.means(now),
+        });
+        curves.take(CURVES_MAX).collect()
+    }
+}
+
 impl Model {
-    /// A page of a run that starts, or goes on from what is stored.
-    pub fn new(start: Timestamp, speed: Option<f64>, stored: &[Presence]) -> Self {
+    /// A page of a run that starts, or goes on from what is stored; so many things are wrong with
+    /// its files.
+    pub fn new(
+        start: Timestamp,
+        speed: Option<f64>,
+        stored: &[Presence],
+        file_faults: usize,
+    ) -> Self {
         let mut devices: BTreeMap<DeviceId, Numbered> = BTreeMap::new();
         for presence in stored {
             let it = devices.entry(presence.device).or_default();
@@ -174,6 +209,7 @@ impl Model {
         Self {
             start,
             speed,
+            file_faults,
             devices,
             riders: BTreeMap::new(),
             durable: Window::default(),
@@ -194,11 +230,17 @@ impl Model {
         for sample in samples {
             let at = sample.time.saturating_since(self.start);
             rider.newest = rider.newest.max(Some(at));
-            if let Some(bpm) = sample.heart_rate {
-                rider.heart_rate.push(at, f64::from(bpm));
-            }
-            if let Some(watts) = sample.power_watts {
-                rider.power.push(at, f64::from(watts));
+            let values = [
+                sample.heart_rate.map(f64::from),
+                sample.power_watts.map(f64::from),
+                sample.speed.map(|metres_a_second| metres_a_second * 3.6),
+                sample.distance.map(|metres| metres / 1e3),
+                sample.altitude,
+            ];
+            for (window, value) in rider.measured.iter_mut().zip(values) {
+                if let Some(value) = value {
+                    window.push(at, value);
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ struct Fleet {
 impl Fleet {
     fn new() -> Self {
         Self {
-            model: Model::new(Timestamp::from_micros(0), None, &[]),
+            model: Model::new(Timestamp::from_micros(0), None, &[], 0),
             second: 0,
             state: State {
                 device: Some(DEVICE),
@@ -81,7 +81,8 @@ fn check(ledger: &page::Ledger, numbered: u64, waiting: u64, missing: u64, twice
     let it = &ledger.total;
     let found = (it.numbered, it.waiting, it.missing, it.twice);
     assert_eq!(found, (numbered, waiting, missing, twice));
-    assert_eq!(ledger.whole, missing == 0 && twice == 0);
+    let whole = missing == 0 && twice == 0;
+    assert_eq!(ledger.tone, if whole { "good" } else { "bad" });
 }
 
 #[test]
@@ -127,4 +128,40 @@ fn what_happens_is_kept_as_far_as_there_is_room() {
     let events = fleet.step(0, 0, 0).events;
     assert_eq!(events.len(), LINES_MAX);
     assert_eq!((events[0].number, events[0].text.as_str()), (1_000, "999"));
+}
+
+#[test]
+fn a_run_of_files_that_cannot_be_read_is_never_green() {
+    let mut fleet = Fleet::new();
+    fleet.model = Model::new(Timestamp::from_micros(0), None, &[], 7);
+    fleet.state.durable = 1;
+    let ledger = fleet.step(1, 0, 1).ledger;
+    assert_eq!(ledger.tone, "partly");
+    assert!(
+        ledger
+            .verdict
+            .ends_with("But 7 things are wrong with the files.")
+    );
+}
+
+#[test]
+fn a_card_shows_what_its_tracker_measures() {
+    let mut fleet = Fleet::new();
+    let swum = |serial: i64| ActivitySample {
+        time: Timestamp::from_micros(serial * 1_000_000),
+        serial,
+        speed: Some(1.25),
+        distance: Some(1.25 * serial as f64),
+        ..ActivitySample::default()
+    };
+    fleet.model.samples(DEVICE, &[swum(1), swum(2)]);
+    let page = fleet.step(2, 0, 2);
+    let shown: Vec<_> = page.trackers[0]
+        .curves
+        .iter()
+        .map(|c| (c.name, c.unit))
+        .collect();
+    assert_eq!(shown, [("Speed", "km/h"), ("Distance", "km")]);
+    let speed = page.trackers[0].curves[0].values.iter().flatten().last();
+    assert_eq!(speed, Some(&4.5));
 }

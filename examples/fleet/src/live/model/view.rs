@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use services::coaching::Ending;
 use telemetry_core::records::ActivitySample;
 use telemetry_core::{AvroRecord as _, DeviceId, StreamName, Timestamp};
 use telemetry_itil::Incident;
 
-use super::{Details, LINES_MAX, Model, Moment, Rider, TrackerNow};
+use super::{Details, LINES_MAX, Model, Moment, TrackerNow};
 use crate::clock::{Now, hms};
-use crate::cues::{self, CueLine};
+use crate::cues::CueLine;
 use crate::live::snapshot::{self as page, Snapshot};
 use crate::live::window::{WIDTH_S, Window};
-use crate::report;
+use crate::report::{self, Tone};
 use crate::tracker::State;
+use crate::words;
+
 impl Model {
     /// The page as it is.
     pub fn snapshot(&self, moment: &Moment<'_>, details: &Details<'_>) -> Snapshot {
@@ -91,20 +92,33 @@ impl Model {
             missing: sum(|a| a.missing),
             twice: sum(|a| a.twice),
         };
-        let whole = total.missing == 0 && total.twice == 0;
-        let verdict = if whole {
-            "Nothing is lost, and nothing is stored twice.".to_owned()
-        } else {
-            format!(
-                "{} records are missing, {} are stored twice.",
-                total.missing, total.twice
-            )
-        };
+        let (tone, verdict) = self.verdict(&total);
         page::Ledger {
-            whole,
+            tone: tone.as_str(),
+            mark: tone.mark(),
             verdict,
             total,
             devices,
+        }
+    }
+
+    fn verdict(&self, total: &page::Account) -> (Tone, String) {
+        let whole = "Nothing is lost, and nothing is stored twice.";
+        if total.missing > 0 || total.twice > 0 {
+            let (missing, twice) = (total.missing, total.twice);
+            let lost = format!("{missing} records are missing, {twice} are stored twice.");
+            return (Tone::Bad, lost);
+        }
+        match self.file_faults {
+            0 => (Tone::Good, whole.to_owned()),
+            1 => {
+                let but = format!("{whole} But something is wrong with a file.");
+                (Tone::Partly, but)
+            }
+            n => {
+                let but = format!("{whole} But {n} things are wrong with the files.");
+                (Tone::Partly, but)
+            }
         }
     }
 
@@ -144,8 +158,6 @@ impl Model {
         trackers
             .map(|(index, tracker)| {
                 let rider = self.riders.get(&tracker.device);
-                let means =
-                    |f: fn(&Rider) -> &Window| rider.map_or_else(Vec::new, |r| f(r).means(now));
                 let state = tracker.state;
                 page::Tracker {
                     number: index + 1,
@@ -161,8 +173,7 @@ impl Model {
                     spooled: state.spool.depth_records,
                     watermark: rider.and_then(|r| r.newest).map(|at| at.as_secs()),
                     recovered: recovered(state),
-                    heart_rate: means(|r| &r.heart_rate),
-                    power_watts: means(|r| &r.power),
+                    curves: rider.map_or_else(Vec::new, |rider| rider.curves(now)),
                 }
             })
             .collect()
@@ -190,7 +201,7 @@ impl Model {
     }
 
     fn incident(&self, incident: &Incident, now: Now) -> page::Incident {
-        let clocks = [("own", &incident.own), ("resolve", &incident.resolve)];
+        let clocks = [("respond", &incident.own), ("resolve", &incident.resolve)];
         let clocks = clocks.map(|(name, clock)| page::Clock {
             name,
             target: clock.target().as_secs(),
@@ -200,9 +211,9 @@ impl Model {
         let story = report::story(incident).into_iter();
         page::Incident {
             id: incident.id.to_string(),
-            priority: format!("{:?}", incident.priority),
-            state: format!("{:?}", incident.state),
-            text: format!("{}: {}", incident.service, incident.signature),
+            priority: incident.priority.as_str().to_owned(),
+            state: words::state(incident.state).to_owned(),
+            text: incident.signature.clone(),
             story: story
                 .map(|(at, text)| page::Line {
                     at: self.since(at),
@@ -222,8 +233,7 @@ impl Model {
             text: cue.text.clone(),
             how: match &cue.ending {
                 None => "on its way".to_owned(),
-                Some(ending @ Ending::Given(_)) => format!("given: {}", cues::ending(*ending)),
-                Some(ending) => cues::ending(*ending),
+                Some(ending) => words::ending(*ending),
             },
             sounds: sounds.map(|n| n.to_string_lossy().into_owned()).collect(),
         }

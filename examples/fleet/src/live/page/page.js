@@ -43,6 +43,7 @@ const newest = (values) => values.findLast((v) => v !== null) ?? null;
 // ---- commands ----
 
 let state = null;
+let connected = true;
 const tracker = () => Number($("which").value);
 
 async function send(command) {
@@ -75,8 +76,11 @@ $("which").onchange = () => state && buttons(state);
 
 function buttons(s) {
   text($("link"), s.pipeline.link_up ? "Cut the link" : "Restore the link");
+  const name = `tracker ${tracker()}`;
   const chosen = s.trackers[tracker() - 1];
-  text($("plug"), chosen?.power === "unplugged" ? "Plug it in" : "Unplug it");
+  text($("plug"), chosen?.power === "unplugged" ? `Plug ${name} in` : `Unplug ${name}`);
+  text($("poison"), `Send a poison record from ${name}`);
+  text($("tail"), `Corrupt the tail of ${name}’s spool`);
   for (const id of ["link", "rollout", "plug", "poison", "tail", "which"]) $(id).disabled = s.ended !== "";
 }
 
@@ -105,16 +109,8 @@ function card(t) {
   parts.image.width = 480;
   parts.image.height = 272;
   parts.image.hidden = true;
-  for (const [name, label, unit, line] of [["heart", "Heart rate", "bpm", "heart"], ["watts", "Power", "W", "power"]]) {
-    const figure = make("figure", "", undefined, article);
-    const caption = make("figcaption", "", undefined, figure);
-    make("span", "", label, caption);
-    parts[`${name}Value`] = make("strong", "", "–", caption);
-    make("span", "unit", unit, caption);
-    parts[`${name}Figure`] = figure;
-    parts[name] = new Chart(figure, `${label} of tracker ${t.number}`, [line], { height: 46, small: true, fromZero: false });
-  }
-  parts.facts = make("p", "note", "", article);
+  parts.curves = make("div", "curves", undefined, article);
+  parts.facts = make("p", "note facts", "", article);
   parts.recovered = make("p", "note recovered", "", article);
   article.parts = parts;
   return article;
@@ -133,16 +129,30 @@ function showTracker(article, t, s) {
   text(p.dark, t.power === "unplugged" ? "No power" : "Not switched on yet");
   const source = `/screens/${t.number}?${t.screen}`;
   if (t.screen > 0 && p.image.getAttribute("src") !== source) p.image.src = source;
-  for (const [name, values, unit] of [["heart", t.heart_rate, "bpm"], ["watts", t.power_watts, "W"]]) {
-    const value = newest(values);
-    // Not everyone measures everything.
-    p[`${name}Figure`].hidden = value === null;
-    text(p[`${name}Value`], value === null ? "–" : Math.round(value));
-    p[name].show(s.curves.from, s.curves.width, [values], s.curves.outages,
-      value === null ? "no values" : `${Math.round(value)} ${unit} now`);
-  }
+  keep(p.curves, t.curves, (c) => c.name, (c) => curve(t, c), (figure, c) => showCurve(figure, t, c, s));
   text(p.facts, `${t.source.replace(/#\d+$/, "")} · ${grouped(t.spooled)} in its spool · stored up to ${hms(t.watermark)}`);
   text(p.recovered, t.recovered ? `Last opening: ${t.recovered}` : "");
+}
+
+function curve(t, c) {
+  const figure = make("figure");
+  const caption = make("figcaption", "", undefined, figure);
+  make("span", "", c.name, caption);
+  figure.value = make("strong", "", "–", caption);
+  make("span", "unit", c.unit, caption);
+  figure.stored = make("span", "note", "", caption);
+  figure.chart = new Chart(figure, `${c.name} of tracker ${t.number}`, [c.class], { height: 46, small: true, fromZero: false });
+  return figure;
+}
+
+function showCurve(figure, t, c, s) {
+  const value = newest(c.values);
+  const words = value === null ? "–" : value.toFixed(c.digits);
+  text(figure.value, words);
+  // The curve ends with the newest row, which may be older than the screen above it.
+  text(figure.stored, t.watermark === null ? "" : `stored at ${hms(t.watermark)}`);
+  figure.chart.show(s.curves.from, s.curves.width, [c.values], s.curves.outages,
+    value === null ? "no values" : `${words} ${c.unit}, stored at ${hms(t.watermark)}`);
 }
 
 // ---- lists ----
@@ -214,7 +224,7 @@ function cue(c) {
 
 function nothing(parent, items, words) {
   parent.nothing ??= make("p", "note", words);
-  if (items.length === 0) parent.after(parent.nothing);
+  if (items.length === 0) parent.before(parent.nothing);
   else parent.nothing.remove();
 }
 
@@ -235,9 +245,18 @@ function ledger(l) {
     ["aside", l.total.set_aside], ["missing", l.total.missing], ["twice", l.total.twice]]) {
     text($(`total-${id}`), grouped(value));
   }
-  $("verdict").className = `verdict ${l.whole ? "good" : "bad"}`;
-  text($("verdict").firstElementChild, l.whole ? "✓" : "✗");
+  verdict(l);
+}
+
+// Green is a promise about now: without a connection it is only what was true then.
+function verdict(l) {
+  const stands = connected || state.ended !== "";
+  $("verdict").className = `verdict ${stands ? l.tone : "stale"}`;
+  text($("verdict").firstElementChild, stands ? l.mark : "?");
   text($("verdict-text"), l.verdict);
+  const waiting = l.total.waiting;
+  text($("waiting"), waiting === 0 ? "" : waiting === 1 ? "1 record waits." : `${grouped(waiting)} records wait.`);
+  text($("connection"), stands ? "" : `No connection to the fleet. This is as of ${hms(state.now)}.`);
 }
 
 function pipeline(p) {
@@ -293,10 +312,11 @@ function show(s) {
 }
 
 const events = new EventSource("/events");
-events.onmessage = (message) => show(JSON.parse(message.data));
+events.onmessage = (message) => {
+  connected = true;
+  show(JSON.parse(message.data));
+};
 events.onerror = () => {
-  if (state && !state.ended) {
-    text($("phase"), "no connection");
-    $("phase").className = "chip alarm";
-  }
+  connected = false;
+  if (state) verdict(state.ledger);
 };
