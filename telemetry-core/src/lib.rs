@@ -146,13 +146,15 @@ mod avro {
     pub mod codegen {
         use alloc::string::String;
 
+        use crate::SchemaLimits;
+
         pub use telemetry_avro::codegen::{CodegenError, generate_for};
 
         /// Makes Rust types of schemas, which may refer to each other's types in any order.
         ///
         /// A type that several of them hold is made once.
         pub fn generate(schemas: &[&str]) -> Result<String, CodegenError> {
-            generate_for("telemetry_core", schemas)
+            generate_for("telemetry_core", schemas, SchemaLimits::default())
         }
     }
 }

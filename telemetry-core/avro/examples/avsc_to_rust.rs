@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 
 /// Most bytes of a schema: what `SchemaLimits` allows.
-const BYTES_MAX: u64 = 64 * 1024;
+const BYTES_MAX: u64 = 1 << 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut texts = Vec::new();

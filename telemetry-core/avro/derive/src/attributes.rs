@@ -117,9 +117,8 @@ impl TypeAttributes {
                     dotted(&text)?;
                     namespace = Some(text.value());
                 } else if meta.path.is_ident("alias") {
-                    let text: LitStr = meta.value()?.parse()?;
-                    dotted(&text)?;
-                    aliases.push(text.value());
+                    // Any text: the way back from a name that is none.
+                    aliases.push(meta.value()?.parse::<LitStr>()?.value());
                 } else if meta.path.is_ident("crate") {
                     krate = meta.value()?.parse::<LitStr>()?.parse()?;
                 } else {
@@ -172,7 +171,7 @@ impl PartAttributes {
                 } else if meta.path.is_ident("rename") {
                     part.name = avro_name(&meta.value()?.parse()?)?;
                 } else if meta.path.is_ident("alias") {
-                    part.aliases.push(avro_name(&meta.value()?.parse()?)?);
+                    part.aliases.push(meta.value()?.parse::<LitStr>()?.value());
                     part.spans.push(("alias", span));
                 } else if meta.path.is_ident("default") {
                     part.default = Some(if meta.input.peek(syn::Token![=]) {

@@ -327,8 +327,18 @@ fn newtype(input: &DeriveInput, ty: &Type, attributes: TypeAttributes) -> Result
                     &#krate::typed::Type::Reference(#name);
             }
         }
+        _ if let Some(logical) = &attributes.logical => {
+            let logical = logical.tokens(&krate);
+            quote! {
+                const TYPE: &'static #krate::typed::Type = {
+                    const TYPE: &#krate::typed::Type = <#ty as #krate::AvroType>::TYPE;
+                    #krate::typed::check::newtype(TYPE, #logical);
+                    &#krate::typed::Type::Logical { base: TYPE, logical: #logical }
+                };
+                const REFERENCE: &'static #krate::typed::Type = Self::TYPE;
+            }
+        }
         _ => {
-            attributes.without_logical()?;
             quote! {
                 const TYPE: &'static #krate::typed::Type = <#ty as #krate::AvroType>::TYPE;
                 const REFERENCE: &'static #krate::typed::Type =

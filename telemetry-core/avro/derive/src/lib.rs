@@ -11,7 +11,8 @@
 //! - `#[avro(namespace = "xp.telemetry")]`
 //! - `#[avro(alias = "old.FullName")]`, repeatable
 //! - `#[avro(crate = "path")]`: where the traits are, if the crate was renamed
-//! - `#[avro(logical = "duration")]`, on a fixed
+//! - `#[avro(logical = "duration")]`, on a fixed; `#[avro(logical = "date")]`, on a newtype of an `i32`, `i64`,
+//!   `String`, `Vec<u8>` and so on
 //! - a doc comment becomes the type's `doc`
 //!
 //! # On a field

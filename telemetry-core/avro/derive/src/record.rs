@@ -370,12 +370,32 @@ fn optional(ty: &Type) -> Option<Type> {
 }
 
 /// Whether a type mentions another by its name: a record that holds itself.
+///
+/// `::std::option::Option` is none of the user's, also where a record is called `Option`.
 pub(crate) fn mentions(ty: &Type, name: &Ident) -> bool {
     fn within(tokens: TokenStream, name: &Ident) -> bool {
+        let mut is_foreign = false;
+        let mut colons = 0;
         tokens.into_iter().any(|token| match token {
-            TokenTree::Ident(ident) => ident == *name || ident == "Self",
-            TokenTree::Group(group) => within(group.stream(), name),
-            _ => false,
+            TokenTree::Ident(ident) => {
+                // `std::` begins a foreign path, which ends where no `::` goes on.
+                is_foreign = (is_foreign && colons == 2)
+                    || ["std", "core", "alloc"].iter().any(|root| ident == root);
+                colons = 0;
+                !is_foreign && (ident == *name || ident == "Self")
+            }
+            TokenTree::Punct(punct) if punct.as_char() == ':' => {
+                colons += 1;
+                false
+            }
+            TokenTree::Group(group) => {
+                (is_foreign, colons) = (false, 0);
+                within(group.stream(), name)
+            }
+            _ => {
+                (is_foreign, colons) = (false, 0);
+                false
+            }
         })
     }
     within(quote!(#ty), name)

@@ -157,6 +157,20 @@ impl<'s> Constants<'s> {
     }
 }
 
+/// The branch of a union that a default is a value of.
+#[cfg(feature = "std")]
+pub(crate) fn default_branch(
+    schema: &Schema,
+    branches: &[NodeId],
+    json: Json<'_>,
+) -> Option<NodeId> {
+    /// More than any schema's text has.
+    const BYTES_MAX: usize = 1 << 24;
+    let mut constants = Constants::new(schema, BYTES_MAX);
+    let mut branches = branches.iter().copied();
+    branches.find(|&branch| matches!(constants.value(branch, json, 0), Ok(Some(_))))
+}
+
 /// Why looking at parts ends early.
 enum Stop {
     /// One of them is no value of its type.

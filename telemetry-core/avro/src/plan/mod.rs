@@ -22,6 +22,8 @@ use core::fmt;
 
 use crate::{Fingerprint, Schema};
 use constant::Constant;
+#[cfg(feature = "std")]
+pub(crate) use constant::default_branch;
 pub use cursor::{Cursor, Datum, DecodeLimits};
 pub(crate) use decode::skip;
 pub use decode::{DecodeError, FieldSink};

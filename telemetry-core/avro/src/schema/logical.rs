@@ -22,10 +22,9 @@ pub(super) fn applies(logical: &str, kind: &Kind, decimal: Option<Decimal>) -> b
 }
 
 /// Digits that a `fixed` of so many bytes holds whatever they are.
-pub(super) fn digits(size: u32) -> u32 {
+pub(crate) const fn digits(size: u64) -> u64 {
     // A bit is 0.30102999566 of a digit, and one is the sign.
-    let bits = (u64::from(size) * 8).saturating_sub(1);
-    u32::try_from(bits * 30_102_999_566 / 100_000_000_000).unwrap_or(u32::MAX)
+    (size * 8).saturating_sub(1) * 30_102_999_566 / 100_000_000_000
 }
 
 fn is_instant(logical: &str) -> bool {

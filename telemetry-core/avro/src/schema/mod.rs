@@ -16,7 +16,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::Fingerprint;
-pub(crate) use logical::{Change, change};
+pub(crate) use logical::{Change, change, digits};
 
 /// A checked Avro schema.
 ///

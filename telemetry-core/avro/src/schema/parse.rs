@@ -605,10 +605,10 @@ fn decimal(logical: &str, kind: &Kind, object: &Object<'_>) -> Option<Decimal> {
     let precision: u32 = json::integer(object.precision?)?;
     let scale = object.scale.map_or(Some(0), json::integer)?;
     let most = match kind {
-        Kind::Fixed(fixed) => logical::digits(fixed.size),
-        _ => u32::MAX,
+        Kind::Fixed(fixed) => logical::digits(fixed.size.into()),
+        _ => u64::MAX,
     };
-    (1 <= precision && scale <= precision && precision <= most)
+    (1 <= precision && scale <= precision && u64::from(precision) <= most)
         .then_some(Decimal { precision, scale })
 }
 

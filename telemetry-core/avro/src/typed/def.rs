@@ -1,6 +1,7 @@
 //! Avro types as constants: what the derive says about a Rust type, checked at compile time.
 
 use crate::Primitive;
+use crate::schema::digits;
 
 /// An Avro type, known at compile time.
 #[derive(Clone, Copy, Debug)]
@@ -286,6 +287,16 @@ pub const fn check(field: &FieldDef) {
     );
 }
 
+/// Checks the logical type of a newtype.
+#[track_caller]
+pub const fn check_newtype(ty: &Type, logical: Logical) {
+    assert!(
+        matches!(ty, Type::Primitive(_)),
+        "a newtype has a logical type where it holds a primitive; a fixed is `struct Name([u8; N])`"
+    );
+    check_logical(ty, logical);
+}
+
 /// Checks that a logical type goes with what is on the wire.
 #[track_caller]
 pub const fn check_logical(ty: &Type, logical: Logical) {
@@ -311,6 +322,16 @@ pub const fn check_logical(ty: &Type, logical: Logical) {
             precision > 0 && scale <= precision,
             "a decimal has a precision of at least 1, and a scale of at most that"
         );
+        if let Type::Named {
+            kind: Named::Fixed(size, _),
+            ..
+        } = base
+        {
+            assert!(
+                precision as u64 <= digits(*size as u64),
+                "the fixed is too short for the digits of the decimal"
+            );
+        }
         matches!(
             base,
             Type::Primitive(Primitive::Bytes)

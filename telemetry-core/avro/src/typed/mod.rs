@@ -16,13 +16,17 @@ use crate::{Cursor, Datum, DecodeError, OpId};
 pub use def::{FieldDef, Json, Logical, Named, Type};
 #[doc(hidden)]
 pub use null_last::NullLast;
+#[cfg(feature = "std")]
+pub(crate) use text::SCHEMA_BYTES_MAX;
 pub(crate) use text::{canonical, schema};
 pub use view::{Entries, EntriesIter, Items, ItemsIter};
 
 /// What the derives' output names: checks that run at compile time.
 #[doc(hidden)]
 pub mod check {
-    pub use super::def::{check as field, check_logical as logical, nullable, union};
+    pub use super::def::{
+        check as field, check_logical as logical, check_newtype as newtype, nullable, union,
+    };
 }
 
 /// A Rust type that stands for an Avro type.

@@ -6,8 +6,14 @@ use super::AvroType;
 use super::def::{FieldDef, Json, Logical, Named, Type, same_named, same_text};
 use crate::Primitive;
 
-/// Named types that one schema may define.
-const NAMED_MAX: usize = 64;
+/// Named types that one schema may define: more than its text has room for.
+const NAMED_MAX: usize = 1_024;
+
+/// Parts that wait to be written, the innermost first: some four for each level of nesting.
+const WAITING_MAX: usize = 512;
+
+/// Bytes of a text.
+pub(crate) const SCHEMA_BYTES_MAX: usize = 65_536;
 
 /// The least size of [`sized`].
 const SIZE_MIN: usize = 128;
@@ -68,7 +74,7 @@ impl<T: AvroType> Text<T, 0> {
 
 const fn len(ty: &'static Type, form: Form) -> usize {
     let mut writer = Writer::<0>::new(form);
-    writer.ty(ty, None, "");
+    writer.whole(ty);
     writer.len
 }
 
@@ -78,17 +84,35 @@ const fn text<const N: usize>(ty: &'static Type, form: Form, len: usize) -> [u8;
         return [0; N];
     }
     let mut writer = Writer::<N>::new(form);
-    writer.ty(ty, None, "");
+    writer.whole(ty);
     writer.bytes
 }
 
+/// A part that waits to be written.
+#[derive(Clone, Copy)]
+enum Part {
+    Raw(&'static str),
+    /// A type whose value means something, inside a namespace.
+    Type(&'static Type, Option<Logical>, &'static str),
+    /// The branches of a union from one on.
+    Branches(&'static [&'static Type], usize, &'static str),
+    /// The fields of a record from one on.
+    Fields(&'static [FieldDef], usize, &'static str),
+    /// What stands behind a field's type.
+    Rest(&'static FieldDef),
+}
+
 /// Writes as much as it has room for, and counts the rest.
+///
+/// A list of parts instead of recursion: the compiler follows no more than 128 calls into each other.
 struct Writer<const N: usize> {
     form: Form,
     bytes: [u8; N],
     len: usize,
     defined: [(&'static str, Named); NAMED_MAX],
     count: usize,
+    waiting: [Part; WAITING_MAX],
+    waits: usize,
 }
 
 impl<const N: usize> Writer<N> {
@@ -99,6 +123,32 @@ impl<const N: usize> Writer<N> {
             len: 0,
             defined: [("", Named::Record(&[])); NAMED_MAX],
             count: 0,
+            waiting: [Part::Raw(""); WAITING_MAX],
+            waits: 0,
+        }
+    }
+
+    const fn later(&mut self, part: Part) {
+        assert!(
+            self.waits < WAITING_MAX,
+            "the types nest too deep: at most some 100 levels"
+        );
+        self.waiting[self.waits] = part;
+        self.waits += 1;
+    }
+
+    /// Writes a type and everything in it.
+    const fn whole(&mut self, ty: &'static Type) {
+        self.later(Part::Type(ty, None, ""));
+        while self.waits > 0 {
+            self.waits -= 1;
+            match self.waiting[self.waits] {
+                Part::Raw(text) => self.raw(text),
+                Part::Type(ty, logical, namespace) => self.ty(ty, logical, namespace),
+                Part::Branches(branches, i, namespace) => self.branches(branches, i, namespace),
+                Part::Fields(fields, i, namespace) => self.fields(fields, i, namespace),
+                Part::Rest(field) => self.rest(field),
+            }
         }
     }
 
@@ -171,8 +221,8 @@ impl<const N: usize> Writer<N> {
         self.byte(b':');
     }
 
-    /// Writes a type, whose value means `logical`, inside `namespace`.
-    const fn ty(&mut self, ty: &'static Type, logical: Option<Logical>, namespace: &str) {
+    /// Writes a type, whose value means `logical`, inside `namespace`; its parts come later.
+    const fn ty(&mut self, ty: &'static Type, logical: Option<Logical>, namespace: &'static str) {
         match ty {
             Type::Primitive(primitive) => self.primitive(*primitive, logical),
             Type::Logical {
@@ -184,39 +234,31 @@ impl<const N: usize> Writer<N> {
                 } else {
                     Some(*inner)
                 };
-                self.ty(base, logical, namespace);
+                self.later(Part::Type(base, logical, namespace));
             }
             Type::Nullable(inner) => {
                 self.raw("[\"null\",");
-                self.ty(inner, logical, namespace);
-                self.byte(b']');
+                self.later(Part::Raw("]"));
+                self.later(Part::Type(inner, logical, namespace));
             }
             Type::NullLast(inner) => {
                 self.byte(b'[');
-                self.ty(inner, logical, namespace);
-                self.raw(",\"null\"]");
+                self.later(Part::Raw(",\"null\"]"));
+                self.later(Part::Type(inner, logical, namespace));
             }
             Type::Union(branches) => {
                 self.byte(b'[');
-                let mut i = 0;
-                while i < branches.len() {
-                    if i > 0 {
-                        self.byte(b',');
-                    }
-                    self.ty(branches[i], None, namespace);
-                    i += 1;
-                }
-                self.byte(b']');
+                self.later(Part::Branches(branches, 0, namespace));
             }
             Type::Array(items) => {
                 self.raw("{\"type\":\"array\",\"items\":");
-                self.ty(items, None, namespace);
-                self.byte(b'}');
+                self.later(Part::Raw("}"));
+                self.later(Part::Type(items, None, namespace));
             }
             Type::Map(values) => {
                 self.raw("{\"type\":\"map\",\"values\":");
-                self.ty(values, None, namespace);
-                self.byte(b'}');
+                self.later(Part::Raw("}"));
+                self.later(Part::Type(values, None, namespace));
             }
             Type::Named {
                 name,
@@ -242,6 +284,23 @@ impl<const N: usize> Writer<N> {
                 self.reference(name, namespace);
             }
         }
+    }
+
+    const fn branches(
+        &mut self,
+        branches: &'static [&'static Type],
+        i: usize,
+        namespace: &'static str,
+    ) {
+        if i == branches.len() {
+            self.byte(b']');
+            return;
+        }
+        if i > 0 {
+            self.byte(b',');
+        }
+        self.later(Part::Branches(branches, i + 1, namespace));
+        self.later(Part::Type(branches[i], None, namespace));
     }
 
     const fn primitive(&mut self, primitive: Primitive, logical: Option<Logical>) {
@@ -280,7 +339,7 @@ impl<const N: usize> Writer<N> {
             }
             i += 1;
         }
-        assert!(i < NAMED_MAX, "a schema defines at most 64 named types");
+        assert!(i < NAMED_MAX, "a schema defines at most 1,024 named types");
         self.defined[i] = (name, *kind);
         self.count = i + 1;
         true
@@ -298,10 +357,10 @@ impl<const N: usize> Writer<N> {
 
     const fn named(
         &mut self,
-        name: &str,
+        name: &'static str,
         aliases: &[&str],
         doc: Option<&str>,
-        kind: &Named,
+        kind: &'static Named,
         namespace: &str,
     ) {
         let type_name = match kind {
@@ -329,15 +388,8 @@ impl<const N: usize> Writer<N> {
         match kind {
             Named::Record(fields) => {
                 self.raw(",\"fields\":[");
-                let mut i = 0;
-                while i < fields.len() {
-                    if i > 0 {
-                        self.byte(b',');
-                    }
-                    self.field(&fields[i], space(name));
-                    i += 1;
-                }
-                self.byte(b']');
+                self.later(Part::Fields(fields, 0, space(name)));
+                return;
             }
             Named::Enum(symbols, default) => {
                 self.key("symbols");
@@ -362,11 +414,24 @@ impl<const N: usize> Writer<N> {
         self.byte(b'}');
     }
 
-    const fn field(&mut self, field: &'static FieldDef, namespace: &str) {
+    const fn fields(&mut self, fields: &'static [FieldDef], i: usize, namespace: &'static str) {
+        if i == fields.len() {
+            self.raw("]}");
+            return;
+        }
+        if i > 0 {
+            self.byte(b',');
+        }
+        let field = &fields[i];
         self.raw("{\"name\":");
         self.quoted(field.name);
         self.key("type");
-        self.ty(field.ty, field.logical, namespace);
+        self.later(Part::Fields(fields, i + 1, namespace));
+        self.later(Part::Rest(field));
+        self.later(Part::Type(field.ty, field.logical, namespace));
+    }
+
+    const fn rest(&mut self, field: &'static FieldDef) {
         if self.full() {
             self.doc(field.doc);
             self.aliases(field.aliases);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use telemetry_avro::arrow::{ArrowError, Columns, encode};
+use telemetry_avro::codegen::{CodegenError, generate};
 use telemetry_avro::ocf::{OcfError, OcfLimits, OcfReader};
 use telemetry_avro::wire::Reader;
 use telemetry_avro::{Compatibility, Plan, Scalar, Schema, SchemaError, SchemaLimits, Value};
@@ -288,6 +289,41 @@ fn errors_name_what_is_wrong() {
         error.unwrap_err().to_string(),
         "$.fields[0].type: unknown type `Integer`: write `int` (field `n` of `R`)"
     );
+}
+
+#[test]
+fn what_no_types_can_be_made_of_is_said_with_advice() {
+    let says = |names: &[&str]| {
+        let texts: Vec<String> = names.iter().map(|name| text(name)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        generate(&texts).unwrap_err().to_string()
+    };
+    assert_eq!(
+        says(&["08-gen-empty-enum.avsc"]),
+        "E: an enum without a symbol has no value: give it one, or leave it out"
+    );
+    assert!(says(&["08-gen-null-default-2nd.avsc"]).contains(r#"["string", "null"]"#));
+    let two = says(&["08-gen-two-versions-1.avsc", "08-gen-two-versions-2.avsc"]);
+    assert!(two.contains("`x.T`") && two.contains("take one"), "{two}");
+    // Every other one gives code, which the package `generated` compiles and runs.
+    let mut made = 0;
+    for entry in fs::read_dir(path("")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.starts_with("08-gen") && name.ends_with(".avsc") {
+            made += usize::from(generate(&[&text(&name)]).is_ok());
+        }
+    }
+    assert_eq!(made, 29);
+    // A schema that no derived type has room for.
+    let fields: Vec<String> = (0..3_000)
+        .map(|i| format!(r#"{{"name":"field_{i}","type":["null","long"]}}"#))
+        .collect();
+    let wide = format!(
+        r#"{{"type":"record","name":"Wide","fields":[{}]}}"#,
+        fields.join(",")
+    );
+    let error = generate(&[&wide]).unwrap_err();
+    assert!(matches!(error, CodegenError::Large { .. }), "{error}");
 }
 
 /// Encodes one column as the field of a record.

@@ -20,8 +20,8 @@ pub struct Place {
     #[avro(default = -1.5)]
     pub lon: f64,
     #[avro(default = ["run"])]
-    pub sports: Vec<Sport>,
-    pub near: Option<Box<Place>>,
+    pub sports: ::std::vec::Vec<Sport>,
+    pub near: ::std::option::Option<::std::boxed::Box<Place>>,
 }
 
 #[allow(missing_docs)]
@@ -30,18 +30,18 @@ pub struct Place {
 pub struct Lap {
     pub n: i32,
     #[avro(recursive)]
-    pub parent: Option<Box<Ride>>,
+    pub parent: ::std::option::Option<::std::boxed::Box<Ride>>,
 }
 
 #[allow(missing_docs)]
 #[derive(telemetry_avro::AvroType, Clone, Debug, PartialEq)]
 pub enum RideValue {
     Int(i32),
-    String(String),
+    String(::std::string::String),
     Null,
     #[avro(recursive)]
-    Ride(Box<Ride>),
-    Array(Vec<f64>),
+    Ride(::std::boxed::Box<Ride>),
+    Array(::std::vec::Vec<f64>),
 }
 
 /// How long nobody rode.
@@ -63,26 +63,26 @@ pub struct Ride {
     #[avro(default = "ROAD_RIDE")]
     pub r#type: Sport,
     pub from: Place,
-    pub to: Option<Place>,
-    pub laps: Vec<Lap>,
+    pub to: ::std::option::Option<Place>,
+    pub laps: ::std::vec::Vec<Lap>,
     #[avro(default = 7)]
     pub value: RideValue,
     #[avro(default = {})]
-    pub tags: std::collections::BTreeMap<String, Option<String>>,
+    pub tags: ::std::collections::BTreeMap<::std::string::String, ::std::option::Option<::std::string::String>>,
     #[avro(logical = "decimal", precision = 9, scale = 2, default = b"\x01\xff")]
-    pub price: Vec<u8>,
+    pub price: ::std::vec::Vec<u8>,
     #[avro(alias = "seenAt", logical = "timestamp-millis")]
-    pub seen: Option<i64>,
+    pub seen: ::std::option::Option<i64>,
     #[avro(default = null)]
     pub nothing: (),
     pub gap: Gap,
     pub id: telemetry_avro::Uuid,
     #[avro(default = [])]
-    pub others: Vec<telemetry_avro::Uuid>,
+    pub others: ::std::vec::Vec<telemetry_avro::Uuid>,
     #[avro(null_last, default = 0)]
-    pub ended: Option<telemetry_avro::Timestamp>,
+    pub ended: ::std::option::Option<telemetry_avro::Timestamp>,
     #[avro(null_last)]
-    pub next: Option<Box<Ride>>,
+    pub next: ::std::option::Option<::std::boxed::Box<Ride>>,
     #[avro(logical = "decimal", precision = 5, scale = 0, null_last)]
-    pub cost: Option<Vec<u8>>,
+    pub cost: ::std::option::Option<::std::vec::Vec<u8>>,
 }
