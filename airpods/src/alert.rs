@@ -51,7 +51,7 @@ impl fmt::Debug for SpokenText {
 /// Something the wearer should learn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// Its name.
+    /// Names the alert in every output about it; the caller keeps ids unique.
     pub id: AlertId,
     /// What it is about; alerts of one topic share a rate and are told together.
     pub topic: String,
@@ -59,9 +59,9 @@ pub struct Alert {
     pub urgency: Urgency,
     /// What to say: one idea, a dozen words at most.
     pub text: SpokenText,
-    /// Its sound.
+    /// The sound that stands for it.
     pub earcon: Earcon,
-    /// Its touch.
+    /// How it feels where something can vibrate.
     pub haptic: Haptic,
 }
 
@@ -72,7 +72,7 @@ pub enum Input {
     Alert(Alert),
     /// A frame was received.
     PodsSeen {
-        /// The frame.
+        /// What was decoded from the advertisement.
         frame: Frame,
         /// Its strength in dBm, see [`rssi`](crate::proximity::rssi).
         rssi: Option<i16>,
@@ -111,23 +111,23 @@ pub enum Output {
     Cue {
         /// For which alert.
         alert: AlertId,
-        /// What.
+        /// What is to be played, shown or felt now.
         cue: Cue,
     },
     /// Stop speaking of this alert: something graver comes.
     Stop(AlertId),
     /// The alert reached the wearer. Comes once an alert, or [`Output::NotGiven`] does.
     Given {
-        /// Which.
+        /// Id of the alert.
         alert: AlertId,
-        /// How.
+        /// The ways in which it was given.
         route: Route,
     },
     /// The alert did not reach the wearer.
     NotGiven {
-        /// Which.
+        /// Id of the alert.
         alert: AlertId,
-        /// Why.
+        /// Why it was not given.
         reason: Reason,
     },
 }

@@ -14,7 +14,7 @@ const LENGTH: u8 = 25;
 /// One status frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
-    /// The product.
+    /// The product, by the number that it advertises.
     pub model: Model,
     /// The status byte as sent.
     pub status: u8,
@@ -69,7 +69,7 @@ pub struct Dual {
     pub left: Pod,
     /// The right pod.
     pub right: Pod,
-    /// The case.
+    /// State of the charging case.
     pub case: Case,
     /// The sending pod lies in the case.
     pub this_pod_in_case: bool,
@@ -114,7 +114,7 @@ pub struct Pod {
     pub in_ear: bool,
 }
 
-/// The case.
+/// The charging case: battery, whether it charges, its lid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
     /// Charge in percent in steps of 10, `None` while both pods are out.
@@ -334,7 +334,7 @@ pub enum DecodeError {
     /// Not 25 bytes: a clone, or a format to come.
     #[error("a status frame has 25 bytes, this one {len}")]
     BadLength {
-        /// Its length.
+        /// Length that the message says it has.
         len: u8,
     },
 }

@@ -586,7 +586,7 @@ impl Router {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
-    /// Why.
+    /// What is wrong with the input, or what has to happen before it is taken.
     pub reason: InputError,
     /// The input, as it was: to be offered again when [`InputError::action`] is done.
     pub input: Input,
@@ -611,29 +611,29 @@ pub enum InputError {
     /// Fill or shorten the field.
     #[error("{field} has {len} bytes, 1 to {max} are allowed")]
     TextLength {
-        /// Which.
+        /// Name of the field.
         field: &'static str,
         /// Its length in bytes.
         len: usize,
-        /// The limit.
+        /// The limit, as [`Limits`](crate::Limits) has it.
         max: usize,
     },
     /// An alert of this name is on its way: choose another name.
     #[error("alert {} is on its way already", id.0)]
     DuplicateAlert {
-        /// The name.
+        /// Id of the alert.
         id: AlertId,
     },
     /// Nothing less urgent waits that could give way: acknowledge, or wait for an ending.
     #[error("{max} alerts are on their way, none less urgent")]
     Full {
-        /// The limit.
+        /// The limit, as [`Limits`](crate::Limits) has it.
         max: usize,
     },
     /// It has ended, or was never there; nothing is to be done.
     #[error("alert {} is not waiting for this", id.0)]
     UnknownAlert {
-        /// The name.
+        /// Id of the alert.
         id: AlertId,
     },
 }

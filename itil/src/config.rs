@@ -114,13 +114,13 @@ pub enum ConfigError {
     /// Two rules of one name: rename one.
     #[error("rule {rule} is declared twice")]
     DuplicateRule {
-        /// The name.
+        /// Id of the rule.
         rule: String,
     },
     /// A threshold that is zero, negative or no number would always or never fire.
     #[error("rule {rule}: the threshold must be a number above zero")]
     Threshold {
-        /// The rule.
+        /// Id of the rule.
         rule: String,
     },
 }

@@ -39,7 +39,7 @@ pub enum Fact {
     },
     /// An incident was opened.
     Opened {
-        /// Its number.
+        /// The incident that the entry is about.
         incident: IncidentId,
         /// The rule that opened it.
         rule: RuleRef,
@@ -72,7 +72,7 @@ pub enum Fact {
     },
     /// An event was taken.
     Event {
-        /// The event.
+        /// The event as monitoring reported it.
         event: Event,
         /// The incident it belongs to.
         incident: Option<IncidentId>,
@@ -82,9 +82,9 @@ pub enum Fact {
     },
     /// An incident changed its state.
     Moved {
-        /// Which.
+        /// The incident that the entry is about.
         incident: IncidentId,
-        /// By whom.
+        /// Who asked for it: a person, a rule or the machine itself.
         by: Actor,
         /// What was asked.
         action: Action,
@@ -113,9 +113,9 @@ pub enum Fact {
     },
     /// An effect ended.
     EffectEnded {
-        /// Which.
+        /// The effect that ended.
         effect: EffectId,
-        /// How.
+        /// Whether it was delivered or given up.
         outcome: EffectOutcome,
     },
 }
@@ -153,17 +153,17 @@ pub enum Notice {
     Reopened,
     /// One more item shows an open P1 or P2.
     Joined {
-        /// The item.
+        /// The configuration item that shows the condition, too.
         ci: String,
     },
     /// Three quarters of a target are used.
     SlaWarning {
-        /// Of which clock.
+        /// The clock whose target it is.
         clock: ClockKind,
     },
     /// A target is missed.
     SlaBreach {
-        /// Of which clock.
+        /// The clock whose target it is.
         clock: ClockKind,
     },
     /// To management.

@@ -421,19 +421,19 @@ pub enum FileLogError {
     /// Another process has it open: end that one.
     #[error("{}: in use by another process", path.display())]
     InUse {
-        /// The file.
+        /// Path of the log file.
         path: PathBuf,
     },
     /// Another format or a newer release: choose another file, or use that release.
     #[error("{}: not a log this release reads (it begins otherwise than \"telemetry-itil log 1\")", path.display())]
     Format {
-        /// The file.
+        /// Path of the log file.
         path: PathBuf,
     },
     /// Something changed what was written: restore from a copy, keep this file as evidence.
     #[error("{}: changed at offset {offset}: {what}", path.display())]
     Corrupt {
-        /// The file.
+        /// Path of the log file.
         path: PathBuf,
         /// Where the first bad group begins.
         offset: u64,
@@ -445,7 +445,7 @@ pub enum FileLogError {
     TooLarge {
         /// Bytes of the group.
         bytes: u64,
-        /// The limit.
+        /// Largest size in bytes.
         max: u64,
     },
     /// The caller did not seal the group: see [`hash_chain::seal`].
@@ -457,13 +457,13 @@ pub enum FileLogError {
     /// An append failed before: open the log again, which finds out what the disk holds.
     #[error("{}: an append failed, open the log again", path.display())]
     Failed {
-        /// The file.
+        /// Path of the log file.
         path: PathBuf,
     },
     /// The system refused.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of the log file.
         path: PathBuf,
         /// What it said.
         source: io::Error,

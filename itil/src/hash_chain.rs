@@ -66,13 +66,13 @@ pub enum ChainError {
     /// The group belongs to another chain: something before it was replaced.
     #[error("log: group {seq} does not follow the group before it")]
     Previous {
-        /// Its place.
+        /// Place of the group in the log, from 1.
         seq: u64,
     },
     /// Bytes of the group changed after it was sealed.
     #[error("log: group {seq} was changed after it was written")]
     Changed {
-        /// Its place.
+        /// Place of the group in the log, from 1.
         seq: u64,
     },
 }

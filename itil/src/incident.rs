@@ -64,7 +64,7 @@ pub enum ClosureCode {
     },
     /// Another incident is about the same.
     Duplicate {
-        /// That incident.
+        /// The incident that goes on.
         of: IncidentId,
     },
     /// Nothing was wrong that could be found.
@@ -85,7 +85,7 @@ pub enum ClosureCode {
 pub enum Action {
     /// Give it to a team, and perhaps to one of its people.
     Assign {
-        /// The team.
+        /// Name of the team that is responsible.
         group: String,
         /// Account of the person.
         person: Option<String>,
@@ -101,7 +101,7 @@ pub enum Action {
     Resume,
     /// Service is back.
     Resolve {
-        /// How.
+        /// What became of the cause.
         code: ClosureCode,
         /// What was done, for the next one who meets this.
         text: String,
@@ -117,7 +117,7 @@ pub enum Action {
     Close,
     /// It was no incident.
     Cancel {
-        /// Why.
+        /// Why it was no incident, in the words of the person.
         reason: String,
     },
 }
@@ -141,7 +141,7 @@ impl Action {
 /// Who has an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignee {
-    /// The team.
+    /// Name of the team that is responsible.
     pub group: String,
     /// Account of the person.
     pub person: Option<String>,
@@ -165,13 +165,13 @@ pub struct Hold {
 /// How it was resolved or cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closure {
-    /// How.
+    /// What became of the cause.
     pub code: ClosureCode,
     /// What was done.
     pub text: String,
-    /// By whom.
+    /// Who did it: a person, a rule or the machine itself.
     pub by: Actor,
-    /// When.
+    /// The time at which it took effect.
     #[serde(with = "crate::wire::timestamp")]
     pub at: Timestamp,
     /// Whether a change had caused the incident, `None` if unknown.
@@ -181,10 +181,10 @@ pub struct Closure {
 /// One change of state: what, who, when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// When.
+    /// The time at which it took effect.
     #[serde(with = "crate::wire::timestamp")]
     pub at: Timestamp,
-    /// By whom.
+    /// Who did it: a person, a rule or the machine itself.
     pub by: Actor,
     /// What was asked, `None` for the opening.
     pub action: Option<Action>,
@@ -196,7 +196,7 @@ pub struct Step {
 /// (ITIL 4, Incident Management; ISO/IEC 20000-1:2018, 8.6.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
-    /// Its number.
+    /// Number of the incident, which it keeps for ever.
     pub id: IncidentId,
     /// 1, and one more with every reopening.
     pub generation: u32,

@@ -22,9 +22,9 @@ pub enum Input {
     Command {
         /// Account of the person.
         by: String,
-        /// On which incident.
+        /// Number of the incident.
         incident: IncidentId,
-        /// What.
+        /// What the person wants done, with its arguments.
         action: Action,
     },
     /// The log took group `seq`; groups settle in order.
@@ -39,9 +39,9 @@ pub enum Input {
     },
     /// An effect ended, delivered or given up.
     EffectEnded {
-        /// Which.
+        /// The effect, as [`Output::Effect`] named it.
         id: EffectId,
-        /// How.
+        /// Whether it was delivered or given up.
         outcome: EffectOutcome,
     },
     /// Time passed: what [`Itil::poll_timeout`] asked for.
@@ -621,7 +621,7 @@ fn version_of(bytes: &[u8]) -> Option<u32> {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
-    /// Why.
+    /// What is wrong with the input, or what has to happen before it is taken.
     pub reason: InputError,
     /// The input, as it was: to be offered again when [`InputError::action`] is done.
     pub input: Input,
@@ -681,9 +681,9 @@ pub enum InputError {
     /// Declare the rule in [`Config::rules`], in this version: an undeclared rule opens nothing.
     #[error("rule {rule} version {version} is not declared")]
     UnknownRule {
-        /// Its name.
+        /// Id of the rule.
         rule: String,
-        /// Its version.
+        /// Version of the rule that the event names.
         version: u32,
     },
     /// A score that is no finite number says nothing.
@@ -692,23 +692,23 @@ pub enum InputError {
     /// Fill the field.
     #[error("{field} is empty")]
     MissingField {
-        /// Which.
+        /// Name of the field.
         field: &'static str,
     },
     /// Shorten the text.
     #[error("{field} has {len} bytes, at most {max} are allowed")]
     TextTooLong {
-        /// Which.
+        /// Name of the field.
         field: &'static str,
         /// Its length in bytes.
         len: usize,
-        /// The limit.
+        /// Largest length in bytes.
         max: usize,
     },
     /// There is no such incident, or it ended too long ago.
     #[error("{incident} is not known")]
     UnknownIncident {
-        /// Which.
+        /// Number of the incident.
         incident: IncidentId,
     },
     /// The transition table has no such step.
@@ -735,7 +735,7 @@ pub enum InputError {
     /// It has ended already, or was never started.
     #[error("effect {}.{} is not in the outbox", effect.seq, effect.index)]
     UnknownEffect {
-        /// Which.
+        /// The effect that nobody waits for.
         effect: EffectId,
     },
 }
@@ -793,7 +793,7 @@ pub enum ReplayError {
     Version {
         /// Place of the group.
         seq: u64,
-        /// The version.
+        /// Version that the entry was written with.
         v: u32,
     },
     /// An entry cannot be read.

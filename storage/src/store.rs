@@ -84,7 +84,7 @@ pub struct Gap {
 /// A batch and its enrichment on their way into a store.
 #[derive(Clone, Copy, Debug)]
 pub struct Write<'a> {
-    /// The batch.
+    /// The records, with the envelope that names them.
     pub batch: &'a Batch,
     /// What is known about it besides.
     pub enrichment: &'a Enrichment,
@@ -148,7 +148,7 @@ pub enum Refusal {
         stream: StreamName,
         /// Fingerprint of the records' schema.
         fingerprint: Fingerprint,
-        /// Why.
+        /// What stands against the schema.
         reason: Quarantine,
     },
     /// The batch names no schema: a table needs one.

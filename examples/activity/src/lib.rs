@@ -31,6 +31,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![allow(
+    missing_docs,
+    reason = "fields say what they are where their names do not"
+)]
+
 mod activity;
 mod curve;
 mod fault;

@@ -21,7 +21,6 @@ pub enum WriteError {
         /// Seconds since 1970.
         time: i64,
     },
-    /// The system.
     Io(io::Error),
     /// The encoder refuses a message.
     Encoder(String),

@@ -63,7 +63,6 @@ pub enum CuesError {
     /// A built-in schema.
     #[error("coaching: {0}")]
     BuiltIn(#[from] BuiltInError),
-    /// The log.
     #[error("coaching: log: {0}")]
     Consume(#[from] ConsumeError),
     /// The folder for sounds.

@@ -13,7 +13,6 @@ pub struct VersionLine {
     pub stream: StreamName,
     /// Version, from 1.
     pub version: u32,
-    /// Its fingerprint.
     pub schema: String,
 }
 

@@ -19,6 +19,11 @@
 //! [`conductor::run`], then [`tracker`] and [`agent`] on the way in, [`storing`] on the way out. The
 //! services themselves are `examples/services`.
 
+#![allow(
+    missing_docs,
+    reason = "the parts of a program are named after what they are"
+)]
+
 pub mod activity;
 pub mod agent;
 pub mod bench;

@@ -31,7 +31,6 @@ pub enum Rejected {
         records: RangeInclusive<u64>,
         /// The name under which it can be looked at.
         name: String,
-        /// Why.
         reason: String,
     },
     /// A schema.
@@ -187,10 +186,8 @@ impl Tally {
 /// What the service cannot go on without.
 #[derive(Debug, thiserror::Error)]
 pub enum StoringError {
-    /// The store.
     #[error("store: {0}")]
     Store(#[from] StoreError),
-    /// The log.
     #[error("log: {0}")]
     Consume(#[from] ConsumeError),
     /// A built-in schema.
@@ -201,7 +198,6 @@ pub enum StoringError {
     Devices(#[from] DevicesFull),
 }
 
-/// The service.
 pub struct Storing {
     driver: Driver<Ingest, Consumer<Directory>, Absent>,
     samples: StreamName,

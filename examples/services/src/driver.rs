@@ -41,9 +41,7 @@ enum Happened<E> {
 ///
 /// A call that returns an error may be made again: what was not carried out is carried out then.
 pub struct Driver<M: Machine, D, L> {
-    /// The service.
     pub machine: M,
-    /// Its consumer.
     pub deliveries: D,
     /// Its incident log.
     pub log: L,

@@ -32,6 +32,11 @@
 //! # Not here
 //! Programs: the main job is `examples/fleet`. Sound, screens and reports.
 
+#![allow(
+    missing_docs,
+    reason = "fields say what they are where their names do not"
+)]
+
 mod absent;
 pub mod coaching;
 mod driver;

@@ -21,7 +21,6 @@ pub struct Now {
 /// A delivery on its way into the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Enriched {
-    /// The delivery.
     pub delivery: Delivery,
     /// What is known about its batch besides.
     pub enrichment: Enrichment,
@@ -62,7 +61,6 @@ pub enum Input {
     Written(Vec<(Enriched, Outcome)>),
     /// The answer to [`Output::Reject`].
     Rejected {
-        /// The delivery.
         delivery: Delivery,
         /// The reason that was given.
         reason: String,
@@ -87,30 +85,17 @@ pub enum Output<E> {
     Acknowledge(Vec<Token>),
     /// Put a delivery back.
     Retry {
-        /// The delivery.
         delivery: Delivery,
         /// How long it stays away.
         after: Duration,
     },
     /// Set a delivery aside; answer with [`Input::Rejected`].
-    Reject {
-        /// The delivery.
-        delivery: Delivery,
-        /// Why.
-        reason: String,
-    },
+    Reject { delivery: Delivery, reason: String },
     /// Register a schema; answer with [`Input::Registered`].
-    Register {
-        /// Its subject.
-        subject: StreamName,
-        /// The schema.
-        schema: Schema,
-    },
+    Register { subject: StreamName, schema: Schema },
     /// Look a schema up; answer with [`Input::LookedUp`].
     LookUp {
-        /// Its subject.
         subject: StreamName,
-        /// Its fingerprint.
         fingerprint: Fingerprint,
     },
     /// Write to the store; answer with [`Input::Written`].

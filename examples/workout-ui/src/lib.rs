@@ -37,6 +37,11 @@
 //! # Start with [`run`], [`Feed`], [`Options`]
 //! # Not here: what is in a record. It arrives encoded.
 
+#![allow(
+    missing_docs,
+    reason = "the parts of a program are named after what they are"
+)]
+
 mod buffers;
 mod canvas;
 mod chart;
@@ -154,7 +159,6 @@ pub enum UiError {
     /// The compositor offers no such global.
     #[error("the compositor offers no {interface} in version {version} or later")]
     Global {
-        /// Its name.
         interface: &'static str,
         /// The oldest version that would do.
         version: u32,

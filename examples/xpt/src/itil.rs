@@ -17,10 +17,7 @@ pub(crate) enum Command {
         log: PathBuf,
     },
     /// The incidents that follow from the log.
-    Replay {
-        /// The log.
-        log: PathBuf,
-    },
+    Replay { log: PathBuf },
 }
 
 impl Command {

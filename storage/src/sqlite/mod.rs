@@ -68,7 +68,7 @@ pub struct Migration {
     pub stream: StreamName,
     /// Schema that asked for it.
     pub schema: Fingerprint,
-    /// The statement.
+    /// The SQL statement that changed the table.
     pub statement: String,
 }
 

@@ -15,7 +15,6 @@ pub struct Snapshot {
     pub ended: String,
     /// Whether there is a report to look at.
     pub report: bool,
-    /// The ledger.
     pub ledger: Ledger,
     /// The way of a record.
     pub pipeline: Pipeline,
@@ -51,7 +50,6 @@ pub struct Ledger {
 /// Where the records of a device are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
-    /// Whose.
     pub name: String,
     /// Records that were given a number and made durable.
     pub numbered: u64,
@@ -107,7 +105,6 @@ pub struct Tracker {
     pub number: usize,
     /// What it replays.
     pub source: String,
-    /// Its firmware.
     pub firmware: u32,
     /// `waiting`, `on`, `unplugged` or `done`.
     pub power: &'static str,
@@ -128,7 +125,6 @@ pub struct Tracker {
 pub struct Measured {
     /// What it is.
     pub name: &'static str,
-    /// Its unit.
     pub unit: &'static str,
     /// Its colour, a class of the style sheet.
     pub class: &'static str,
@@ -160,9 +156,7 @@ pub struct Curves {
 /// A line with its time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// When.
     pub at: u64,
-    /// What.
     pub text: String,
 }
 
@@ -171,28 +165,22 @@ pub struct Line {
 pub struct Event {
     /// Grows with every event.
     pub number: u64,
-    /// When.
     pub at: u64,
     /// `done` by a visitor, or an `answer` of the system.
     pub kind: &'static str,
-    /// What.
     pub text: String,
 }
 
 /// An incident.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Incident {
-    /// Its name.
     pub id: String,
-    /// Its priority.
     pub priority: String,
-    /// Its state.
     pub state: String,
     /// What it is about.
     pub text: String,
     /// What happened to it.
     pub story: Vec<Line>,
-    /// Its clocks.
     pub clocks: Vec<Clock>,
 }
 

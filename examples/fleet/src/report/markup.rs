@@ -47,7 +47,6 @@ impl Markup {
         self.0.push_str(text);
     }
 
-    /// The document.
     pub(crate) fn finish(self) -> String {
         self.0
     }

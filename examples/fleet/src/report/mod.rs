@@ -35,11 +35,9 @@ pub use series::Series;
 pub struct DeviceLine {
     /// Position in the fleet, from 0.
     pub index: usize,
-    /// Its identity.
     pub device: DeviceId,
     /// What it replayed.
     pub source: String,
-    /// Its firmware.
     pub firmware: u32,
     /// Samples in the file.
     pub read: u64,

@@ -79,7 +79,6 @@ pub enum CoachingEvent {
     Heard {
         /// Whose tracker.
         device: DeviceId,
-        /// The samples.
         samples: Vec<ActivitySample>,
     },
     /// There is something that a wearer should know. It ends once, as [`CoachingEvent::Ended`].
@@ -109,9 +108,7 @@ pub enum CoachingEvent {
     Ended {
         /// Whose it was.
         device: DeviceId,
-        /// Which.
         alert: AlertId,
-        /// How.
         ending: Ending,
         /// What is to be kept of it.
         record: FeedbackGiven,
@@ -139,7 +136,6 @@ struct Wearer {
     alive: BTreeMap<AlertId, Alive>,
 }
 
-/// The service.
 pub struct Coaching {
     config: CoachingConfig,
     samples: Reading<ActivitySample>,

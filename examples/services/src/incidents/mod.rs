@@ -95,10 +95,7 @@ pub enum IncidentsEvent {
     /// Tell somebody; its entry is won. Answer with [`Incidents::effect_ended`].
     Effect(Effect),
     /// An event was dropped: as it is, it will never be taken.
-    Dropped {
-        /// Why.
-        reason: InputError,
-    },
+    Dropped { reason: InputError },
     /// The log does not answer; the group is appended again.
     Waiting {
         /// What was said.
@@ -111,7 +108,6 @@ pub enum IncidentsEvent {
 /// Why the log cannot be gone on with.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError<E: std::error::Error> {
-    /// The configuration.
     #[error("incident rules: {0}")]
     Config(#[from] ConfigError),
     /// The log's content.
@@ -125,7 +121,6 @@ pub enum OpenError<E: std::error::Error> {
     BuiltIn(#[from] BuiltInError),
 }
 
-/// The service.
 pub struct Incidents {
     config: IncidentsConfig,
     itil: Itil,

@@ -73,23 +73,15 @@ pub enum IngestEvent {
     },
     /// A batch stands among the dead letters.
     SetAside {
-        /// Which.
         envelope: Box<Envelope>,
-        /// Why.
         reason: String,
     },
     /// A batch is put back and comes again.
-    PutBack {
-        /// Why.
-        cause: PutBack,
-    },
+    PutBack { cause: PutBack },
     /// A schema was not accepted: its batches will be set aside.
     Quarantined {
-        /// Its subject.
         subject: StreamName,
-        /// The schema.
         fingerprint: Fingerprint,
-        /// Why.
         reason: Quarantine,
     },
     /// A device announced something that is no schema.
@@ -134,7 +126,6 @@ struct Group {
     asked: bool,
 }
 
-/// The service.
 pub struct Ingest {
     config: IngestConfig,
     announcements: Plan,

@@ -97,7 +97,6 @@ impl Producer {
         })
     }
 
-    /// The spool.
     pub const fn spool(&self) -> &Spool<Directory> {
         &self.spool
     }

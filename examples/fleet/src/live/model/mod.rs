@@ -37,11 +37,9 @@ pub struct Moment<'a> {
     pub lag: Duration,
     /// The trackers, in order.
     pub trackers: Vec<TrackerNow<'a>>,
-    /// The gateway.
     pub gateway: DeviceNow<'a>,
     /// Records that the log took in this process.
     pub logged: u64,
-    /// The log.
     pub log: LogStats,
     /// What the storing service did.
     pub stored: &'a Tally,
@@ -49,11 +47,9 @@ pub struct Moment<'a> {
 
 /// A tracker after a step.
 pub struct TrackerNow<'a> {
-    /// Its identity.
     pub device: DeviceId,
     /// What it replays.
     pub source: &'a str,
-    /// Its firmware.
     pub firmware: u32,
     /// Whether it has power.
     pub plugged: bool,
@@ -65,9 +61,7 @@ pub struct TrackerNow<'a> {
 
 /// What a device numbered.
 pub struct DeviceNow<'a> {
-    /// Its identity.
     pub device: DeviceId,
-    /// Its opening.
     pub epoch: u64,
     /// The next number of each stream.
     pub next_seqs: &'a [(StreamName, u64)],
