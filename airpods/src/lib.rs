@@ -81,6 +81,9 @@ mod policy;
 pub mod proximity;
 mod router;
 
+/// What this crate's interface takes and gives.
+pub use telemetry_core;
+
 pub use alert::{
     Alert, AlertId, AlertLevel, Cue, Input, Output, Reason, Route, SpokenText, Urgency,
 };

@@ -136,6 +136,9 @@ mod sla;
 mod state;
 mod wire;
 
+/// What this crate's interface takes and gives.
+pub use telemetry_core;
+
 pub use config::{Config, ConfigError, Limits};
 pub use entry::{ENTRY_VERSION, Effect, EffectId, EffectOutcome, Entry, Fact, Notice};
 pub use event::{Cause, Condition, Event, Rule, RuleRef, Significance};

@@ -55,6 +55,9 @@ pub mod contract;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+/// What this crate's interface takes and gives.
+pub use telemetry_core;
+
 pub use limits::Limits;
 pub use row::{Cell, bucket_of};
 #[cfg(feature = "sqlite")]

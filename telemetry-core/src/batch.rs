@@ -4,6 +4,7 @@
 //! a positive count, then the empty block. Built by copying datums, never by re-encoding, so any
 //! Avro library that knows `S` reads it.
 
+use alloc::borrow::ToOwned as _;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -11,7 +12,8 @@ use bytes::Bytes;
 use crate::single_object::{HEADER_LEN, HeaderError};
 use crate::wire::{self, Reader, VARINT_LEN_MAX, WireError};
 use crate::{
-    AvroRecord, Decode, DecodeError, Envelope, FieldSink, Fingerprint, Plan, single_object,
+    AvroRecord, CONTENT_TYPE_AVRO, ClockMark, Decode, DecodeError, Envelope, FieldSink,
+    Fingerprint, Plan, RecordId, Timestamp, Value, single_object,
 };
 
 /// A batch on its way: what is known about it, and its bytes.
@@ -21,6 +23,52 @@ pub struct Batch {
     pub envelope: Envelope,
     /// The array of datums, or an opaque payload where the envelope names no schema.
     pub body: Bytes,
+}
+
+impl Batch {
+    /// A batch of records, of which `first` names the first; `None` without a record.
+    ///
+    /// What only the device knows is left at its default in the [`Envelope`], for the caller to fill in:
+    /// `published`, `clock` and `traceparent`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "derive")] {
+    /// use telemetry_core::records::ActivitySample;
+    /// use telemetry_core::{Batch, DeviceId, Epoch, RecordId, Seq, stream_of};
+    ///
+    /// let first = RecordId {
+    ///     device: DeviceId::from_u128(1),
+    ///     epoch: Epoch::new(7)?,
+    ///     stream: stream_of::<ActivitySample>(),
+    ///     seq: Seq::FIRST,
+    /// };
+    /// let batch = Batch::of(&[ActivitySample::default()], first).ok_or("no record")?;
+    /// assert_eq!(batch.envelope.count, 1);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of<R: AvroRecord>(records: &[R], first: RecordId) -> Option<Self> {
+        let mut builder = BatchBuilder::new(Fingerprint::of_array(R::CANONICAL));
+        for record in records {
+            builder.push_record(record);
+        }
+        let count = builder.count();
+        Some(Self {
+            body: builder.finish()?,
+            envelope: Envelope {
+                device: first.device,
+                epoch: first.epoch,
+                subject: first.stream,
+                first_seq: first.seq,
+                count,
+                published: Timestamp::default(),
+                clock: ClockMark::default(),
+                schema: Some(R::FINGERPRINT),
+                content_type: CONTENT_TYPE_AVRO.to_owned(),
+                traceparent: None,
+            },
+        })
+    }
 }
 
 /// Room for header and count before the first datum, so that a batch is built in place.
@@ -50,6 +98,12 @@ impl BatchBuilder {
     /// Copies a datum (a record without its single-object header).
     pub fn push(&mut self, datum: &[u8]) {
         self.buffer.extend_from_slice(datum);
+        self.count += 1;
+    }
+
+    /// Adds a record.
+    pub fn push_record<R: AvroRecord>(&mut self, record: &R) {
+        record.put_datum(&mut self.buffer);
         self.count += 1;
     }
 
@@ -133,6 +187,16 @@ impl<'a> BatchReader<'a> {
         plan.decode(&mut self.input, sink)?;
         self.left -= 1;
         Ok(true)
+    }
+
+    /// The next record as a value of the reader's schema, whatever it holds; `None` if there is none.
+    pub fn value(&mut self, plan: &Plan) -> Result<Option<Value>, BatchError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let value = plan.value(&mut self.input)?;
+        self.left -= 1;
+        Ok(Some(value))
     }
 
     /// The next record as a struct; `None` if there is none. The plan's reader is `R`'s schema.

@@ -71,6 +71,7 @@
 //! registries that speak Confluent's HTTP interface; `apache-avro`: to and from the types of that crate.
 
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 
@@ -102,6 +103,10 @@ pub use avro::*;
 /// What stands on `telemetry-avro`.
 #[cfg(feature = "avro")]
 mod avro {
+    pub use bytes;
+    #[cfg(feature = "confluent")]
+    pub use rustls;
+
     pub use crate::batch::{Batch, BatchBuilder, BatchError, BatchReader};
     pub use crate::envelope::{CONTENT_TYPE_AVRO, Envelope, EnvelopeError};
     pub use crate::id::stream_of;
@@ -113,20 +118,20 @@ mod avro {
         FileRegistry, FileRegistryError, MemoryRegistry, RegistryFull, RegistryLimits,
     };
     #[cfg(feature = "apache-avro")]
-    pub use telemetry_avro::ValueError;
+    pub use telemetry_avro::apache_avro;
     #[cfg(feature = "arrow")]
     pub use telemetry_avro::arrow;
     #[cfg(feature = "ocf")]
     pub use telemetry_avro::ocf;
     // The traits alone: the macros of the same names are this crate's own.
-    pub use telemetry_avro::record::AvroRecord;
+    pub use telemetry_avro::record::{AvroRecord, MessageError};
     pub use telemetry_avro::typed::{AvroType, Decode, Encode, Entries, Items};
     pub use telemetry_avro::{
         Compatibility, CompatibilityError, Conflict, Cursor, Datum, Decimal, DecodeError,
         DecodeLimits, Direction, Entry, EnumType, Field, FieldSink, Fingerprint, FingerprintError,
         FixedType, FlatType, Incompatibility, Incompatible, Kind, Node, NodeId, OpId, Origin, Plan,
         PlanCache, PlanError, PlanLimits, Primitive, Quarantine, RecordType, Registered, Scalar,
-        Schema, SchemaError, SchemaLimits, SchemaRules, Source, Value, decide, prefix,
+        Schema, SchemaError, SchemaLimits, SchemaRules, Source, Value, ValueError, decide, prefix,
         single_object, typed, wire,
     };
     #[cfg(feature = "derive")]

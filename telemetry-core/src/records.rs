@@ -1,5 +1,6 @@
 //! The streams that every device has. Vendors add their own with `#[derive(AvroRecord)]`.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 
 use crate::{AvroRecord, Timestamp};
@@ -153,6 +154,29 @@ pub struct FeedbackGiven {
     pub reason: Option<String>,
 }
 
+/// A wish to tell a wearer something: what the stream `telemetry.feedback` carries.
+///
+/// Who asks names the effect by `key`; who gives it tells it once, and not after its time to live.
+#[derive(AvroRecord, Clone, Debug, Default, PartialEq)]
+#[avro(crate = "crate", namespace = "xp.telemetry")]
+pub struct FeedbackRequest {
+    /// When it was asked for.
+    #[avro(event_time)]
+    pub time: Timestamp,
+    /// Names this effect: the same key again is the same wish.
+    pub key: String,
+    /// Keyed pseudonym of the wearer.
+    pub wearer: String,
+    /// What it is about, e.g. `goal-reached`.
+    pub kind: String,
+    /// How soon the wearer must hear of it: `info`, `notice`, `warning` or `critical`.
+    pub urgency: String,
+    /// What to say, by language (BCP 47, e.g. `en`, `pt-BR`).
+    pub texts: BTreeMap<String, String>,
+    /// Milliseconds after `time` until nobody needs to hear it any more.
+    pub time_to_live_ms: i64,
+}
+
 /// Something about a device that a consumer should act on.
 #[derive(AvroRecord, Clone, Debug, Default, PartialEq)]
 #[avro(crate = "crate", namespace = "xp.telemetry")]
@@ -231,6 +255,7 @@ mod tests {
         check::<SystemState>();
         check::<Crash>();
         check::<FeedbackGiven>();
+        check::<FeedbackRequest>();
         check::<DeviceEvent>();
         check::<SchemaAnnouncement>();
         check::<Enrichment>();

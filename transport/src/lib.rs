@@ -130,6 +130,9 @@ mod spool;
 #[cfg(feature = "std")]
 pub mod storage;
 
+/// What this crate's interface takes and gives.
+pub use telemetry_core;
+
 pub use dedup::{Dedup, Fresh, Lineage};
 pub use deliveries::{ConsumeAction, Deliveries, Delivery, Token};
 #[cfg(feature = "embedded")]

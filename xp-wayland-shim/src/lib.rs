@@ -80,6 +80,9 @@ mod tables;
 pub mod unix;
 mod wire;
 
+/// What this crate's interface takes and gives.
+pub use telemetry_core;
+
 pub use display::{Display, Frame, MemoryDisplay, OutputMode, Pools, Presented};
 pub use error::{ClientError, ComposeError, DisplayError, InputError, PoolError};
 pub use geometry::Rect;

@@ -76,6 +76,16 @@ pub(crate) fn steps() -> Vec<(&'static str, Step)> {
                 )
             })
         }),
+        ("each crate alone", || {
+            // Together they switch on each other's features, and hide what one of them lacks.
+            CORES.iter().try_for_each(|package| {
+                let test = ["test", "--quiet", "--locked", "--lib", "-p"];
+                run(
+                    &format!("cargo test of {package} alone"),
+                    cargo(&test).arg(package),
+                )
+            })
+        }),
         ("documentation", || {
             run(
                 "cargo doc",

@@ -38,6 +38,7 @@ const LAYERS: &[Layer] = &[
             core::PlanError::CODES,
             core::Incompatible::CODES,
             core::DecodeError::CODES,
+            core::MessageError::CODES,
             core::BatchError::CODES,
             core::EnvelopeError::CODES,
             core::journal::FrameError::CODES,

@@ -26,7 +26,7 @@ use std::vec::Vec;
 use apache_avro::types::Value as Theirs;
 use apache_avro::{Decimal, Duration};
 
-use crate::{Kind, NodeId, Primitive, Schema, SchemaError, Value};
+use crate::{Kind, NodeId, Primitive, Schema, SchemaError, Value, ValueError};
 
 impl TryFrom<&Schema> for apache_avro::Schema {
     type Error = apache_avro::Error;
@@ -48,16 +48,6 @@ impl TryFrom<&apache_avro::Schema> for Schema {
         Self::parse(&json)
     }
 }
-
-/// A value that is none of its schema.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: the value is none of this type")]
-pub struct ValueError {
-    /// Where: `.field`, `[]` for items, `{}` for values of a map, from the root on.
-    pub path: String,
-}
-
-crate::error_codes!(ValueError => 1160);
 
 impl Value {
     /// The value as `apache-avro` has it, logical types by their own variants.

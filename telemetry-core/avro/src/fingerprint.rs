@@ -6,7 +6,7 @@ use core::str::FromStr;
 /// CRC-64-AVRO of a schema's Parsing Canonical Form.
 ///
 /// Source: Avro 1.12 specification, "Schema fingerprints".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub u64);
 
 const EMPTY: u64 = 0xc15d_213a_a4d7_a795;
@@ -82,6 +82,13 @@ impl fmt::Display for Fingerprint {
     /// 16 hex digits, most significant first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    /// The same digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
     }
 }
 

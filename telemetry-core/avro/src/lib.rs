@@ -65,6 +65,7 @@
 //! object container files; `apache-avro`: to and from the types of that crate.
 
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 
@@ -88,13 +89,13 @@ mod registry;
 mod schema;
 
 #[cfg(feature = "apache-avro")]
-pub use apache::ValueError;
+pub use apache_avro;
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use plan::{
     Cursor, Datum, DecodeError, DecodeLimits, FieldSink, Incompatibility, Incompatible, OpId,
-    Origin, Plan, PlanError, PlanLimits, Scalar, Source, Value,
+    Origin, Plan, PlanError, PlanLimits, Scalar, Source, Value, ValueError,
 };
-pub use record::AvroRecord;
+pub use record::{AvroRecord, MessageError};
 pub use registry::{
     Compatibility, CompatibilityError, Conflict, Direction, Entry, PlanCache, Quarantine,
     Registered, decide,

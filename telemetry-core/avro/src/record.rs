@@ -2,11 +2,46 @@
 
 use alloc::vec::Vec;
 
+use crate::single_object::HeaderError;
 use crate::typed::{self, Decode, Encode};
 use crate::wire::{Out, Reader};
 use crate::{
-    Cursor, Datum, DecodeError, DecodeLimits, Fingerprint, Plan, Timestamp, single_object,
+    Cursor, Datum, DecodeError, DecodeLimits, Fingerprint, Plan, Schema, SchemaError, Timestamp,
+    single_object,
 };
+
+/// A message that is no record of the one asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// No single-object header.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// Another schema than the plan is for: look that one up.
+    #[error("the message was written with schema {found}, the plan is for {expected}")]
+    OtherWriter {
+        /// The schema of the message.
+        found: Fingerprint,
+        /// The writer's schema of the plan.
+        expected: Fingerprint,
+    },
+    /// The datum cannot be read.
+    #[error(transparent)]
+    Record(#[from] DecodeError),
+    /// More than one record.
+    #[error("{bytes} bytes behind the record")]
+    Rest {
+        /// How many.
+        bytes: usize,
+    },
+}
+
+crate::error_codes!(MessageError {
+    Header(_) => 1170,
+    OtherWriter { .. } => 1171,
+    Record(_) => 1172,
+    Rest { .. } => 1173,
+});
 
 /// A struct that is an Avro record. Made by `#[derive(AvroRecord)]` (feature `derive`).
 ///
@@ -51,6 +86,50 @@ pub trait AvroRecord: Encode + Sized {
         let mut out = Vec::new();
         self.encode(&mut out);
         out
+    }
+
+    /// The schema, parsed.
+    ///
+    /// It is one, unless a name in it is over the default limits.
+    fn schema() -> Result<Schema, SchemaError> {
+        Schema::parse(Self::SCHEMA)
+    }
+
+    /// Reads a record in single-object encoding that `plan` resolves to this record's schema.
+    ///
+    /// The plan must be the one of the message's writer: [`single_object::split`] says which schema that
+    /// is, and a [`PlanCache`](crate::PlanCache) keeps the plans of many.
+    ///
+    /// ```
+    /// # #[cfg(feature = "derive")] {
+    /// use telemetry_avro::{AvroRecord, Plan};
+    ///
+    /// #[derive(AvroRecord, Debug, PartialEq)]
+    /// struct Beat {
+    ///     bpm: i32,
+    /// }
+    ///
+    /// let plan = Plan::compile(&Beat::schema()?, &Beat::schema()?)?;
+    /// let message = Beat { bpm: 65 }.to_message();
+    /// assert_eq!(Beat::from_message(&message, &plan)?, Beat { bpm: 65 });
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn from_message<'a>(message: &'a [u8], plan: &'a Plan) -> Result<Self, MessageError>
+    where
+        Self: Decode<'a>,
+    {
+        let (found, datum) = single_object::split(message)?;
+        if found != plan.writer() {
+            let expected = plan.writer();
+            return Err(MessageError::OtherWriter { found, expected });
+        }
+        let mut input = Reader::new(datum);
+        let record = Self::decode(plan, &mut input)?;
+        match input.rest().len() {
+            0 => Ok(record),
+            bytes => Err(MessageError::Rest { bytes }),
+        }
     }
 
     /// Reads a datum that was written as this record.

@@ -434,10 +434,9 @@ impl ConfluentRegistry {
     }
 }
 
-impl Registry for ConfluentRegistry {
-    type Error = ConfluentError;
-
-    async fn register(
+impl ConfluentRegistry {
+    /// Registers a schema under a subject, on the calling thread.
+    pub fn register_blocking(
         &self,
         subject: &StreamName,
         schema: &Schema,
@@ -481,7 +480,8 @@ impl Registry for ConfluentRegistry {
         Ok(answer)
     }
 
-    async fn lookup(
+    /// The schema of a subject with this fingerprint, on the calling thread.
+    pub fn lookup_blocking(
         &self,
         subject: &StreamName,
         fingerprint: Fingerprint,
@@ -490,8 +490,33 @@ impl Registry for ConfluentRegistry {
         Ok(entries.find(|e| e.schema.fingerprint() == fingerprint))
     }
 
-    async fn versions(&self, subject: &StreamName) -> Result<Vec<Entry>, ConfluentError> {
+    /// Every version of a subject, oldest first, on the calling thread.
+    pub fn versions_blocking(&self, subject: &StreamName) -> Result<Vec<Entry>, ConfluentError> {
         self.entries(subject)
+    }
+}
+
+impl Registry for ConfluentRegistry {
+    type Error = ConfluentError;
+
+    async fn register(
+        &self,
+        subject: &StreamName,
+        schema: &Schema,
+    ) -> Result<Registered, ConfluentError> {
+        self.register_blocking(subject, schema)
+    }
+
+    async fn lookup(
+        &self,
+        subject: &StreamName,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<Entry>, ConfluentError> {
+        self.lookup_blocking(subject, fingerprint)
+    }
+
+    async fn versions(&self, subject: &StreamName) -> Result<Vec<Entry>, ConfluentError> {
+        self.versions_blocking(subject)
     }
 }
 

@@ -159,10 +159,9 @@ impl Inner {
     }
 }
 
-impl Registry for FileRegistry {
-    type Error = FileRegistryError;
-
-    async fn register(
+impl FileRegistry {
+    /// Registers a schema under a subject, on the calling thread.
+    pub fn register_blocking(
         &self,
         subject: &StreamName,
         schema: &Schema,
@@ -176,7 +175,8 @@ impl Registry for FileRegistry {
         Ok(answer)
     }
 
-    async fn lookup(
+    /// The schema of a subject with this fingerprint, on the calling thread.
+    pub fn lookup_blocking(
         &self,
         subject: &StreamName,
         fingerprint: Fingerprint,
@@ -185,8 +185,33 @@ impl Registry for FileRegistry {
         Ok(inner.catalogue.lookup(subject, fingerprint).cloned())
     }
 
-    async fn versions(&self, subject: &StreamName) -> Result<Vec<Entry>, FileRegistryError> {
+    /// Every version of a subject, oldest first, on the calling thread.
+    pub fn versions_blocking(&self, subject: &StreamName) -> Result<Vec<Entry>, FileRegistryError> {
         Ok(self.lock().catalogue.versions(subject).to_vec())
+    }
+}
+
+impl Registry for FileRegistry {
+    type Error = FileRegistryError;
+
+    async fn register(
+        &self,
+        subject: &StreamName,
+        schema: &Schema,
+    ) -> Result<Registered, FileRegistryError> {
+        self.register_blocking(subject, schema)
+    }
+
+    async fn lookup(
+        &self,
+        subject: &StreamName,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<Entry>, FileRegistryError> {
+        self.lookup_blocking(subject, fingerprint)
+    }
+
+    async fn versions(&self, subject: &StreamName) -> Result<Vec<Entry>, FileRegistryError> {
+        self.versions_blocking(subject)
     }
 }
 

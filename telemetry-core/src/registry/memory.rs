@@ -88,10 +88,9 @@ impl MemoryRegistry {
     }
 }
 
-impl Registry for MemoryRegistry {
-    type Error = RegistryFull;
-
-    async fn register(
+impl MemoryRegistry {
+    /// Registers a schema under a subject, on the calling thread.
+    pub fn register_blocking(
         &self,
         subject: &StreamName,
         schema: &Schema,
@@ -102,7 +101,8 @@ impl Registry for MemoryRegistry {
         Ok(answer)
     }
 
-    async fn lookup(
+    /// The schema of a subject with this fingerprint, on the calling thread.
+    pub fn lookup_blocking(
         &self,
         subject: &StreamName,
         fingerprint: Fingerprint,
@@ -110,8 +110,33 @@ impl Registry for MemoryRegistry {
         Ok(self.lock().lookup(subject, fingerprint).cloned())
     }
 
-    async fn versions(&self, subject: &StreamName) -> Result<Vec<Entry>, RegistryFull> {
+    /// Every version of a subject, oldest first, on the calling thread.
+    pub fn versions_blocking(&self, subject: &StreamName) -> Result<Vec<Entry>, RegistryFull> {
         Ok(self.lock().versions(subject).to_vec())
+    }
+}
+
+impl Registry for MemoryRegistry {
+    type Error = RegistryFull;
+
+    async fn register(
+        &self,
+        subject: &StreamName,
+        schema: &Schema,
+    ) -> Result<Registered, RegistryFull> {
+        self.register_blocking(subject, schema)
+    }
+
+    async fn lookup(
+        &self,
+        subject: &StreamName,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<Entry>, RegistryFull> {
+        self.lookup_blocking(subject, fingerprint)
+    }
+
+    async fn versions(&self, subject: &StreamName) -> Result<Vec<Entry>, RegistryFull> {
+        self.versions_blocking(subject)
     }
 }
 

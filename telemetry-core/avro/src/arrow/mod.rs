@@ -44,6 +44,8 @@
 //! finer than milliseconds, a text that is no UUID. A `decimal` of more than 76 digits and any other
 //! logical type stay what they are on the wire.
 
+pub use {arrow_array, arrow_schema};
+
 mod column;
 mod encode;
 mod finish;

@@ -7,11 +7,9 @@
 //! use telemetry_avro::{Plan, Schema, Value};
 //!
 //! let schema = Schema::parse(r#""long""#)?;
-//! // The marker between blocks: random bytes, so that no datum holds it.
-//! let marker = [7; 16];
-//! let mut writer = OcfWriter::new(Vec::new(), &schema, Codec::Deflate, marker)?;
-//! for datum in [[2], [4]] {
-//!     writer.push(&datum)?;
+//! let mut writer = OcfWriter::create(Vec::new(), &schema, Codec::Deflate)?;
+//! for value in [1, 2] {
+//!     writer.push_value(&Value::Long(value))?;
 //! }
 //! let file = writer.finish()?;
 //!
@@ -35,10 +33,12 @@ use std::io;
 use std::string::String;
 
 pub use codec::Codec;
-pub use read::{Block, OcfReader};
+pub use read::{Block, OcfReader, Records};
 pub use write::OcfWriter;
 
-use crate::{DecodeError, SchemaError, SchemaLimits};
+use crate::{
+    DecodeError, Fingerprint, Incompatible, PlanError, SchemaError, SchemaLimits, ValueError,
+};
 
 const MAGIC: &[u8; 4] = b"Obj\x01";
 
@@ -47,6 +47,15 @@ pub const MARKER_LEN: usize = 16;
 
 const SCHEMA_KEY: &str = "avro.schema";
 const CODEC_KEY: &str = "avro.codec";
+
+/// A marker of random bytes, which no datum holds.
+pub fn marker() -> [u8; MARKER_LEN] {
+    use std::hash::{BuildHasher as _, RandomState};
+    // The standard library seeds its hashes with random bits of the system.
+    let half = || RandomState::new().hash_one(0u8).to_le_bytes();
+    let (a, b) = (half(), half());
+    std::array::from_fn(|i| if i < 8 { a[i] } else { b[i - 8] })
+}
 
 /// Bounds on container files, for files that strangers send.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +143,23 @@ pub enum OcfError {
         /// What is allowed.
         max: usize,
     },
+    /// A record or value that is none of the file's schema.
+    #[error("the file's schema: {0}")]
+    Value(#[from] ValueError),
+    /// The file's schema is not the record's.
+    #[error("the file has schema {file}, the record {record}")]
+    OtherRecord {
+        /// The schema of the file.
+        file: Fingerprint,
+        /// The schema of the record.
+        record: Fingerprint,
+    },
+    /// No plan leads from the file's schema to the reader's.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The reader's schema does not read everything that the file's allows.
+    #[error(transparent)]
+    Incompatible(#[from] Incompatible),
     /// A datum that is none of the schema. Its offset counts within the unpacked block.
     #[error("in the block at byte {offset}: {error}")]
     Datum {
@@ -154,6 +180,10 @@ crate::error_codes!(OcfError {
     Unpack { .. } => 1136,
     Limit { .. } => 1137,
     Datum { .. } => 1138,
+    Value(_) => 1139,
+    OtherRecord { .. } => 1161,
+    Plan(_) => 1162,
+    Incompatible(_) => 1163,
 });
 
 fn names() -> String {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read};
+use std::marker::PhantomData;
 
 use super::{CODEC_KEY, Codec, MAGIC, MARKER_LEN, OcfError, OcfLimits, SCHEMA_KEY};
 use crate::wire::{Reader, VARINT_LEN_MAX};
-use crate::{DecodeError, Schema, SchemaRules};
+use crate::{AvroRecord, Decode, DecodeError, Plan, Schema, SchemaRules};
 
 /// What the first byte of another container file says as a number of datums.
 const JOINED: i64 = -40;
@@ -132,6 +133,112 @@ impl<R: Read> OcfReader<R> {
     }
 }
 
+impl<I: Read> OcfReader<I> {
+    /// The file's datums as records of type `R`, one after another.
+    ///
+    /// Refused if `R`'s schema does not read everything that the file's allows: then use
+    /// [`block`](Self::block) with a [`Plan`] of one's own.
+    ///
+    /// ```
+    /// # #[cfg(feature = "derive")] {
+    /// use telemetry_avro::AvroRecord;
+    /// use telemetry_avro::ocf::{Codec, OcfReader, OcfWriter};
+    ///
+    /// #[derive(AvroRecord, Debug, PartialEq)]
+    /// struct Beat {
+    ///     bpm: i32,
+    /// }
+    ///
+    /// let mut writer = OcfWriter::create(Vec::new(), &Beat::schema()?, Codec::Null)?;
+    /// writer.push_record(&Beat { bpm: 65 })?;
+    /// let file = writer.finish()?;
+    /// let beats: Result<Vec<Beat>, _> = OcfReader::new(&file[..])?.records()?.collect();
+    /// assert_eq!(beats?, [Beat { bpm: 65 }]);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn records<R>(self) -> Result<Records<I, R>, OcfError>
+    where
+        R: AvroRecord + for<'a> Decode<'a>,
+    {
+        let plan = Plan::compile(&self.schema, &R::schema()?)?.check()?;
+        Ok(Records {
+            reader: self,
+            plan,
+            block: 0,
+            at: 0,
+            left: 0,
+            is_over: false,
+            record: PhantomData,
+        })
+    }
+}
+
+/// The records of a container file: see [`OcfReader::records`]. An error is the last item.
+#[derive(Debug)]
+pub struct Records<I, R> {
+    reader: OcfReader<I>,
+    plan: Plan,
+    /// Where the block begins in the file.
+    block: u64,
+    /// How far the unpacked block is read.
+    at: usize,
+    left: usize,
+    is_over: bool,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<I: Read, R> Records<I, R>
+where
+    R: AvroRecord + for<'a> Decode<'a>,
+{
+    fn read(&mut self) -> Result<Option<R>, OcfError> {
+        while self.left == 0 {
+            let rest = self.reader.plain.len() - self.at;
+            if rest > 0 {
+                return Err(behind(self.block, rest));
+            }
+            let Some(block) = self.reader.block()? else {
+                return Ok(None);
+            };
+            (self.block, self.left) = (block.offset, block.left);
+            self.at = 0;
+        }
+        let mut input = Reader::new(&self.reader.plain);
+        let offset = self.block;
+        let datum = |error| OcfError::Datum { offset, error };
+        input.take(self.at).map_err(|error| datum(error.into()))?;
+        let record = R::decode(&self.plan, &mut input).map_err(datum)?;
+        self.at = input.offset();
+        self.left -= 1;
+        Ok(Some(record))
+    }
+}
+
+impl<I: Read, R> Iterator for Records<I, R>
+where
+    R: AvroRecord + for<'a> Decode<'a>,
+{
+    type Item = Result<R, OcfError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let next = self.read().transpose();
+        self.is_over = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+#[cold]
+fn behind(offset: u64, rest: usize) -> OcfError {
+    OcfError::Format {
+        offset,
+        reason: format!("{rest} bytes behind the last datum of the block"),
+    }
+}
+
 /// The datums of one block.
 #[derive(Debug)]
 pub struct Block<'b> {
@@ -163,12 +270,7 @@ impl<'b> Block<'b> {
         if self.left == 0 {
             let rest = self.input.rest().len();
             self.input = Reader::new(&[]);
-            return (rest > 0).then(|| {
-                Err(OcfError::Format {
-                    offset: self.offset,
-                    reason: format!("{rest} bytes behind the last datum of the block"),
-                })
-            });
+            return (rest > 0).then(|| Err(behind(self.offset, rest)));
         }
         self.left -= 1;
         Some(decode(&mut self.input).map_err(|error| {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::{CODEC_KEY, Codec, MAGIC, MARKER_LEN, OcfError, OcfLimits, SCHEMA_KEY};
 use crate::wire::{put_bytes, put_long};
-use crate::{Schema, SchemaRules};
+use crate::{AvroRecord, Schema, SchemaRules, Value};
 
 /// Writes a container file.
 ///
@@ -17,6 +17,7 @@ pub struct OcfWriter<W> {
     codec: Codec,
     marker: [u8; MARKER_LEN],
     limits: OcfLimits,
+    schema: Schema,
     block: Vec<u8>,
     count: usize,
     /// Bytes written so far.
@@ -24,6 +25,11 @@ pub struct OcfWriter<W> {
 }
 
 impl<W: Write> OcfWriter<W> {
+    /// Writes the header, with a marker of random bytes.
+    pub fn create(output: W, schema: &Schema, codec: Codec) -> Result<Self, OcfError> {
+        Self::new(output, schema, codec, super::marker())
+    }
+
     /// Writes the header. `marker` ends every block: random bytes, so that no datum holds them.
     pub fn new(
         output: W,
@@ -97,13 +103,31 @@ impl<W: Write> OcfWriter<W> {
             codec,
             marker,
             limits,
+            schema: schema.clone(),
             block: Vec::new(),
             count: 0,
             offset: header.len() as u64,
         })
     }
 
-    /// Adds a datum of the schema.
+    /// Adds a record, whose schema must be the file's.
+    pub fn push_record<R: AvroRecord>(&mut self, record: &R) -> Result<(), OcfError> {
+        if R::FINGERPRINT != self.schema.fingerprint() {
+            return Err(OcfError::OtherRecord {
+                file: self.schema.fingerprint(),
+                record: R::FINGERPRINT,
+            });
+        }
+        self.push_with(|block| record.put_datum(block))
+    }
+
+    /// Adds a value, which must be one of the file's schema.
+    pub fn push_value(&mut self, value: &Value) -> Result<(), OcfError> {
+        value.check(&self.schema)?;
+        self.push_with(|block| value.put(block))
+    }
+
+    /// Adds a datum of the schema, which is not looked at.
     pub fn push(&mut self, datum: &[u8]) -> Result<(), OcfError> {
         self.push_with(|block| block.extend_from_slice(datum))
     }

@@ -53,6 +53,7 @@ pub(super) fn compile(
     same::coalesce(&mut ops);
     same::moves(&mut ops, &same);
     Ok(Plan {
+        writer: writer.fingerprint(),
         reader: reader.fingerprint(),
         ops: ops.into(),
         same: same.into(),

@@ -31,7 +31,7 @@ pub use explain::Origin;
 use flat::Flat;
 pub use op::OpId;
 pub(crate) use op::{Move, Op};
-pub use value::Value;
+pub use value::{Value, ValueError};
 #[cfg(feature = "arrow")]
 pub(crate) use {cursor::symbol, op::Step, rules::wire_min};
 
@@ -94,6 +94,8 @@ pub enum Scalar<'a> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The schema of what the plan reads.
+    writer: Fingerprint,
     /// The schema of what the plan gives.
     reader: Fingerprint,
     ops: Box<[Op]>,
@@ -154,16 +156,20 @@ impl fmt::Display for Incompatibility {
 
 /// A plan with problems: see [`Plan::check`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the reader does not read everything that the writer writes: {}{}", problems[0], and(problems.len() - 1))]
+#[error(
+    "the reader does not read everything that the writer writes: {}",
+    said(problems)
+)]
 pub struct Incompatible {
     /// What stands against it, outermost first; at least one.
     pub problems: Vec<Incompatibility>,
 }
 
-fn and(more: usize) -> String {
-    match more {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
+fn said(problems: &[Incompatibility]) -> String {
+    match problems {
+        [] => String::new(),
+        [one] => format!("{one}"),
+        [first, more @ ..] => format!("{first} (and {} more)", more.len()),
     }
 }
 
@@ -256,6 +262,11 @@ impl Plan {
         Err(Incompatible {
             problems: self.problems,
         })
+    }
+
+    /// The fingerprint of the writer's schema.
+    pub const fn writer(&self) -> Fingerprint {
+        self.writer
     }
 
     /// The fingerprint of the reader's schema.

@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -10,6 +11,7 @@ use super::op::{Op, OpId, RecordOp, Step};
 use super::{DecodeError, DecodeLimits, Plan, Scalar};
 use crate::typed::make_room;
 use crate::wire::{self, Reader};
+use crate::{Kind, NodeId, Primitive, Schema};
 
 /// A value of any schema. Names of fields and symbols are in the schema, not here.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +102,108 @@ impl Value {
                 return None;
             }
         })
+    }
+}
+
+/// A value that is none of its schema.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: the value is none of this type")]
+pub struct ValueError {
+    /// Where: `.field`, `[]` for items, `{}` for values of a map, from the root on.
+    pub path: String,
+}
+
+crate::error_codes!(ValueError => 1160);
+
+impl Value {
+    /// Whether it is a value of `schema`, so that what [`put`](Self::put) writes is one of its datums.
+    pub fn check(&self, schema: &Schema) -> Result<(), ValueError> {
+        self.check_node(schema, schema.root_id(), "$")
+    }
+
+    fn check_node(&self, schema: &Schema, node: NodeId, path: &str) -> Result<(), ValueError> {
+        let wrong = || {
+            Err(ValueError {
+                path: path.to_owned(),
+            })
+        };
+        match (self, &schema.node(node).kind) {
+            (value, Kind::Primitive(p)) => {
+                let fits = matches!(
+                    (value, p),
+                    (Self::Null, Primitive::Null)
+                        | (Self::Boolean(_), Primitive::Boolean)
+                        | (Self::Int(_), Primitive::Int)
+                        | (Self::Long(_), Primitive::Long)
+                        | (Self::Float(_), Primitive::Float)
+                        | (Self::Double(_), Primitive::Double)
+                        | (Self::Bytes(_), Primitive::Bytes)
+                        | (Self::String(_), Primitive::String)
+                );
+                if fits { Ok(()) } else { wrong() }
+            }
+            (Self::Fixed(bytes), Kind::Fixed(fixed)) if bytes.len() == fixed.size as usize => {
+                Ok(())
+            }
+            (Self::Enum(i), Kind::Enum(e)) if (*i as usize) < e.symbols.len() => Ok(()),
+            (Self::Array(values), Kind::Array(items)) => {
+                let path = format!("{path}[]");
+                values
+                    .iter()
+                    .try_for_each(|value| value.check_node(schema, *items, &path))
+            }
+            (Self::Map(pairs), Kind::Map(values)) => {
+                let path = format!("{path}{{}}");
+                pairs
+                    .iter()
+                    .try_for_each(|(_, value)| value.check_node(schema, *values, &path))
+            }
+            (Self::Union(i, value), Kind::Union(branches)) => match branches.get(*i as usize) {
+                Some(&branch) => value.check_node(schema, branch, path),
+                None => wrong(),
+            },
+            (Self::Record(values), Kind::Record(record)) if values.len() == record.fields.len() => {
+                values
+                    .iter()
+                    .zip(&record.fields)
+                    .try_for_each(|(value, field)| {
+                        value.check_node(schema, field.node, &format!("{path}.{}", field.name))
+                    })
+            }
+            _ => wrong(),
+        }
+    }
+
+    /// The value of a field of the root's record, by its name in `schema`; a union shows what it holds.
+    ///
+    /// ```
+    /// use telemetry_avro::{Schema, Value};
+    ///
+    /// let schema = Schema::parse(r#"{"type":"record","name":"Beat","fields":[
+    ///     {"name":"bpm","type":["null","int"]}]}"#)?;
+    /// let beat = Value::Record(vec![Value::Union(1, Box::new(Value::Int(65)))]);
+    /// assert_eq!(beat.field(&schema, "bpm"), Some(&Value::Int(65)));
+    /// assert_eq!(beat.field(&schema, "hr"), None);
+    /// # Ok::<(), telemetry_avro::SchemaError>(())
+    /// ```
+    pub fn field(&self, schema: &Schema, name: &str) -> Option<&Self> {
+        let at = schema
+            .record()?
+            .fields
+            .iter()
+            .position(|f| f.name == name)?;
+        match self {
+            Self::Record(values) => values.get(at).map(Self::shown),
+            _ => None,
+        }
+    }
+
+    /// What a union holds; anything else is itself.
+    pub fn shown(&self) -> &Self {
+        match self {
+            Self::Union(_, value) => value.shown(),
+            value => value,
+        }
     }
 }
 
