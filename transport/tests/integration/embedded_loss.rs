@@ -1,11 +1,14 @@
 //! The embedded log: confirms, cursors and dead letters over crashes.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use bytes::Bytes;
 use telemetry_core::{
     Batch, CONTENT_TYPE_AVRO, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp,
 };
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{Delivery, Directory, EmbeddedLog, Limits};
+use telemetry_transport::{Delivery, Directory, EmbeddedLog, Limits, Token};
 
 use crate::Rng;
 
@@ -47,7 +50,8 @@ fn run(seed: u64) {
     let mut log = EmbeddedLog::open(disk.clone(), LIMITS).unwrap().0;
     let mut consumer = log.subscribe("etl").unwrap();
     // What was handed out and is not answered, by its number.
-    let mut open: Vec<Delivery> = Vec::new();
+    let mut open: BTreeMap<u64, Delivery> = BTreeMap::new();
+    let mut put_back: BTreeSet<u64> = BTreeSet::new();
     for _ in 0..100 {
         let dead = match rng.below(16) {
             0..6 => log
@@ -58,24 +62,36 @@ fn run(seed: u64) {
             9..13 => match consumer.next() {
                 Ok(Some(d)) => {
                     let n = d.batch.envelope.first_seq.get();
-                    assert_eq!(n, delivered + 1, "seed {seed}");
-                    delivered = n;
-                    open.push(d);
+                    if d.failures == 0 {
+                        assert_eq!(n, delivered + 1, "seed {seed}");
+                        delivered = n;
+                    }
+                    put_back.remove(&n);
+                    open.insert(n, d);
                     let any = rng.below(open.len() as u64) as usize;
-                    let done = match rng.below(4) {
-                        0 => consumer.acknowledge(&[open.remove(any).token]),
-                        1 => consumer.reject(&open.remove(any), "odd"),
+                    let any = open.keys().copied().nth(any).unwrap();
+                    let mut one = || open.remove(&any).unwrap();
+                    let done = match rng.below(5) {
+                        0 => consumer.acknowledge(&[one().token]),
+                        1 => consumer.reject(&one(), "odd"),
                         2 => {
-                            let all = open.drain(..).map(|d| d.token);
-                            consumer.acknowledge(&all.collect::<Vec<_>>())
+                            put_back.insert(any);
+                            consumer.retry(&one(), Duration::ZERO)
+                        }
+                        3 => {
+                            let all: Vec<Token> = open.values().map(|d| d.token).collect();
+                            open.clear();
+                            consumer.acknowledge(&all)
                         }
                         _ => continue,
                     };
-                    let oldest = open.first().map(|d| d.batch.envelope.first_seq.get());
-                    done.map(|()| acked = oldest.unwrap_or(n + 1) - 1).is_err()
+                    let undone = open.keys().chain(&put_back).min();
+                    let before = undone.map_or(delivered, |first| first - 1);
+                    done.map(|()| acked = before).is_err()
                 }
                 Ok(None) => {
                     assert!(delivered >= confirmed, "seed {seed}");
+                    assert!(put_back.is_empty(), "seed {seed}");
                     false
                 }
                 Err(_) => true,
@@ -93,6 +109,7 @@ fn run(seed: u64) {
             log = EmbeddedLog::open(disk.clone(), LIMITS).unwrap().0;
             consumer = log.subscribe("etl").unwrap();
             open.clear();
+            put_back.clear();
             // What lies after the last confirm may have survived, whole and in order.
             let mut look = log.subscribe("look").unwrap();
             let mut last = None;
