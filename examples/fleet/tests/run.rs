@@ -250,10 +250,12 @@ fn an_address_apart_from_its_flag_gets_a_tip() {
     );
 }
 
+/// Ten minutes without a link: what comes then at once has goals and warnings of one wearer in one
+/// batch, so that the warning stops the goal's speech.
 #[test]
 fn slow_the_main_job_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let output = fleet(dir.path(), &[]);
+    let output = fleet(dir.path(), &["--outage", "10m"]);
     let text = out(&output);
     assert_eq!(output.status.code(), Some(0), "{text}{}", err(&output));
     for line in [

@@ -69,7 +69,7 @@ pub enum Refused {
         /// Which.
         tracker: usize,
     },
-    /// Something is about to befall the tracker.
+    /// The last command for the tracker is not carried out yet.
     #[error("tracker {tracker} is busy with the last command: try again")]
     Busy {
         /// Which.

@@ -136,6 +136,7 @@ impl Producer {
     }
 
     /// Appends a record of a client, as it came.
+    #[inline]
     pub fn pass_on(
         &mut self,
         stream: StreamNo,
