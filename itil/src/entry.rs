@@ -213,7 +213,8 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// The receiver's key against duplicates: one page per incident and generation.
+    /// Names the life of the incident, `<incident>-<generation>`: the same for all its effects, so that
+    /// a receiver can keep one page for them. A single effect is named by [`id`](Self::id).
     pub fn dedup_key(&self) -> String {
         format!("{}-{}", self.incident, self.generation)
     }

@@ -55,7 +55,7 @@ pub enum Output {
     Append(LogGroup),
     /// Tell someone. Comes only after the entry that decided it is won. Right before acting, check
     /// that the log's head is still this machine's: no log can stop a process that was paused in
-    /// between, so the receiver also removes duplicates by [`Effect::dedup_key`].
+    /// between, so the receiver also removes duplicates by [`Effect::id`].
     Effect(Effect),
 }
 
