@@ -1,10 +1,11 @@
-//! From an alert to the ear, the hand or the wrist of who should learn it, or a reason why not.
+//! This crate routes an alert to the wearer's ear, hand or wrist, or gives the reason why it cannot.
 //!
 //! # Ideas
-//! AirPods say in plain advertisements whether they are worn. They offer nothing to write text to:
-//! voice leaves through the platform's sound, touch through a phone, a watch or the tracker. So a
-//! [`Router`] looks at what is worn and reachable and emits cues; it does no I/O and is told the
-//! time. **Every alert ends once**: given, with the route, or not given, with the reason.
+//! AirPods say in the unencrypted part of their advertisements whether they are worn. They have no
+//! interface to which a program could write text: speech goes through the sound output of the platform,
+//! and touch goes through a phone, a watch or the tracker. So a [`Router`] looks at what is worn and
+//! reachable, and emits cues. It does no I/O; the caller gives it the time. **Every alert ends once**: it
+//! is given, with the route, or it is not given, with the reason.
 //!
 //! # Data flow
 //! ```text
@@ -60,13 +61,14 @@
 //!
 //! # Privacy
 //! `Debug` prints no words, no heart rate and no identifying bytes of a frame. Frames are not
-//! authenticated: at worst a forged one makes an alert sound where nobody listens.
+//! authenticated: at worst a forged frame makes an alert sound where nobody listens.
 //!
 //! # Not here
-//! Radio, speech synthesis and playback are the caller's.
+//! The caller provides the radio, speech synthesis and playback.
 //!
 //! # Features
-//! `std` (default). `render`: [`Earcon`] as WAV. Decoding allocates nothing; the router uses `alloc`.
+//! `std` is a default feature. `render` gives an [`Earcon`] as WAV. The decoder allocates nothing; the
+//! router uses `alloc`.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -1,12 +1,12 @@
-//! From an anomaly to an incident, its clocks and its end, in a log that cannot be rewritten.
+//! This crate turns anomalies into incidents, runs their clocks and closes them, in a hash-chained log.
 //!
 //! # Ideas
-//! A [`Score`](detect::Score) is an opinion. A declared [`Rule`] makes it a warning, and an
-//! exception when it lasts; only an exception opens an [`Incident`]. [`Itil`] decides and does no
-//! I/O: it is told the time, and every decision is an [`Entry`] in a hash-chained log. The state is
-//! what the log says, so a restart is a replay. An effect (a page, a message) is started only
-//! after the entry that decided it is won. A refused input comes back with its [`Refusal`], to be
-//! offered again when there is room.
+//! A [`Score`](detect::Score) is an opinion. A declared [`Rule`] turns it into a warning, and into an
+//! exception if the condition lasts; only an exception opens an [`Incident`]. [`Itil`] decides and does
+//! no I/O: the caller gives it the time, and every decision is an [`Entry`] in a hash-chained log, where
+//! a later change is detected. The state follows from the log alone, so a restart is a replay. An effect
+//! (a page, a message) starts only after the entry that decided it is won. A refused input is returned
+//! with its [`Refusal`], so that the caller can offer it again when there is room.
 //!
 //! # Data flow
 //! ```text
@@ -105,21 +105,20 @@
 //! ```
 //!
 //! # What is claimed
-//! The record types, states and controls of the ITIL 4 practices *Monitoring and Event Management*,
-//! *Incident Management* and *Service Level Management*, and the records that ISO/IEC
-//! 20000-1:2018, 8.6.1 asks for. ITIL is guidance: matrix, targets and windows are data in
-//! [`Config`].
+//! This crate has the record types, states and controls of the ITIL 4 practices *Monitoring and Event
+//! Management*, *Incident Management* and *Service Level Management*, and the records that ISO/IEC
+//! 20000-1:2018, 8.6.1 requires. ITIL is guidance: matrix, targets and windows are data in [`Config`].
 //!
 //! # Health data
-//! An event carries a score, never the measured value. Names and texts are the caller's: wearers
-//! appear as pseudonyms only.
+//! An event carries a score, never the measured value. The caller chooses names and texts, and must name
+//! wearers by pseudonyms only.
 //!
 //! # Not here
-//! What moves bytes, paging and metrics; the log of a cluster. `telemetry-core` has the
-//! [`LogStore`](telemetry_core::LogStore) trait.
+//! This crate does not move bytes, page anybody or publish metrics, and it has no log for a cluster.
+//! `telemetry-core` has the [`LogStore`](telemetry_core::LogStore) trait, which such a log implements.
 //!
 //! # Features
-//! `file`: `FileLog`, the log in one append-only file.
+//! `file` adds `FileLog`, the log in one append-only file.
 
 mod config;
 pub mod detect;

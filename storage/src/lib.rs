@@ -1,13 +1,13 @@
-//! Keeps batches of records in tables that evolve with their Avro schemas, exactly once in effect.
+//! This crate stores each record of a batch exactly once in tables that evolve with their Avro schemas.
 //!
 //! # Ideas
-//! The *catalogue* says which column a field lives in. A new schema is compared with it by the
-//! [`evolve`] engine, which decides without any I/O what to add: a renamed field (alias) keeps its
-//! column, a widened one too, a new one gets a column, a removed one costs nothing. No row is ever
-//! rewritten: what a row lacks is filled in by the *reader's* schema when it is read.
+//! The *catalogue* says which column contains a field. The [`evolve`] engine compares a new schema with
+//! the catalogue and decides, without any I/O, what to add. A renamed field (alias) keeps its column, and
+//! so does a field with a wider type. A new field gets a column. A removed field changes nothing. No row
+//! is ever rewritten: when a row is read, the *reader's* schema gives the values that the row lacks.
 //!
-//! A row's key is a pure function of the record and its identity, so writing a batch again changes
-//! nothing but the `meta_*` columns, where the last write wins.
+//! A row's key is a pure function of the record and its identity. So writing a batch again changes only
+//! the `meta_*` columns, where the last write wins.
 //!
 //! # Data flow
 //! ```text
@@ -34,14 +34,15 @@
 //! ```
 //!
 //! # Start with
-//! [`Store`] and [`Accounting`], `SqliteStore`, `AnyStore` for a store that a URL names,
+//! Start with [`Store`] and [`Accounting`], `SqliteStore`, `AnyStore` for a store that a URL names, and
 //! [`evolve::Table`].
 //!
 //! # Not here
-//! Where batches come from (`telemetry-transport`), what schemas mean (`telemetry-core`).
+//! Batches come from `telemetry-transport`, and the meaning of schemas is in `telemetry-core`.
 //!
 //! # Features
-//! `sqlite` (default): one file. `test-util`: the contract suite for stores.
+//! - `sqlite` (default) adds the store in one SQLite file.
+//! - `test-util` adds the contract, a test suite for stores.
 
 pub mod evolve;
 mod limits;

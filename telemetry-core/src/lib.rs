@@ -1,13 +1,16 @@
-//! What every layer of the telemetry family shares: records, schemas that evolve, identity.
+//! This crate has what all layers of the project share: records, schemas that evolve, and identity.
 //!
 //! # Ideas
 //! A *record* is Avro in single-object encoding: it names its schema by fingerprint. Schemas
 //! change; a [`Plan`] is compiled once for a writer's and a reader's schema and then reads old
 //! records as new ones. Records travel in *batches* under an [`Envelope`], and a [`RecordId`]
-//! names each for ever. Nothing here does I/O, reads a clock or needs the standard library.
+//! names each record permanently. Nothing in this crate reads a clock. Without features the crate does
+//! no I/O and does not need the standard library. Features add I/O: `std` a registry in a file
+//! (`FileRegistry`) and the functions that create private files (`owner_only`), and `confluent` a client
+//! of registries.
 //!
-//! Avro itself is the crate [`telemetry_avro`], which is re-exported whole; without the feature `avro`
-//! what remains is identity, time and numbers for errors.
+//! Avro itself is the crate [`telemetry_avro`], which is re-exported completely. Without the feature
+//! `avro` only identity, time and numbers for errors are left.
 //!
 //! # Data flow
 //! ```text
@@ -60,15 +63,19 @@
 //! [`AvroRecord`], [`Schema`], [`Plan`], [`BatchBuilder`] and [`BatchReader`].
 //!
 //! # Not here
-//! Files and networks (`telemetry-transport`), tables (`telemetry-storage`). Plans resolve every
-//! Avro schema: into a derived struct, which may borrow from the datum ([`AvroType`] says what it may
-//! hold), into a [`Value`], or into the reader's bytes ([`Plan::transcode`]). Field sinks and stores
-//! take flat records: fields that are primitives or nullable primitives.
+//! The spool and the links to brokers are in `telemetry-transport`, and tables are in
+//! `telemetry-storage`. Plans resolve every Avro schema: into a derived struct, which may borrow from
+//! the datum ([`AvroType`] says what it may contain), into a [`Value`], or into the reader's bytes
+//! ([`Plan::transcode`]). Field sinks and stores accept only flat records: each field is a primitive or
+//! a nullable primitive.
 //!
 //! # Features
-//! `std` and `avro` (default), `derive`: the derive macros and the built-in streams in `records`;
-//! `arrow`: record batches from datums and back; `ocf`: object container files; `confluent`: a client of
-//! registries that speak Confluent's HTTP interface; `apache-avro`: to and from the types of that crate.
+//! - `std` and `avro` are default features.
+//! - `derive` adds the derive macros and the built-in streams in `records`.
+//! - `arrow` converts datums to record batches and back.
+//! - `ocf` reads and writes object container files.
+//! - `confluent` adds a client of registries that offer Confluent's HTTP interface.
+//! - `apache-avro` converts to and from the types of that crate.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -1,16 +1,17 @@
-//! Store and forward: records survive crashes here until someone downstream has them for good.
+//! This crate does store and forward: records survive crashes until a receiver has stored them durably.
 //!
 //! # Ideas
 //! A [`Spool`] numbers records per stream and keeps them in a checksummed journal. One
 //! [`commit`](Spool::commit) makes any number of appends durable with one write and one sync.
-//! What is durable is handed out in batches until it is confirmed; after a crash everything not
-//! confirmed comes again under the same names, so a receiver drops what it has by name.
-//! `Spool::share` puts a spool into a thread, so that many tasks append and share its commits.
-//! [`Sender`] decides what is published when, and what follows from a failure ([`SendError::action`]).
-//! [`EmbeddedLog`] is the receiving end on one machine: batches in, named consumers out.
-//! [`Deliveries`] is what a consumer offers, whatever it talks to.
-//! `amqp` is the way to RabbitMQ: a `Publisher` that does what a [`Sender`] says, a `Subscription`,
-//! and the topology between. [`Dedup`] makes once in effect of what comes at least once.
+//! Durable records are given out in batches until they are confirmed. After a crash, every record that
+//! was not confirmed is delivered again under the same name, so a receiver can drop the records that it
+//! already has. `Spool::share` puts a spool into a thread, so that many tasks append and share its
+//! commits. [`Sender`] decides what is published when, and what to do after a failure
+//! ([`SendError::action`]). [`EmbeddedLog`] is the receiving end on one machine: batches are appended to
+//! it, and named consumers read them. [`Deliveries`] is the trait of every consumer, whatever it is
+//! connected to. `amqp` connects to RabbitMQ: it has a `Publisher` that does what a [`Sender`] decides, a
+//! `Subscription`, and the topology between them. Records are delivered at least once; with [`Dedup`]
+//! each record takes effect once.
 //!
 //! # Data flow
 //! ```text
@@ -58,45 +59,50 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Promises
-//! A record is durable when its commit returned, and comes out at least once under one name: device,
-//! epoch, stream, number. A failed write or sync poisons the journal until it is opened again. What
-//! is damaged is counted and kept aside ([`Recovery`], [`Stats`]), and never passes for something
-//! else. What grows is bounded by [`Limits`]; a bound that is reached is an error with its numbers.
-//! Damage inside the last commit before a crash cannot be told from a cut write.
+//! # Guarantees
+//! A record is durable when its commit has returned. It is delivered at least once under one name:
+//! device, epoch, stream, number. After a failed write or sync, the journal accepts nothing until it is
+//! opened again. Damaged bytes are counted and kept in a separate file ([`Recovery`], [`Stats`]), and
+//! they are never read as another record. [`Limits`] limits everything that grows; when a limit is
+//! reached, the result is an error with its numbers. Damage inside the last commit before a crash cannot
+//! be distinguished from an incomplete write.
 //!
 //! # What survives what
 //!
-//! | a record is | process killed | power cut | broker killed, or its majority lost | network gone | disk full |
+//! | state of a record | process killed | power cut | broker killed, or its majority lost | network gone | disk full |
 //! |---|---|---|---|---|---|
 //! | appended, not committed | lost | lost | kept | kept | refused with [`AppendError::Io`] or [`Full`](AppendError::Full) |
-//! | committed (a durable receipt) | kept | kept, on a disk that keeps what it synced | kept in the spool, sent again | kept in the spool, sent again | kept; taking goes on when there is space |
+//! | committed (a durable receipt) | kept | kept, on a disk that keeps what it synced | kept in the spool, sent again | kept in the spool, sent again | kept; appends work again when there is space |
 //! | confirmed by the embedded log | kept | kept | - | - | kept |
-//! | confirmed by a quorum queue | kept there | kept there: synced on a majority before it confirms | kept while a majority comes back | kept there | alarm: the broker blocks publishers |
+//! | confirmed by a quorum queue | kept there | kept there: a majority syncs it before the queue confirms it | kept if a majority comes back | kept there | alarm: the broker blocks publishers |
 //! | confirmed by a classic queue (only with `allow_loss`) | kept there | **may be lost**: RabbitMQ 4 confirms before it syncs | may be lost | kept there | alarm |
 //!
-//! Everything kept comes at least once, under the same name; with [`Dedup`], or a store that keys by
-//! name, once in effect. Two limits are RabbitMQ's own, seen on 4.0.5: a queue killed within half a
-//! second of its first declaration starts anew, so a publisher waits a second after it declared one;
-//! and a restarted broker may give a device another queue of its group, so while a backlog remains,
-//! order over a restart is only by number.
+//! Every record that is kept is delivered at least once, under the same name. With [`Dedup`], or with a
+//! store that uses the name as a key, each record takes effect once. Two limits come from RabbitMQ
+//! itself, seen on 4.0.5. If a queue is killed within half a second of its first declaration, it starts
+//! empty; so a publisher waits a second after it declared a queue. After a restart, the broker may give
+//! a device another queue of its group; so while there is a backlog, only the numbers of the records
+//! show their order over a restart.
 //!
 //! # Start with
-//! [`Spool`], [`EmbeddedLog`], [`Directory`]; `amqp::Publisher` and `amqp::Subscription` for
-//! RabbitMQ; [`Sender`] for a link of one's own; `inspect` to look at a directory that another
-//! process owns.
+//! Start with [`Spool`], [`EmbeddedLog`] and [`Directory`]. Use `amqp::Publisher` and
+//! `amqp::Subscription` for RabbitMQ, [`Sender`] for your own link, and `inspect` to look at a directory
+//! that another process owns.
 //!
 //! # Not here
-//! What a schema means (`telemetry-core`).
+//! The meaning of schemas is in `telemetry-core`.
 //!
 //! # Features
-//! `std` (default): everything that keeps files; without it the crate is `no_std` with `alloc` and
-//! holds [`Sender`], [`Dedup`] and the trait [`Deliveries`]. `embedded` (default): the embedded log. `amqp`: RabbitMQ, on
-//! tokio. `shared`: a spool that many tasks and threads append to. `tls`: `amqps://`, by rustls with
-//! the caller's own provider. `metrics`: counts and durations for a Prometheus registry. `test-util`:
-//! the simulated disk, and `contract`, the suite that every broker adapter must pass; with `amqp` also
-//! deliveries for tests, and `amqp::scripted`, a broker on loopback that fails by script, with a clock
-//! that can be paused beside it.
+//! - `std` (default) adds everything that needs files. Without it the crate is `no_std` with `alloc` and
+//!   contains [`Sender`], [`Dedup`] and the trait [`Deliveries`].
+//! - `embedded` (default) adds the embedded log.
+//! - `amqp` adds the adapter for RabbitMQ, on tokio.
+//! - `shared` adds a spool to which many tasks and threads append.
+//! - `tls` adds `amqps://`, by rustls with the caller's own provider.
+//! - `metrics` adds counts and durations for a Prometheus registry.
+//! - `test-util` adds the simulated disk, and `contract`, the test suite that every broker adapter must
+//!   pass. With `amqp` it also adds deliveries for tests, and `amqp::scripted`: a broker on loopback that
+//!   fails by script, with a clock that a test can pause.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -1,17 +1,17 @@
-//! A Wayland compositor for one screen that also carries its clients' telemetry.
+//! This crate is a Wayland compositor for one screen that also carries its clients' telemetry.
 //!
 //! # Ideas
 //! A tracker's screen shows one program at a time. That program is an ordinary Wayland client, and
-//! this crate is its compositor: it puts the newest window on the whole screen, and takes the
+//! this crate is its compositor: it shows the newest window on the whole screen, and receives the
 //! program's measurements through a small private protocol, `xp_telemetry_v1`.
 //!
-//! [`Shim`] decides and does no I/O: no socket, thread, clock or global variable, and without the
-//! `std` feature no standard library, so the same code runs on Linux and on Windows XP. Two kinds
+//! [`Shim`] decides and does no I/O. It uses no socket, thread, clock or global variable, and without
+//! the `std` feature no standard library, so the same code runs on Linux and on Windows XP. Two kinds
 //! of data leave it, apart from the picture:
-//! - *Records* come from clients, each with a serial. They are bounded by credit and never
-//!   dropped; the caller says which are durable, and the client is told.
-//! - *Hook events* are what the shim saw itself: frames, input latency, surfaces. They go through
-//!   a fixed ring that never delays a frame and counts what it loses.
+//! - *Records* come from clients, each with a serial. Credit limits their number, and they are never
+//!   dropped. The caller says which records are durable, and the shim informs the client.
+//! - *Hook events* are what the shim observed itself: frames, input latency, surfaces. They go through
+//!   a ring of fixed size that never delays a frame and counts what it loses.
 //!
 //! # Data flow
 //! ```text
@@ -45,23 +45,22 @@
 //! # Ok::<(), xp_wayland_shim::InputError>(())
 //! ```
 //! # Start with
-//! [`Shim`], [`Input`], [`Output`], [`Limits`]; then [`Display`] and [`Pools`], which
-//! [`Shim::compose`] draws on and reads from, and [`MemoryDisplay`].
+//! Start with [`Shim`], [`Input`], [`Output`] and [`Limits`]. Then read [`Display`], on which
+//! [`Shim::compose`] draws, [`Pools`], from which it reads, and [`MemoryDisplay`].
 //!
 //! # Globals
-//! `wl_compositor` 6, `wl_shm` 2, `wl_output` 4, `wl_seat` 7, `xdg_wm_base` 5,
-//! `wp_presentation` 1, `xp_telemetry_manager_v1` 1. Popups are dismissed at once, pictures are
-//! shown as they are whatever their transform, keyboard modifiers are not tracked, and there are
-//! no subsurfaces.
+//! The globals are `wl_compositor` 6, `wl_shm` 2, `wl_output` 4, `wl_seat` 7, `xdg_wm_base` 5,
+//! `wp_presentation` 1 and `xp_telemetry_manager_v1` 1. Popups are dismissed at once. Pictures are
+//! shown without their transform. Keyboard modifiers are not tracked, and there are no subsurfaces.
 //!
 //! # Not here
-//! What is in a record (`telemetry-core`), where it is kept (`telemetry-transport`), the workout
-//! screen (`workout-ui`).
+//! The content of records is in `telemetry-core`, the spool that stores them is in
+//! `telemetry-transport`, and the workout screen is `workout-ui`.
 //!
 //! # Features
-//! - `std` (default): links the standard library.
-//! - `telemetry` (default): records hook events; without it there are none.
-//! - `unix`: serves connected Unix sockets.
+//! - `std` (default) links the standard library.
+//! - `telemetry` (default) records hook events; without it there are none.
+//! - `unix` serves connected Unix sockets.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -1,10 +1,10 @@
-//! Avro: schemas that evolve, resolved by compiled plans, without the standard library where need be.
+//! This crate reads and writes Avro, and resolves schemas that evolve by compiled plans.
 //!
 //! # Ideas
 //! Schemas change; a [`Plan`] is compiled once for a writer's and a reader's schema and then reads old
 //! datums as new ones: into a struct, which may borrow from the datum, into Arrow columns, into a
-//! [`Value`] or into the reader's bytes. What Apache Avro's Java library decides is decided here alike.
-//! Nothing here opens a file or a socket.
+//! [`Value`] or into the reader's bytes. This crate makes the same decisions as Apache Avro's Java
+//! library. It opens no file and no socket, and it can be used without the standard library.
 //!
 //! # Data flow
 //! ```text
@@ -53,16 +53,19 @@
 //! ```
 //!
 //! # Start with
-//! [`AvroRecord`], [`Schema`] and [`Plan`]; [`codegen`] makes types of schemas, [`ocf`] reads and writes
-//! container files, [`arrow`] makes record batches.
+//! Start with [`AvroRecord`], [`Schema`] and [`Plan`]. [`codegen`] makes types from schemas, [`ocf`]
+//! reads and writes container files, and [`arrow`] makes record batches.
 //!
 //! # Not here
-//! Clients of registries (`telemetry-core` has them; [`prefix`] is what their messages begin with).
-//! Field sinks take flat records: fields that are primitives or nullable primitives.
+//! Clients of registries are in `telemetry-core`; [`prefix`] has the prefixes with which their messages
+//! begin. Field sinks accept only flat records: each field is a primitive or a nullable primitive.
 //!
 //! # Features
-//! `std` (default), `derive`: the derive macros; `arrow`: record batches from datums and back; `ocf`:
-//! object container files; `apache-avro`: to and from the types of that crate.
+//! - `std` is a default feature.
+//! - `derive` adds the derive macros.
+//! - `arrow` converts datums to record batches and back.
+//! - `ocf` reads and writes object container files.
+//! - `apache-avro` converts to and from the types of that crate.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
