@@ -1,13 +1,16 @@
-//! Real servers, and networks that break, for the family's tests.
+//! This crate gives the tests of the project real servers, and networks that break.
 //!
-//! [`setup`] installs what the tests talk to, once, into the user's cache folder; `cargo xtask
-//! setup` does nothing else. [`rabbitmq`] starts brokers, one or three, that die with the test;
-//! [`apicurio`] a schema registry; [`python`](mod@python) has what other languages use;
-//! [`proxy`] is a network between a client and a broker that is slow, silent or broken on request;
-//! [`firewall`] drops packets where a proxy cannot reach; [`tls`] makes certificates.
+//! - [`setup`] installs the servers that the tests use, once, into the user's cache folder; `cargo xtask
+//!   setup` does nothing else.
+//! - [`rabbitmq`] starts one broker or three, which end with the test.
+//! - [`apicurio`] starts a schema registry.
+//! - [`python`](mod@python) installs Python with the packages with which tests exchange bytes.
+//! - [`proxy`] is a network between a client and a broker that is slow, silent or broken on request.
+//! - [`firewall`] drops packets where a proxy cannot.
+//! - [`tls`] makes certificates.
 //!
-//! Everything listens on loopback, on ports and in folders of its own. A server that cannot be had
-//! is an error that says what is missing, never a test that is left out.
+//! All servers listen on loopback, on their own ports and in their own folders. If a server cannot be
+//! installed or started, the test fails with an error that says what is missing; it is never left out.
 
 pub mod apicurio;
 pub mod archive;

@@ -1,4 +1,4 @@
-//! The house's own commands: `cargo xtask --help`.
+//! This program has the commands for work on the project: see `cargo xtask --help`.
 
 #![allow(
     clippy::print_stdout,

@@ -1,4 +1,4 @@
-//! Activity files (FIT): what a watch or a bike computer recorded, as samples.
+//! This crate reads and writes activity files (FIT), which a watch or a bike computer records, as samples.
 //!
 //! ```text
 //! file, pipe, .gz ─▶ messages ─▶ samples ─▶ summary, curves
@@ -7,17 +7,18 @@
 //! ```
 //!
 //! Start with [`Activity::samples`], which replays a file in constant memory, [`Survey::of`], which
-//! says what an activity was and what is wrong with its file, and [`write()`].
+//! reports what an activity was and what is wrong with its file, and [`write()`].
 //!
-//! Whatever is wrong with a file, what stands around it is read: [`Samples::faults`] has a sentence
-//! for each fault, with the byte. A fault never panics, and it never ends what comes after it if
-//! that can be understood.
+//! If a part of a file is wrong, the parts around it are still read: [`Samples::faults`] has a sentence
+//! for each fault, with its byte. A fault never causes a panic, and the reader continues after it if the
+//! next bytes can be understood.
 //!
-//! Some things stand in a file only after the samples that they are about: descriptions of
-//! developers' fields, and heart rates from a strap's own memory. So each file is read twice, and a
-//! pipe is copied into a file without a name first.
+//! Some data is in a file only after the samples to which it belongs: descriptions of developers'
+//! fields, and heart rates from a strap's own memory. So each file is read twice, and a pipe is first
+//! copied into a file without a name.
 //!
-//! Not here: laps, workouts, courses as such, sleep, and any other message that holds no sample.
+//! This crate does not read laps, workouts, courses as such, sleep, or any other message that contains no
+//! sample.
 //!
 //! ```
 //! use activity::{Activity, Survey};

@@ -1,11 +1,11 @@
-//! Replays real activities as a small fleet of trackers through the whole system.
+//! This crate replays real activities as a small fleet of trackers through the whole system.
 //!
 //! # Ideas
-//! Only examples wire the layers together, and this is the example that wires them all. One
-//! process plays every part: trackers are threads, the broker is the embedded log, the warehouse
-//! is a SQLite file. One virtual clock drives it: a step is a second, in which every tracker sends
-//! the samples of that second, and everything that is durable is published, stored and looked at.
-//! Only latencies are measured on the real clock.
+//! Only examples connect the layers, and this example connects all of them. One process plays every
+//! part: trackers are threads, the broker is the embedded log, and the warehouse is a SQLite file. One
+//! virtual clock drives it. A step is one second: every tracker sends the samples of that second, and
+//! everything that is durable is published, stored and examined. Only latencies are measured on the real
+//! clock.
 //!
 //! # Data flow
 //! ```text
@@ -16,8 +16,8 @@
 //! ```
 //!
 //! # Start with
-//! [`conductor::run`], then [`tracker`] and [`agent`] on the way in, [`storing`] on the way out. The
-//! services themselves are `examples/services`.
+//! Start with [`conductor::run`]. Then read [`tracker`] and [`agent`], where records enter the system,
+//! and [`storing`], where they leave it. The services themselves are in `examples/services`.
 
 #![allow(
     missing_docs,

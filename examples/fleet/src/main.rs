@@ -1,4 +1,4 @@
-//! Replays real activities as a small fleet of trackers through the whole system.
+//! This program replays real activities as a small fleet of trackers through the whole system.
 
 use std::error::Error;
 use std::net::SocketAddr;

@@ -1,15 +1,16 @@
-//! The services between a log of batches and the people who rest on it, as machines without I/O.
+//! This crate has the services that run behind a log of batches, as machines without I/O.
 //!
 //! # Ideas
-//! A service decides; it reads no socket, no disk and no clock. [`Machine`] is the one shape: inputs
-//! are deliveries and answers, outputs are what to write, to ask and to answer, in order. [`Driver`]
-//! carries the outputs out over any consumer ([`Deliveries`]), any store ([`Store`], [`Registry`])
-//! and any incident log ([`LogStore`]). So one process can run all services, or each can have a
-//! process of its own, on a log in the same folder or behind a broker.
+//! A service decides; it reads no socket, no disk and no clock. Every service has the shape of
+//! [`Machine`]: its inputs are deliveries and answers, and its outputs say, in order, what to write, what
+//! to ask and what to answer. [`Driver`] carries out the outputs over any consumer ([`Deliveries`]), any
+//! store ([`Store`], [`Registry`]) and any incident log ([`LogStore`]). So one process can run all
+//! services, or each service can have its own process, on a log in the same folder or behind a broker.
 //!
-//! A refusal that can pass never ends a service. A write whose answer is missing is put back and
-//! comes again; a batch that the store refuses is set aside with the reason; a refusal for want of
-//! room holds the input until there is room, and then no further deliveries are taken.
+//! A temporary refusal never ends a service. If the answer to a write is missing, its delivery is put
+//! back and delivered again. A batch that the store refuses is set aside with the reason. If an input is
+//! refused because there is no room, the service keeps it until there is room, and until then it accepts
+//! no further deliveries.
 //!
 //! # Data flow
 //! ```text
@@ -24,13 +25,18 @@
 //! ```
 //!
 //! # Start with
-//! [`Ingest`] (register, enrich, write, acknowledge, set aside), [`Coaching`] (samples to alerts to
-//! cues, each given or not), [`Incidents`] (scores and rules to incidents and effects), [`Ledger`]
-//! (who numbered, who stored, what is missing), [`Driver`] to run them, [`Producer`] for records of
-//! one's own. `tests/integration/` runs them all in one process.
+//! - [`Ingest`] registers schemas, enriches batches, writes and acknowledges them, and sets bad ones aside.
+//! - [`Coaching`] turns samples into alerts and alerts into cues, and reports for each alert whether it
+//!   was given.
+//! - [`Incidents`] turns scores and rules into incidents and effects.
+//! - [`Ledger`] compares the numbers given with the records stored, and reports what is missing.
+//! - [`Driver`] runs the services.
+//! - [`Producer`] is for your own records.
+//!
+//! `tests/integration/` runs all of them in one process.
 //!
 //! # Not here
-//! Programs: the main job is `examples/fleet`. Sound, screens and reports.
+//! Programs are not here (the main job is `examples/fleet`), and neither are sound, screens and reports.
 
 #![allow(
     missing_docs,

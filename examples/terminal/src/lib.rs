@@ -1,12 +1,12 @@
-//! What the programs print.
+//! This crate prints the text of the programs safely.
 //!
-//! Names of files, reasons of servers and fields of records come from strangers. A control character
-//! in them can clear a screen, hide a line or type into the shell; a bidirectional one shows a name
-//! other than it is. So programs print through [`Terminal`], which lets no such character through,
-//! and put foreign text into a line of their own with [`escaped`], which keeps it on that line.
+//! Names of files, messages of servers and fields of records are untrusted. A control character in them
+//! can clear a screen, hide a line or type into the shell. A bidirectional character can make a name look
+//! like another name. So programs print through [`Terminal`], which prints no such character, and insert
+//! untrusted text into their own lines with [`escaped`], so that it cannot begin another line.
 //!
-//! Whoever reads may stop reading (`| head -1`), and a disk may be full. Then a program goes on with
-//! what else it has to do, and its exit status says that not everything was printed:
+//! The reader of the output may stop reading (`| head -1`), and a disk may be full. Then a program
+//! continues with its other work, and its exit status says that not everything was printed:
 //! [`OUTPUT_LOST`].
 //!
 //! ```

@@ -1,7 +1,9 @@
-//! Looks into stores, queues, incident logs, schemas and pods' frames.
+//! This program examines stores, queues, incident logs, schemas and frames of earphones.
 //!
-//! Every command reads only: it opens nothing for writing, takes no lock, and may look at what a
-//! running program owns. `main` parses words and prints; a module a subject does the work.
+//! Almost every command only reads: it opens nothing for writing, takes no lock, and may be used on the
+//! files of a running program. There are two exceptions. `queue replay` publishes dead letters again, and
+//! `queue bench` writes into its own folder and queues, which it removes at the end. `main` parses the
+//! arguments and prints; there is one module per subject, which does the work.
 
 mod activity;
 mod answer;
