@@ -336,7 +336,7 @@ impl fmt::Display for Table {
         writeln!(f, "|---|---:|---:|")?;
         writeln!(
             f,
-            "| screen and shim, a frame and a commit a record | {:.0} | {:.0} |",
+            "| screen and shim, with one frame and one commit per record | {:.0} | {:.0} |",
             self.drawn as f64 / self.screen.real.as_secs_f64().max(1e-9),
             self.screen.processor.as_secs_f64() * 1e6 / self.drawn as f64
         )?;
@@ -347,23 +347,23 @@ impl fmt::Display for Table {
         };
         line("encode", self.encode.real, self.encode.processor)?;
         line(
-            "append and commit, 1,024 a commit",
+            "append and commit, 1,024 records per commit",
             self.append.real,
             self.append.processor,
         )?;
         line(
-            "batch, log, confirm",
+            "build batches, log them, confirm them",
             self.hand_over.real,
             self.hand_over.processor,
         )?;
         line(
-            "decode, enrich, store",
+            "decode, enrich and store",
             self.store.real,
             self.store.processor,
         )?;
         let all = [self.append, self.hand_over, self.store];
         line(
-            "**append to stored**",
+            "**all stages from append to store**",
             self.whole,
             all.iter().map(|s| s.processor).sum(),
         )?;
