@@ -12,8 +12,12 @@ use crate::{Failure, root, setup};
 pub(crate) enum Target {
     /// Schema texts.
     Schema,
+    /// Schema texts that data was written with.
+    Written,
     /// Datums of chosen schemas, on every executor.
     Datum,
+    /// Datums to columns and back.
+    Columns,
     /// Two schemas and a datum.
     Resolve,
     /// Messages, prefixes, batches and envelopes.

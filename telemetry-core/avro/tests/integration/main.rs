@@ -14,6 +14,8 @@ mod codegen;
 mod columns;
 mod derive;
 #[cfg(all(feature = "arrow", feature = "ocf"))]
+mod field;
+#[cfg(all(feature = "arrow", feature = "ocf"))]
 mod found;
 #[cfg(feature = "arrow")]
 mod memory;

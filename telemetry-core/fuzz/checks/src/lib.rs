@@ -14,6 +14,7 @@
     reason = "a failed check panics"
 )]
 
+mod columns;
 mod framing;
 mod pairs;
 mod schema;
@@ -21,9 +22,10 @@ mod schema;
 pub use counting::Counting;
 use counting::measure;
 
+pub use columns::columns;
 pub use framing::{container, framing, journal};
 pub use pairs::{datum, resolve};
-pub use schema::schema;
+pub use schema::{schema, written};
 
 /// A check of any bytes.
 pub type Check = fn(&[u8]);
@@ -31,7 +33,9 @@ pub type Check = fn(&[u8]);
 /// Every check with the name of its target and of its folder of seeds.
 pub const ALL: &[(&str, Check)] = &[
     ("schema", schema),
+    ("written", written),
     ("datum", datum),
+    ("columns", columns),
     ("resolve", resolve),
     ("framing", framing),
     ("container", container),

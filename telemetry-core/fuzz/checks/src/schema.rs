@@ -32,6 +32,28 @@ pub fn schema(bytes: &[u8]) {
     }
 }
 
+/// What was written is refused, or is JSON afterwards that says the same; what the rules allow means the
+/// same in both ways.
+pub fn written(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let parsed = bounded("written", text.len(), 20, 0, || {
+        Schema::parse_written(&text)
+    });
+    let Ok(schema) = parsed else {
+        assert!(Schema::parse(&text).is_err(), "{text}");
+        return;
+    };
+    let again = Schema::parse_written(schema.json()).unwrap();
+    assert_eq!(again.meaning(), schema.meaning());
+    assert_eq!(again.json(), schema.json());
+    if let Ok(strict) = Schema::parse(&text) {
+        assert_eq!(strict.meaning(), schema.meaning());
+    }
+    if let Ok(plan) = Plan::compile(&schema, &schema) {
+        assert_eq!(plan.problems(), [], "{text}");
+    }
+}
+
 /// Whether a canonical form names the same types when it is parsed again: the form has no
 /// namespaces, so a name without one means another type where it stands inside one that has.
 fn names_stand_alone(canonical: &str) -> bool {
