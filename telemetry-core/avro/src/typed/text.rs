@@ -13,6 +13,7 @@ const NAMED_MAX: usize = 1_024;
 const WAITING_MAX: usize = 512;
 
 /// Bytes of a text.
+#[cfg(feature = "std")]
 pub(crate) const SCHEMA_BYTES_MAX: usize = 65_536;
 
 /// The least size of [`sized`].
