@@ -1,6 +1,6 @@
 //! An activity: a name, and bytes that can be read again and again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::source::Source;
@@ -58,10 +58,8 @@ impl Activity {
     pub fn files(paths: impl IntoIterator<Item = PathBuf>) -> Vec<Self> {
         let mut all: Vec<Self> = paths.into_iter().map(Self::file).collect();
         for folders in 1..=3 {
-            for index in ambiguous(&all) {
-                if let Source::Path { path, .. } = &all[index].source {
-                    all[index].name = name(path, folders);
-                }
+            for (index, longer) in longer(&all, folders) {
+                all[index].name = longer;
             }
         }
         let mut seen: BTreeMap<String, u32> = BTreeMap::new();
@@ -99,6 +97,28 @@ impl Activity {
         };
         ActivityError::new(file, position, fault)
     }
+}
+
+/// Names with so many folders, for activities whose name another file has as well; folders do not
+/// tell a file from itself.
+fn longer(all: &[Activity], folders: usize) -> Vec<(usize, String)> {
+    let path = |activity: &Activity| match &activity.source {
+        Source::Path { path, .. } => path.clone(),
+        Source::Bytes(_) => PathBuf::new(),
+    };
+    let mut paths: BTreeMap<&str, BTreeSet<PathBuf>> = BTreeMap::new();
+    for activity in all {
+        paths
+            .entry(&activity.name)
+            .or_default()
+            .insert(path(activity));
+    }
+    let several = |activity: &&Activity| paths[activity.name.as_str()].len() > 1;
+    let places = all.iter().enumerate();
+    places
+        .filter(|(_, activity)| several(activity))
+        .map(|(index, activity)| (index, name(&path(activity), folders)))
+        .collect()
 }
 
 /// Positions of the activities whose name is not theirs alone.
@@ -147,7 +167,10 @@ mod tests {
         assert_eq!(names(&["a/ride.fit", "b/run.fit.gz"]), ["ride", "run"]);
         assert_eq!(names(&["a/ride.fit", "b/ride.fit"]), ["a/ride", "b/ride"]);
         assert_eq!(names(&["x/a/r.fit", "y/a/r.fit"]), ["x/a/r", "y/a/r"]);
-        assert_eq!(names(&["r.fit", "r.fit", "r.fit"]), ["r", "r (2)", "r (3)"]);
+        assert_eq!(
+            names(&["a/r.fit", "a/r.fit", "a/r.fit"]),
+            ["r", "r (2)", "r (3)"]
+        );
         assert_eq!(names(&["-"]), ["standard-input"]);
     }
 

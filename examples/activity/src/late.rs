@@ -83,7 +83,10 @@ impl Late {
         let fields = self.descriptions.values();
         let mut names: Vec<String> = fields
             .filter(|field| field.stands_for.is_none())
-            .map(|field| format!("{} ({})", field.name, field.units))
+            .map(|field| match field.units.is_empty() {
+                true => field.name.clone(),
+                false => format!("{} ({})", field.name, field.units),
+            })
             .collect();
         names.sort();
         names.dedup();

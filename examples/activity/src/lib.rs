@@ -52,7 +52,7 @@ pub use activity::Activity;
 pub use curve::Curve;
 pub use fault::{ActivityError, Fault, Format};
 pub use sample::{Heading, Sample, Samples};
-pub use survey::{ContentId, Summary, Survey};
+pub use survey::{ContentId, Stretch, Summary, Survey};
 pub use write::{WriteError, write};
 
 /// Longest file that is read, in unpacked bytes: a packed one can hold a thousand times its size.

@@ -59,6 +59,9 @@ pub struct Summary {
     pub duration: Duration,
     /// The sport in FIT's words.
     pub sport: Option<String>,
+    /// Stretches in which the recorder's clock ran on, in order; a new one begins where it was set.
+    /// At most 32, the last of which then has all that follows. None in a file without times.
+    pub stretches: Vec<Stretch>,
     /// Metres.
     pub distance: Option<f64>,
     /// Beats per minute.
@@ -74,6 +77,20 @@ pub struct Summary {
     /// Degrees Celsius.
     pub temperature: Curve,
 }
+
+/// A stretch of an activity in which the recorder's clock ran on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Time of its first sample since the first one of all.
+    pub offset: Duration,
+    /// What the clock showed at its first sample: seconds since 1970.
+    pub from: i64,
+    /// What it showed at its last sample.
+    pub to: i64,
+}
+
+/// Stretches that are told apart.
+const STRETCHES_MAX: usize = 32;
 
 impl Summary {
     /// Whether [`Summary::started`] is a date: a recorder whose clock was never set counts from
@@ -151,6 +168,23 @@ fn content(activity: &Activity) -> Result<ContentId, Fault> {
     }
 }
 
+fn stretch(stretches: &mut Vec<Stretch>, offset: Duration, time: i64) {
+    let is_full = stretches.len() == STRETCHES_MAX;
+    if let Some(last) = stretches.last_mut() {
+        let since = offset.saturating_sub(last.offset).as_secs();
+        let runs_on = time.checked_sub(last.from) == i64::try_from(since).ok();
+        if runs_on || is_full {
+            last.to = last.to.max(time);
+            return;
+        }
+    }
+    stretches.push(Stretch {
+        offset,
+        from: time,
+        to: time,
+    });
+}
+
 #[derive(Default)]
 struct Tally {
     summary: Summary,
@@ -165,6 +199,9 @@ impl Tally {
         summary.samples = sample.serial;
         summary.duration = sample.offset;
         self.started = self.started.or(sample.time);
+        if let Some(time) = sample.time {
+            stretch(&mut summary.stretches, sample.offset, time);
+        }
         if let Some(distance) = sample.distance {
             let before = self.last_distance.filter(|last| *last <= distance);
             let more = distance - before.unwrap_or(0.0);

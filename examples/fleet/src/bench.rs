@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use activity::{Activity, ActivityError, Survey};
 use rustix::time::{ClockId, clock_gettime};
 use services::producer::{Producer, ProducerError};
 use telemetry_core::records::ActivitySample;
@@ -17,8 +18,7 @@ use telemetry_core::{AvroRecord as _, DeviceId, Instant, Schema, Timestamp};
 use telemetry_storage::{SqliteOptions, SqliteStore};
 use telemetry_transport::{Directory, EmbeddedLog, Limits, Origin};
 
-use crate::activity::Activity;
-use crate::clock::{Now, Stopwatch};
+use crate::clock::{DeviceClock, Now, Stopwatch};
 use crate::conductor::{RunError, new_folder};
 use crate::firmware::Firmware;
 use crate::storing::{Storing, StoringError};
@@ -135,9 +135,12 @@ pub fn run(records: u64) -> Result<Table, BenchError> {
 /// of virtual time, with a commit each.
 fn screen(dir: &Path) -> Result<(u64, Spent), BenchError> {
     let activity = Activity::built_in().swap_remove(2);
+    let start = Timestamp::from_micros(1_700_000_000_000_000);
+    let summary = Survey::of(&activity).summary;
     let tracker = Handle::start(TrackerSpec {
         index: 0,
-        source: activity.name.clone(),
+        source: activity.name().to_owned(),
+        clock: DeviceClock::new(&summary, start, Duration::ZERO),
         activity,
         firmware: Firmware::V2,
         starts: Duration::ZERO,
@@ -145,7 +148,6 @@ fn screen(dir: &Path) -> Result<(u64, Spent), BenchError> {
         new_device: DeviceId::from_u128(2),
         random: 2,
     })?;
-    let start = Timestamp::from_micros(1_700_000_000_000_000);
     let mut now = Now::new(start, Duration::ZERO);
     let (watch, before) = (
         Stopwatch::start(),
@@ -234,7 +236,7 @@ fn produce(
     producer.link(instant, true)?;
 
     let activities = Activity::built_in();
-    let mut samples = activities[0].open().map_err(wrong_file)?;
+    let mut samples = activities[0].samples().map_err(wrong_file)?;
     let mut messages = Vec::with_capacity(GROUP);
     let mut peak_quarter = 0;
     let mut serial = 0;
@@ -243,9 +245,9 @@ fn produce(
         // Reading the file is no stage: it is read again and again to have enough.
         let mut group = Vec::with_capacity(GROUP);
         while group.len() < GROUP && serial + (group.len() as u64) < records {
-            match samples.next().transpose().map_err(wrong_file)? {
+            match samples.next() {
                 Some(sample) => group.push(sample),
-                None => samples = activities[0].open().map_err(wrong_file)?,
+                None => samples = activities[0].samples().map_err(wrong_file)?,
             }
         }
         encode.measure(|| {
@@ -298,7 +300,7 @@ fn consume(
     Ok((spent, storing.tally().samples))
 }
 
-fn wrong_file(error: crate::activity::ActivityError) -> BenchError {
+fn wrong_file(error: ActivityError) -> BenchError {
     BenchError::Run(RunError::Tracker(error.into()))
 }
 

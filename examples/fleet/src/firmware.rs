@@ -7,7 +7,7 @@ use std::path::Path;
 use telemetry_core::records::ActivitySample;
 use telemetry_core::{AvroRecord, Timestamp};
 
-use crate::activity::Sample;
+use activity::Sample;
 
 /// File in a tracker's folder with the number of the firmware that was installed on it.
 const INSTALLED: &str = "firmware";

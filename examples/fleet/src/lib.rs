@@ -24,7 +24,6 @@
     reason = "the parts of a program are named after what they are"
 )]
 
-pub mod activity;
 pub mod agent;
 pub mod bench;
 pub mod clock;
@@ -44,3 +43,4 @@ pub mod speech;
 pub mod storing;
 pub mod tracker;
 pub mod words;
+pub mod workout;

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use activity::{Activity, Survey};
 use clap::{Args, Parser, Subcommand};
 use fleet::clock::hms;
 use fleet::conductor::{Ended, Options, new_folder, run};
 use fleet::live::server;
+use fleet::workout::describe;
 use terminal::{Terminal, escaped};
 use uuid::Uuid;
 
@@ -44,9 +46,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Replay activity files (.fit) instead of the built-in ones.
+    /// Replay activity files (.fit, .fit.gz) instead of the built-in ones, and say first what each
+    /// workout was.
     Run {
-        /// Files to replay, one tracker each; `--devices` loops them.
+        /// Files to replay, one tracker each, - for standard input; `--devices` loops them.
         #[arg(required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
@@ -77,13 +80,17 @@ struct Arguments {
     /// Folder of the run; give the same one again to go on [default: a new one in fleet-data].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// How long the link is down, at two fifths of the run: 90s, 10m, or 0s for not at all.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
-    outage: Duration,
+    /// How long the link is down, at two fifths of the run: 90s, 10m, or 0s for not at all
+    /// [default: 60s, not at all with files].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    outage: Option<Duration>,
     /// Lines of progress where standard error is no terminal.
     #[arg(long, value_name = "N", default_value_t = 20)]
     progress_lines: u32,
 }
+
+/// How long the link is down where nobody says so and no file is named.
+const OUTAGE: Duration = Duration::from_secs(60);
 
 /// Virtual seconds per real second where somebody watches.
 const SPEED_TO_WATCH: f64 = 10.0;
@@ -135,6 +142,7 @@ fn main() -> ExitCode {
     // A run's folder has what bodies did: reports, pictures and sounds are the owner's alone, as the
     // layers' own files are.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    more_descriptors();
     let mut terminal = Terminal::new();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -160,6 +168,18 @@ fn main() -> ExitCode {
     terminal.exit(code)
 }
 
+/// Takes as many descriptors as the system allows: each tracker at work has a dozen.
+fn more_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // Where that is refused, what there is may still do.
+    let _ = setrlimit(Resource::Nofile, all);
+}
+
 /// Does what was asked, and gives the exit status.
 fn command(cli: Cli, terminal: &mut Terminal) -> Result<u8, Box<dyn Error>> {
     let (files, arguments) = match cli.command {
@@ -173,14 +193,28 @@ fn command(cli: Cli, terminal: &mut Terminal) -> Result<u8, Box<dyn Error>> {
     let speed = arguments
         .speed
         .or_else(|| arguments.serve.map(|_| SPEED_TO_WATCH));
+    // Six trackers with what the program carries, one with each file that is named.
+    let (surveys, devices) = match files.is_empty() {
+        true => (Survey::of_all(&Activity::built_in()), Some(6)),
+        false => (Survey::of_all(&Activity::files(files)), None),
+    };
+    let of_files = devices.is_none();
+    let workouts = describe(&surveys);
+    if of_files {
+        terminal.say(workouts);
+    }
     let options = Options {
-        files,
-        devices: arguments.devices.map(usize::from),
+        surveys,
+        devices: arguments.devices.map(usize::from).or(devices),
         speed,
         data: arguments
             .data
             .unwrap_or_else(|| new_folder(&PathBuf::from("fleet-data"))),
-        outage: arguments.outage,
+        // Whoever names files wants to see them arrive, and an outage only if they ask for one.
+        outage: arguments.outage.unwrap_or(match of_files {
+            true => Duration::ZERO,
+            false => OUTAGE,
+        }),
         progress_lines: arguments.progress_lines,
     };
     let served = arguments.serve.map(|address| {

@@ -6,15 +6,17 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use activity::Survey;
 use sha2::{Digest as _, Sha256};
 use telemetry_core::{DeviceId, Timestamp};
+use terminal::escaped;
 use uuid::Uuid;
 
 /// Name of the file in the run's folder.
 const NAME: &str = "run.json";
 
 /// Format of the file.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Longest file believed.
 const BYTES_MAX: u64 = 1 << 20;
@@ -27,6 +29,8 @@ const CLOCK: &str = "clock";
 pub struct RunFile {
     run: Uuid,
     start: Timestamp,
+    /// What each workout was called when the run began: part of its sources' names.
+    names: Vec<String>,
     clock: File,
     reached: Duration,
 }
@@ -62,18 +66,41 @@ pub enum RunFileError {
     },
 }
 
+/// Some of many names.
+fn said(names: &[&str]) -> String {
+    const SAID_MAX: usize = 5;
+    let some = &names[..names.len().min(SAID_MAX)];
+    let some = escaped(some.join(", "));
+    match names.len().saturating_sub(SAID_MAX) {
+        0 => some.to_string(),
+        more => format!("{some} and {more} more"),
+    }
+}
+
 impl RunFile {
-    /// Opens the run in `data`, or starts one.
+    /// Opens the run in `data`, or starts one. It is the same run if its files have the same bytes,
+    /// whatever they are called and wherever they lie.
     pub fn open(
         data: &Path,
-        activities: &[&str],
+        workouts: &[&Survey],
         devices: usize,
         outage: Duration,
     ) -> Result<Self, RunFileError> {
         let path = data.join(NAME);
+        let content = workouts.iter().map(|survey| match survey.content {
+            Some(content) => content.to_string(),
+            None => "unknown".to_owned(),
+        });
+        let identity = format!(
+            "{devices} {} {}",
+            content.collect::<Vec<_>>().join(" "),
+            outage.as_micros()
+        );
+        let names = workouts.iter().map(|survey| survey.activity.name());
+        let names: Vec<&str> = names.collect();
         let ours = format!(
             "{devices} trackers with {}, outage {} s",
-            activities.join(", "),
+            said(&names),
             outage.as_secs_f64()
         );
         let io = |error| RunFileError::Io {
@@ -82,7 +109,7 @@ impl RunFile {
         };
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create(data, &path, &ours).map_err(io)?;
+                create(data, &path, &identity, &ours, &names).map_err(io)?;
                 File::open(&path)
             }
             opened => opened,
@@ -100,18 +127,26 @@ impl RunFile {
             return Err(format("a run file of another release"));
         }
         let theirs = value["plan"].as_str().ok_or_else(|| format("no plan"))?;
-        if theirs != ours {
+        if value["identity"] != identity {
+            // Two files of one name are told apart by what is in them.
+            let other = match theirs == ours {
+                true => " whose files have other bytes",
+                false => "",
+            };
             return Err(RunFileError::Other {
                 path: data.to_owned(),
-                theirs: theirs.to_owned(),
+                theirs: format!("{theirs}{other}"),
                 ours,
             });
         }
+        let names = value["names"].as_array().into_iter().flatten();
+        let names = names.map(|name| name.as_str().unwrap_or_default().to_owned());
         let run = value["run"].as_str().and_then(|s| Uuid::try_parse(s).ok());
         let (clock, reached) = open_clock(data).map_err(io)?;
         Ok(Self {
             clock,
             reached,
+            names: names.collect(),
             run: run.ok_or_else(|| format("no run id"))?,
             start: Timestamp::from_micros(
                 value["start_us"]
@@ -119,6 +154,11 @@ impl RunFile {
                     .ok_or_else(|| format("no start"))?,
             ),
         })
+    }
+
+    /// What the workout at this place was called when the run began.
+    pub fn name(&self, place: usize) -> &str {
+        self.names.get(place).map_or("", String::as_str)
     }
 
     /// How far the clock was when the last process of this run ended.
@@ -175,14 +215,16 @@ impl RunFile {
     clippy::disallowed_methods,
     reason = "the start of a run is the one wall time it reads"
 )]
-fn create(data: &Path, path: &Path, plan: &str) -> io::Result<()> {
+fn create(data: &Path, path: &Path, identity: &str, plan: &str, names: &[&str]) -> io::Result<()> {
     let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
     let seconds = now.unwrap_or_default().as_secs();
     let text = serde_json::json!({
         "version": VERSION,
         "run": Uuid::new_v4().to_string(),
         "start_us": seconds * 1_000_000,
+        "identity": identity,
         "plan": plan,
+        "names": names,
     });
     let new = path.with_extension("new");
     let mut out = File::create(&new)?;

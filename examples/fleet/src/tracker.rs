@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use activity::{Activity, ActivityError, Samples};
 use telemetry_core::{Batch, DeviceId, Instant, StreamName};
 use telemetry_transport::{Previous, Stats};
 use workout_ui::{Feed, Next, Options, Reading, UiError};
 
-use crate::activity::{Activity, ActivityError, Samples};
 use crate::agent::{Agent, AgentError, Counts};
-use crate::clock::{Now, Stopwatch};
+use crate::clock::{DeviceClock, Now, Stopwatch};
 use crate::firmware::Firmware;
 use crate::latency::Histogram;
 
@@ -43,6 +43,8 @@ pub struct TrackerSpec {
     pub firmware: Firmware,
     /// When it is switched on, after the start of the run.
     pub starts: Duration,
+    /// Its own clock.
+    pub clock: DeviceClock,
     /// Its folder.
     pub dir: PathBuf,
     /// Identity of a tracker that has none yet.
@@ -279,12 +281,12 @@ fn switch_on(spec: &TrackerSpec, now: Now) -> Result<Running, TrackerError> {
     let index = spec.index;
     let agent = |error| TrackerError::Agent { index, error };
     let io = |error| TrackerError::Io { index, error };
-    let mut samples = spec.activity.open()?;
-    let mut it = Agent::open(&spec.dir, spec.new_device, now, spec.random).map_err(agent)?;
+    let mut samples = spec.activity.samples()?;
+    let wall = spec.clock.at(now);
+    let mut it = Agent::open(&spec.dir, spec.new_device, now, wall, spec.random).map_err(agent)?;
     let resumed = it.resume(&spec.source).map_err(agent)?;
     for _ in 0..resumed {
-        // They were read without a fault before.
-        samples.next().transpose()?;
+        samples.next();
     }
 
     let (mine, theirs) = UnixStream::pair().map_err(io)?;
@@ -350,6 +352,7 @@ impl Running {
         let watch = Stopwatch::start();
         // Virtual time stands during a step; real time is added, so that latencies are real.
         let instant = || step.now.instant() + watch.elapsed().min(Duration::from_millis(900));
+        self.agent.set_clock(spec.clock.at(step.now));
         if step.confirmed {
             self.agent.confirm(instant())?;
         }
@@ -363,12 +366,12 @@ impl Running {
             // before, and waits for the answer to that one.
             for frame in 1..=3 {
                 self.agent.wait(Duration::from_millis(5))?;
-                self.agent.turn(step.now, instant() + FRAME * frame)?;
+                self.agent.turn(instant() + FRAME * frame)?;
             }
             self.last_picture = Some(self.agent.screen());
         }
         self.release(spec, step.now);
-        self.collect(step.now, &instant, &watch)?;
+        self.collect(&instant, &watch)?;
         if step.fault == Some(Fault::PowerCut) {
             return Ok(Answer {
                 state: self.state.clone(),
@@ -416,24 +419,24 @@ impl Running {
     /// Hands every sample whose time has come to the workout program, and ends it a step after the
     /// last one, when it has shown it.
     ///
-    /// A fault in the file ends it here; it was reported when the file was read before the run.
+    /// What is wrong with the file was told before the run.
     fn release(&mut self, spec: &TrackerSpec, now: Now) {
         let mut queue = lock(&self.feed);
         let read = self.state.read;
         loop {
             match self.samples.peek() {
-                Some(Ok(sample)) if spec.starts + sample.offset > now.since_start => break,
-                Some(Ok(sample)) => {
-                    let time = now.start() + spec.starts + sample.offset;
+                Some(sample) if spec.starts + sample.offset > now.since_start => break,
+                Some(sample) => {
+                    let time = spec.clock.of(sample);
                     queue.samples.push_back(workout_ui::Sample {
                         serial: sample.serial,
                         record: spec.firmware.encode(&spec.source, time, sample),
-                        reading: reading(sample),
+                        reading: Reading::from(sample),
                     });
                     self.state.read = sample.serial;
                     self.samples.next();
                 }
-                Some(Err(_)) | None => {
+                None => {
                     queue.ended = self.state.read == read;
                     break;
                 }
@@ -445,19 +448,14 @@ impl Running {
     }
 
     /// Serves the workout program until it has delivered what was released.
-    fn collect(
-        &mut self,
-        now: Now,
-        instant: &impl Fn() -> Instant,
-        watch: &Stopwatch,
-    ) -> Result<(), Stop> {
+    fn collect(&mut self, instant: &impl Fn() -> Instant, watch: &Stopwatch) -> Result<(), Stop> {
         if self.client.is_none() {
             return Ok(());
         }
         let ended = lock(&self.feed).ended;
         let mut heard = watch.elapsed();
         loop {
-            let taken = self.agent.turn(now, instant())?;
+            let taken = self.agent.turn(instant())?;
             let delivered = self.state.resumed + self.agent.counts().records;
             let waiting = self.agent.counts().records > self.agent.counts().durable;
             if taken > 0 {
@@ -470,7 +468,7 @@ impl Running {
             }
             let finished = self.client.as_ref().is_some_and(JoinHandle::is_finished);
             if finished {
-                self.agent.turn(now, instant())?;
+                self.agent.turn(instant())?;
                 if let Some(client) = self.client.take()
                     && let Ok(result) = client.join()
                 {
@@ -489,21 +487,9 @@ impl Running {
     }
 }
 
-/// Whether there is a further sample.
+/// Whether there is another sample.
 fn has_next(samples: &mut Peekable<Samples>) -> bool {
-    matches!(samples.peek(), Some(Ok(_)))
-}
-
-/// What the screen shows of a sample.
-fn reading(sample: &crate::activity::Sample) -> Reading {
-    let small = |v: Option<i32>| v.and_then(|v| u16::try_from(v).ok());
-    Reading {
-        elapsed: Some(sample.offset),
-        heart_rate: small(sample.heart_rate),
-        power: small(sample.power),
-        speed: sample.speed,
-        distance: sample.distance,
-    }
+    samples.peek().is_some()
 }
 
 /// Samples whose time has come.

@@ -28,7 +28,7 @@ struct Device {
 impl Device {
     fn open(dir: &Path) -> Self {
         let at = Duration::ZERO;
-        let agent = Agent::open(dir, DeviceId::from_u128(7), now(at), 42).unwrap();
+        let agent = Agent::open(dir, DeviceId::from_u128(7), now(at), now(at).wall(), 42).unwrap();
         Self { agent, at }
     }
 
@@ -37,7 +37,7 @@ impl Device {
         for _ in 0..3 {
             self.at += Duration::from_millis(20);
             let now = now(self.at);
-            self.agent.turn(now, now.instant()).unwrap();
+            self.agent.turn(now.instant()).unwrap();
             self.agent.commit(now.instant()).unwrap();
         }
     }

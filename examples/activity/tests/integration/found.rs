@@ -296,6 +296,22 @@ fn a_clock_that_is_wrong_does_not_stop_the_activity() {
 }
 
 #[test]
+fn a_clock_that_was_set_begins_a_new_stretch() {
+    let stretches = |name: &str| survey(&format!("fit/{name}")).summary.stretches;
+    let basic = stretches("ok-basic.fit");
+    assert_eq!(basic.len(), 1);
+    assert_eq!((basic[0].from, basic[0].to), (1_731_065_600, 1_731_065_619));
+    assert_eq!(stretches("gap-23h.fit").len(), 1);
+    let set = stretches("gap-3days.fit");
+    assert_eq!(set.len(), 2);
+    assert!(set[1].from - set[0].to > 2 * 24 * 3600);
+    let back = stretches("ts-backwards-1h.fit");
+    assert_eq!(back.len(), 2);
+    assert!(back[1].from < back[0].from);
+    assert_eq!(stretches("no-timestamps.fit"), []);
+}
+
+#[test]
 fn an_activity_is_summed_up() {
     let summary = survey("fit/ok-basic.fit").summary;
     assert_eq!(summary.started, Some(1_731_065_600));

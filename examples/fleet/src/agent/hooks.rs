@@ -4,10 +4,9 @@ use telemetry_core::records::{FrameTiming, InputLatency, SurfaceEvent};
 use xp_wayland_shim::{HookEvent, SurfaceChange, SurfaceKey};
 
 use super::{Agent, AgentError};
-use crate::clock::Now;
 
 impl Agent {
-    pub(super) fn take_hook_events(&mut self, now: Now) -> Result<(), AgentError> {
+    pub(super) fn take_hook_events(&mut self) -> Result<(), AgentError> {
         while let Some(event) = self.host.take_hook_event() {
             match event {
                 HookEvent::FramePresented {
@@ -21,7 +20,7 @@ impl Agent {
                 } => {
                     let micros = |d: std::time::Duration| d.as_micros() as i64;
                     self.producer.append(&FrameTiming {
-                        time: now.wall(),
+                        time: self.wall,
                         surface: key(surface),
                         frame: sequence as i64,
                         queued_us: micros(latched.saturating_since(committed)),
@@ -33,7 +32,7 @@ impl Agent {
                 HookEvent::InputLatency {
                     input, presented, ..
                 } => self.producer.append(&InputLatency {
-                    time: now.wall(),
+                    time: self.wall,
                     input: "touch".to_owned(),
                     latency_us: presented.saturating_since(input).as_micros() as i64,
                 })?,
@@ -46,7 +45,7 @@ impl Agent {
                 } => {
                     let sized = |v: i32| (v > 0).then_some(v);
                     self.producer.append(&SurfaceEvent {
-                        time: now.wall(),
+                        time: self.wall,
                         surface: key(surface),
                         event: match change {
                             SurfaceChange::Created => "created",

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use services::producer::{Producer, ProducerError};
-use telemetry_core::{Batch, DeviceId, Fingerprint, Instant, StreamName, single_object};
+use telemetry_core::{Batch, DeviceId, Fingerprint, Instant, StreamName, Timestamp, single_object};
 use telemetry_transport::{AppendError, Origin, SourceNo, StreamNo};
 use xp_wayland_shim::unix::{HostError, UnixHost};
 use xp_wayland_shim::{
@@ -39,6 +39,8 @@ pub struct Agent {
     /// Streams of clients' records in this epoch.
     samples: BTreeSet<StreamName>,
     admission: Admission,
+    /// What the device's own clock shows: the time that its records carry.
+    wall: Timestamp,
     first_state: bool,
     /// Real time since the oldest append that is not durable.
     waiting: Option<Stopwatch>,
@@ -96,18 +98,21 @@ pub enum AgentError {
 }
 
 impl Agent {
-    /// Opens the spool in `dir` under a new epoch and starts the shim.
+    /// Opens the spool in `dir` under a new epoch and starts the shim. The device's own clock shows
+    /// `wall`.
     pub fn open(
         dir: &Path,
         new_device: DeviceId,
         now: Now,
+        wall: Timestamp,
         random: u64,
     ) -> Result<Self, AgentError> {
         let mode = OutputMode::new(workout_ui::WIDTH as u16, workout_ui::HEIGHT as u16);
         let shim = Shim::new(Limits::default(), mode);
         Ok(Self {
             host: UnixHost::new(shim, MemoryDisplay::new(mode))?,
-            producer: Producer::open(dir, new_device, now.at(), random)?,
+            producer: Producer::open(dir, new_device, services::Now { wall, ..now.at() }, random)?,
+            wall,
             sources: BTreeMap::new(),
             samples: BTreeSet::new(),
             admission: Admission::open(dir)?,
@@ -117,6 +122,11 @@ impl Agent {
             durable: Histogram::default(),
             port: HostPort::default(),
         })
+    }
+
+    /// The device's own clock goes on.
+    pub fn set_clock(&mut self, wall: Timestamp) {
+        self.wall = wall;
     }
 
     /// The device.
@@ -143,13 +153,13 @@ impl Agent {
     }
 
     /// One turn: takes what clients sent, shows what they drew. Returns the records taken.
-    pub fn turn(&mut self, now: Now, instant: Instant) -> Result<u64, AgentError> {
+    pub fn turn(&mut self, instant: Instant) -> Result<u64, AgentError> {
         self.host.turn(instant)?;
         let before = self.counts.records;
         while let Some(output) = self.host.poll_output() {
             self.handle(instant, output)?;
         }
-        self.take_hook_events(now)?;
+        self.take_hook_events()?;
         let stats = self.host.stats();
         self.counts.frames = stats.frames;
         self.counts.ring_drops = stats.hook_events_dropped;

@@ -33,7 +33,7 @@ impl Agent {
         let stats = spool.stats();
         let previous = spool.previous().filter(|_| self.first_state);
         let state = SystemState {
-            time: now.wall(),
+            time: self.wall,
             cpu_percent: None,
             memory_bytes: self.port.memory_bytes(),
             uptime_s: Some(now.since_start.as_secs_f64()),

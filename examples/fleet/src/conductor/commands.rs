@@ -116,7 +116,7 @@ impl Conductor<'_> {
         if tracker.is_plugged() {
             return Ok(Err(Refused::Plugged { tracker: number }));
         }
-        tracker.plug(random)?;
+        tracker.plug(random);
         let dark = &mut self.state.begun.dark;
         dark.retain(|(index, _)| index + 1 != number);
         Ok(Ok(format!("Tracker {number} is plugged in again.")))
@@ -151,7 +151,7 @@ impl Conductor<'_> {
         let dark = &mut self.state.begun.dark;
         for (index, _) in dark.extract_if(.., |(_, until)| *until <= at) {
             if let Some(tracker) = self.trackers.get_mut(index) {
-                tracker.plug(self.file.random())?;
+                tracker.plug(self.file.random());
             }
         }
         Ok(())
@@ -173,7 +173,7 @@ impl Conductor<'_> {
         // Without power, it starts with it when the plug is in again.
         if tracker.is_plugged() {
             tracker.shut_down();
-            tracker.plug(self.file.random())?;
+            tracker.plug(self.file.random());
         }
         Ok(())
     }

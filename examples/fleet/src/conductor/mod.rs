@@ -14,19 +14,22 @@ mod state;
 mod summary;
 mod trackers;
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use activity::Survey;
 use services::producer::{Producer, ProducerError};
-use telemetry_core::records::{Enrichment, SystemState};
-use telemetry_core::{Batch, stream_of};
+use telemetry_core::Batch;
+use telemetry_core::records::Enrichment;
 use telemetry_storage::{Accounting as _, SqliteOptions, SqliteStore};
 use telemetry_transport::{
     AppendError, CommitError, ConsumeError, Directory, EmbeddedLog, Limits, OpenError,
 };
+use terminal::escaped;
 
-use crate::activity::{Activity, ActivityError};
-use crate::clock::{Now, Pace, Stopwatch};
+use crate::clock::{DeviceClock, Now, Pace, Stopwatch};
 use crate::controller::{Controller, ControllerError};
 use crate::cues::{Cues, CuesError};
 use crate::firmware::Firmware;
@@ -48,6 +51,12 @@ const STEP: Duration = Duration::from_secs(1);
 /// Virtual time between two trackers being switched on.
 const STAGGER: Duration = Duration::from_secs(30);
 
+/// Virtual time over which trackers are switched on, however many there are.
+const SPREAD_MAX: Duration = Duration::from_secs(16 * 60);
+
+/// Trackers that are at work at once: each has two threads, sockets and a spool.
+const ACTIVE_MAX: usize = 256;
+
 /// Virtual time a run goes on after the last sample and the outage: until a recovery is believed
 /// and its incident is closed.
 const TAIL: Duration = Duration::from_secs(30);
@@ -58,9 +67,9 @@ const STEPS_LATE_MAX: u32 = 1_000;
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Files to replay; none for the built-in activities.
-    pub files: Vec<PathBuf>,
-    /// Trackers; by default one a file, six for the built-in ones.
+    /// What is replayed, as it was surveyed; files without a sample are told in the report.
+    pub surveys: Vec<Survey>,
+    /// Trackers; by default one a file with a sample.
     pub devices: Option<usize>,
     /// Virtual seconds per real second; `None` for as fast as it goes.
     pub speed: Option<f64>,
@@ -78,9 +87,9 @@ pub enum RunError {
     /// The run's own file.
     #[error(transparent)]
     RunFile(#[from] RunFileError),
-    /// Nothing to replay.
-    #[error("none of the files has a sample: nothing to replay")]
-    Nothing,
+    /// Nothing to replay; why not, for each file.
+    #[error("nothing to replay:{}", listed(.0))]
+    Nothing(Vec<String>),
     /// The folder.
     #[error("{}: {error}", path.display())]
     Folder {
@@ -133,14 +142,6 @@ pub enum RunError {
     Stuck,
 }
 
-/// What is known of a file before the run.
-struct Scanned {
-    activity: Activity,
-    samples: u64,
-    length: Duration,
-    recorded_at: Option<i64>,
-}
-
 /// How a run ended.
 #[derive(Debug)]
 pub enum Ended {
@@ -162,25 +163,26 @@ pub enum Ended {
 ///
 /// With a page, every tracker has firmware 1 until visitors roll out another.
 pub fn run(options: &Options, live: Option<Live>) -> Result<Ended, RunError> {
-    let mut faults = Vec::new();
-    let scanned = scan(options, &mut faults);
-    if scanned.is_empty() {
-        return Err(RunError::Nothing);
+    let faults = options.surveys.iter().flat_map(|survey| &survey.faults);
+    let faults: Vec<String> = faults.map(|fault| escaped(fault).to_string()).collect();
+    let with_samples = options.surveys.iter().filter(|s| s.summary.samples > 0);
+    let workouts: Vec<&Survey> = with_samples.collect();
+    if workouts.is_empty() {
+        return Err(RunError::Nothing(faults));
     }
-    let built_in = options.files.is_empty();
-    let devices = options
-        .devices
-        .unwrap_or(if built_in { 6 } else { scanned.len() });
+    let devices = options.devices.unwrap_or(workouts.len());
     std::fs::create_dir_all(&options.data).map_err(|error| RunError::Folder {
         path: options.data.clone(),
         error,
     })?;
-    let names: Vec<&str> = scanned.iter().map(|s| s.activity.name.as_str()).collect();
-    let file = RunFile::open(&options.data, &names, devices, options.outage)?;
+    let file = RunFile::open(&options.data, &workouts, devices, options.outage)?;
 
-    let trackers: Vec<(TrackerSpec, &Scanned)> = (0..devices)
+    let lengths = (0..devices).map(|index| workouts[index % workouts.len()].summary.duration);
+    let starts = switched_on(&lengths.collect::<Vec<_>>());
+    let trackers: Vec<(TrackerSpec, &Survey)> = (0..devices)
         .map(|index| {
-            let scanned = &scanned[index % scanned.len()];
+            let place = index % workouts.len();
+            let survey = workouts[place];
             let dir = options.data.join(format!("tracker-{index}"));
             let installed = Firmware::installed(&dir).map_err(|error| RunError::Folder {
                 path: dir.clone(),
@@ -190,56 +192,47 @@ pub fn run(options: &Options, live: Option<Live>) -> Result<Ended, RunError> {
                 Some(_) => Firmware::V1,
                 None => Firmware::of_device(index),
             };
+            let starts = starts[index];
             let spec = TrackerSpec {
                 index,
-                activity: scanned.activity.clone(),
-                source: format!("{}#{}", scanned.activity.name, index / names.len() + 1),
+                clock: DeviceClock::new(&survey.summary, file.start(), starts),
+                activity: survey.activity.clone(),
+                source: format!("{}#{}", file.name(place), index / workouts.len() + 1),
                 firmware: installed.unwrap_or(came_with),
-                starts: STAGGER * index as u32,
+                starts,
                 dir,
                 new_device: file.device(index),
                 random: file.random(),
             };
-            Ok((spec, scanned))
+            Ok((spec, survey))
         })
         .collect::<Result<_, RunError>>()?;
     let conductor = Conductor::new(options, file, &trackers, live.is_some())?;
     conductor.run(&trackers, live, faults)
 }
 
-/// Reads every file once: how many samples, how long, what is wrong.
-fn scan(options: &Options, faults: &mut Vec<ActivityError>) -> Vec<Scanned> {
-    let activities = if options.files.is_empty() {
-        Activity::built_in()
-    } else {
-        options.files.iter().cloned().map(Activity::file).collect()
-    };
-    let mut out = Vec::new();
-    for activity in activities {
-        let mut samples = match activity.open() {
-            Ok(samples) => samples,
-            Err(error) => {
-                faults.push(error);
-                continue;
-            }
-        };
-        let (mut count, mut length) = (0, Duration::ZERO);
-        for sample in samples.by_ref() {
-            match sample {
-                Ok(sample) => (count, length) = (sample.serial, sample.offset),
-                Err(error) => faults.push(error),
-            }
+/// When each tracker is switched on, after the start of the run, given how long its workout is: one
+/// after the other, and so that at most [`ACTIVE_MAX`] are at work at once.
+fn switched_on(lengths: &[Duration]) -> Vec<Duration> {
+    let count = u32::try_from(lengths.len()).unwrap_or(u32::MAX).max(1);
+    let apart = STAGGER.min(SPREAD_MAX / count);
+    let mut ends = BinaryHeap::new();
+    let starts = lengths.iter().enumerate().map(|(index, length)| {
+        let mut start = apart * index as u32;
+        if ends.len() == ACTIVE_MAX
+            && let Some(Reverse(free)) = ends.pop()
+        {
+            start = start.max(free);
         }
-        if count > 0 {
-            out.push(Scanned {
-                recorded_at: samples.recorded_at(),
-                activity,
-                samples: count,
-                length,
-            });
-        }
-    }
-    out
+        ends.push(Reverse(start + *length + TAIL));
+        start
+    });
+    starts.collect()
+}
+
+/// Sentences below each other.
+fn listed(sentences: &[String]) -> String {
+    sentences.iter().map(|said| format!("\n  {said}")).collect()
 }
 
 struct Conductor<'a> {
@@ -261,7 +254,7 @@ impl<'a> Conductor<'a> {
     fn new(
         options: &'a Options,
         file: RunFile,
-        specs: &[(TrackerSpec, &Scanned)],
+        specs: &[(TrackerSpec, &Survey)],
         has_page: bool,
     ) -> Result<Self, RunError> {
         let data = &options.data;
@@ -278,14 +271,11 @@ impl<'a> Conductor<'a> {
             limits,
         )?;
         let mut storing = Storing::new(log.subscribe("etl")?, &store)?;
-        for (spec, scanned) in specs {
-            storing.enrol(file.device(spec.index), enrichment(&file, spec, scanned))?;
+        for (spec, survey) in specs {
+            storing.enrol(file.device(spec.index), enrichment(&file, spec, survey))?;
         }
-        let newest = pollster::block_on(store.newest(&stream_of::<SystemState>()))?;
-        let newest = newest.map(|t| t.saturating_since(file.start()));
-        let reached = file.reached().max(newest.unwrap_or_default());
-        let now = Now::new(file.start(), Duration::from_secs(reached.as_secs()));
-        let state = RunState::new(now, newest, options.outage, specs, has_page);
+        let now = Now::new(file.start(), file.reached());
+        let state = RunState::new(now, options.outage, specs, has_page);
         let gateway = Producer::open(
             &data.join("gateway"),
             file.device(specs.len()),
@@ -298,7 +288,7 @@ impl<'a> Conductor<'a> {
             cues: Cues::new(log.subscribe("coach")?, &data.join("cues"), Voice::find())?,
             controller: Controller::open(&incidents, file.writer(), STEP, now)?,
             gateway,
-            trackers: Trackers::start(specs.iter().map(|(spec, _)| spec.clone()))?,
+            trackers: Trackers::new(specs.iter().map(|(spec, _)| spec.clone()), has_page),
             step: state.step(now, false, false),
             state,
             log,
@@ -310,19 +300,19 @@ impl<'a> Conductor<'a> {
 
     fn run(
         mut self,
-        specs: &[(TrackerSpec, &Scanned)],
+        specs: &[(TrackerSpec, &Survey)],
         live: Option<Live>,
-        faults: Vec<ActivityError>,
+        faults: Vec<String>,
     ) -> Result<Ended, RunError> {
         let watch = Stopwatch::start();
-        let total: u64 = specs.iter().map(|(_, s)| s.samples).sum();
+        let total: u64 = specs.iter().map(|(_, s)| s.summary.samples).sum();
         let mut progress = Progress::new(total, self.state.end, self.options.progress_lines);
         let mut pace = Pace::new(self.options.speed);
         let stored = pollster::block_on(self.store.presence())?;
         let view =
             |live| PageView::new(live, &self.file, self.options.speed, &stored, faults.len());
         let mut page = live.map(view);
-        self.trackers.step(self.step);
+        self.trackers.step(self.step)?;
         let mut late = 0;
         let (now, stopped) = loop {
             let leaving = || page.as_ref().is_some_and(PageView::is_leaving);
@@ -345,7 +335,8 @@ impl<'a> Conductor<'a> {
             if late > STEPS_LATE_MAX {
                 return Err(RunError::Stuck);
             }
-            let reached = self.file.reach(now.since_start);
+            // The trackers are in that step already: a run that is killed now goes on from there.
+            let reached = self.file.reach(self.step.now.since_start);
             reached.map_err(|error| self.folder(error))?;
             pace.wait(STEP, || page.as_ref().is_some_and(PageView::is_leaving));
         };
@@ -391,7 +382,7 @@ impl<'a> Conductor<'a> {
         self.step = self.state.step(now.after(STEP), confirmed, show);
         if !report.last {
             // The trackers go on while what they have sent is stored.
-            self.trackers.step(self.step);
+            self.trackers.step(self.step)?;
         }
         self.consume(now, &mut report)?;
         self.controller.step(now, self.state.lag)?;
@@ -484,15 +475,16 @@ impl<'a> Conductor<'a> {
 }
 
 /// What is known about a tracker besides what it sends.
-fn enrichment(file: &RunFile, spec: &TrackerSpec, scanned: &Scanned) -> Enrichment {
+fn enrichment(file: &RunFile, spec: &TrackerSpec, survey: &Survey) -> Enrichment {
     Enrichment {
         wearer: Some(file.pseudonym(spec.index)),
         site: Some("demo".to_owned()),
         model: Some("fleet replay".to_owned()),
         firmware: Some(spec.firmware.number().to_string()),
-        session: scanned
-            .recorded_at
-            .map(|at| format!("{}@{at}", scanned.activity.name)),
+        session: survey
+            .summary
+            .started
+            .map(|at| format!("{}@{at}", survey.activity.name())),
         schema_version: None,
         enricher: Some(concat!("fleet ", env!("CARGO_PKG_VERSION")).to_owned()),
     }
@@ -504,4 +496,25 @@ pub fn new_folder(base: &Path) -> PathBuf {
         .map(|n| base.join(format!("run-{n}")))
         .find(|path| !path.exists())
         .unwrap_or_else(|| base.join("run"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_of_trackers_are_at_work_a_few_at_a_time() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let few = switched_on(&[minutes(60); 6]);
+        assert_eq!(few[5], STAGGER * 5);
+        let many = switched_on(&vec![minutes(60); 2_000]);
+        assert!(many.is_sorted());
+        for at in (0..600).map(minutes) {
+            let at_work = many.iter().filter(|s| **s <= at && at < **s + minutes(60));
+            assert!(at_work.count() <= ACTIVE_MAX);
+        }
+        // Short ones do not wait for each other.
+        let short = switched_on(&vec![Duration::from_secs(20); 2_000]);
+        assert!(short[1_999] <= SPREAD_MAX);
+    }
 }

@@ -99,8 +99,15 @@ impl PageView {
         for note in report.notes {
             self.model.answered(at, note);
         }
-        for (device, samples) in &report.samples {
-            self.model.samples(*device, samples);
+        for (device, mut samples) in report.samples {
+            let mut trackers = run.trackers.iter();
+            if let Some(tracker) = trackers.find(|t| t.state.device == Some(device)) {
+                // The page has one axis for all: the run's clock.
+                for sample in &mut samples {
+                    sample.time = run.file.start() + tracker.spec.clock.moment(sample.time);
+                }
+            }
+            self.model.samples(device, &samples);
         }
         self.known.resize(run.trackers.count(), (0, 0));
         for (index, pixels) in report.screens {

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
+use activity::Survey;
 use telemetry_core::DeviceId;
 use telemetry_core::records::ActivitySample;
 
-use super::{STAGGER, Scanned, TAIL};
+use super::{STAGGER, TAIL};
 use crate::clock::Now;
 use crate::firmware::Firmware;
 use crate::latency::Histogram;
@@ -87,17 +88,17 @@ impl StepReport {
 }
 
 impl RunState {
-    /// A run of these trackers that goes on at `now`; rows go up to `newest`.
+    /// A run of these trackers that goes on at `now`. How far the rows are behind is counted from
+    /// there, by the run's clock: rows carry the times of workouts.
     pub(super) fn new(
         now: Now,
-        newest: Option<Duration>,
         outage: Duration,
-        specs: &[(TrackerSpec, &Scanned)],
+        specs: &[(TrackerSpec, &Survey)],
         has_page: bool,
     ) -> Self {
         let ends = specs
             .iter()
-            .map(|(spec, scanned)| spec.starts + scanned.length);
+            .map(|(spec, survey)| spec.starts + survey.summary.duration);
         let end = ends.max().unwrap_or_default();
         let down = end.mul_f64(0.4);
         let outage = down..down + outage;
@@ -110,7 +111,7 @@ impl RunState {
             outages: Some(outage).into_iter().filter(|o| !o.is_empty()).collect(),
             rollout: first..last,
             begun: Begun::default(),
-            newest: newest.unwrap_or(now.since_start),
+            newest: now.since_start,
             lag: Duration::ZERO,
             logged: 0,
             published: Histogram::default(),

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::time::Duration;
 
+use activity::Survey;
 use services::Ledger;
 use services::ledger::LedgerInput;
 use telemetry_core::{DeviceId, StreamName};
 
-use super::{Conductor, RunError, STEP, Scanned};
-use crate::activity::ActivityError;
+use super::{Conductor, RunError};
 use crate::clock::Now;
 use crate::latency::Histogram;
 use crate::report::{Curves, DeviceLine, Report};
@@ -19,8 +19,8 @@ use crate::{ledger, screen};
 impl Conductor<'_> {
     pub(super) fn report(
         self,
-        specs: &[(TrackerSpec, &Scanned)],
-        faults: Vec<ActivityError>,
+        specs: &[(TrackerSpec, &Survey)],
+        faults: Vec<String>,
         last_states: &[Option<FinalState>],
         now: Now,
         took: Duration,
@@ -29,9 +29,10 @@ impl Conductor<'_> {
         let mut durable = Histogram::default();
         let mut samples_appended = 0;
         let mut devices = Vec::new();
-        let run = self.file.start()..now.after(STEP).wall();
+        // Times that the states of each device carry: those of its workout.
+        let mut states = Vec::new();
         let trackers = specs.iter().zip(self.trackers.iter()).zip(last_states);
-        for (((_, scanned), tracker), last) in trackers {
+        for (((_, survey), tracker), last) in trackers {
             let spec = &tracker.spec;
             let Some(last) = last else { continue };
             let Some(device) = last.state.device else {
@@ -40,6 +41,7 @@ impl Conductor<'_> {
             durable.merge(&tracker.past.durable);
             samples_appended += tracker.past.records;
             numbered(&mut ledger, device, last.state.epoch, &last.state.next_seqs);
+            states.extend(spec.clock.shown().map(|times| (device, times)));
             let picture = self
                 .options
                 .data
@@ -57,12 +59,12 @@ impl Conductor<'_> {
                 device,
                 source: spec.source.clone(),
                 firmware: spec.firmware.number(),
-                read: scanned.samples,
+                read: survey.summary.samples,
                 agent: last.state.durable,
                 frames: tracker.past.frames,
                 ring_drops: tracker.past.ring_drops,
                 picture,
-                curves: Curves::read(&self.store, device, run.clone())?,
+                curves: Curves::read(&self.store, device, &spec.clock)?,
             });
         }
         let gateway = self.gateway.spool();
@@ -76,7 +78,7 @@ impl Conductor<'_> {
         for letter in self.storing.dead_letters()? {
             ledger.handle_input(LedgerInput::SetAside(&letter.batch.envelope));
         }
-        pollster::block_on(ledger.read(&self.store, run))?;
+        pollster::block_on(ledger.read(&self.store, states))?;
         let tally = self.storing.tally();
         let stored = ledger::samples_stored(&self.store)?;
         Ok(Report {
@@ -101,7 +103,7 @@ impl Conductor<'_> {
             stored_latency: self.storing.latency().clone(),
             pulse: self.state.pulse,
             outages: self.state.outages,
-            faults: faults.iter().map(ToString::to_string).collect(),
+            faults,
         })
     }
 }

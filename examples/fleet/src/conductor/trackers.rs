@@ -3,17 +3,28 @@
 use telemetry_core::Batch;
 
 use super::RunError;
+use crate::clock::Now;
 use crate::latency::Histogram;
 use crate::tracker::{Answer, Fault, FinalState, Handle, State, Step, TrackerError, TrackerSpec};
 
 /// Every tracker of the run.
-pub(super) struct Trackers(Vec<Tracker>);
+///
+/// A tracker has threads, sockets and files only from the moment it is switched on until it has
+/// delivered everything: a run of thousands of files needs those of the trackers that are at work.
+pub(super) struct Trackers {
+    all: Vec<Tracker>,
+    /// Visitors may do something to a tracker that is done, so it stays on.
+    keep: bool,
+}
 
 /// One of them.
 pub(super) struct Tracker {
     pub spec: TrackerSpec,
-    /// `None` while it is unplugged.
+    plugged: bool,
+    /// Its thread; `None` while it is unplugged, not switched on yet, or done.
     handle: Option<Handle>,
+    /// What it was when it had delivered everything.
+    last: Option<FinalState>,
     /// Its last state.
     pub state: State,
     /// What goes wrong with it in the next step.
@@ -36,25 +47,36 @@ pub(super) struct Past {
 impl Tracker {
     /// Whether its plug is in.
     pub(super) const fn is_plugged(&self) -> bool {
-        self.handle.is_some()
+        self.plugged
     }
 
-    /// Puts the plug in: it opens its spool under a new epoch and goes on.
-    pub(super) fn plug(&mut self, random: u64) -> Result<(), TrackerError> {
-        if self.handle.is_none() {
-            let spec = TrackerSpec {
-                random,
-                ..self.spec.clone()
-            };
-            let index = spec.index;
-            let handle = Handle::start(spec);
+    /// Puts the plug in: from its next step on, it opens its spool under a new epoch and goes on.
+    pub(super) fn plug(&mut self, random: u64) {
+        if !self.plugged {
+            self.spec.random = random;
+            self.plugged = true;
+            self.last = None;
+        }
+    }
+
+    /// Its thread at a moment of the run, which starts when the tracker is to be switched on.
+    fn thread(&mut self, now: Now) -> Result<Option<&Handle>, TrackerError> {
+        let due = self.plugged && self.last.is_none() && now.since_start >= self.spec.starts;
+        if self.handle.is_none() && due {
+            let index = self.spec.index;
+            let handle = Handle::start(self.spec.clone());
             self.handle = Some(handle.map_err(|error| TrackerError::Io { index, error })?);
         }
-        Ok(())
+        Ok(self.handle.as_ref())
     }
 
     /// Ends its thread well, as a firmware does that is about to be replaced.
     pub(super) fn shut_down(&mut self) -> Option<FinalState> {
+        self.plugged = false;
+        self.last.take().or_else(|| self.end_thread())
+    }
+
+    fn end_thread(&mut self) -> Option<FinalState> {
         let last = self.handle.take()?.end();
         let counts = std::mem::take(&mut self.state.counts);
         self.past.records += counts.records;
@@ -68,65 +90,64 @@ impl Tracker {
 }
 
 impl Trackers {
-    pub(super) fn start(plans: impl Iterator<Item = TrackerSpec>) -> Result<Self, RunError> {
-        let mut trackers = Vec::new();
-        for spec in plans {
-            let random = spec.random;
-            let mut tracker = Tracker {
-                spec,
-                handle: None,
-                state: State::default(),
-                fault: None,
-                screen: None,
-                past: Past::default(),
-            };
-            tracker.plug(random)?;
-            trackers.push(tracker);
+    /// Trackers that are plugged in; `keep` lets those that are done stay on.
+    pub(super) fn new(specs: impl Iterator<Item = TrackerSpec>, keep: bool) -> Self {
+        let all = specs.map(|spec| Tracker {
+            spec,
+            plugged: true,
+            handle: None,
+            last: None,
+            state: State::default(),
+            fault: None,
+            screen: None,
+            past: Past::default(),
+        });
+        Self {
+            all: all.collect(),
+            keep,
         }
-        Ok(Self(trackers))
     }
 
     pub(super) const fn count(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Tracker> {
-        self.0.iter()
+        self.all.iter()
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Tracker> {
-        self.0.get_mut(index)
+        self.all.get_mut(index)
     }
 
     pub(super) fn states(&self) -> impl Iterator<Item = &State> + Clone {
-        self.0.iter().map(|t| &t.state)
+        self.all.iter().map(|t| &t.state)
     }
 
     /// Whether each of them is plugged in, and has handed over all it has.
     pub(super) fn are_done(&self) -> bool {
-        self.0.iter().all(|t| t.is_plugged() && t.state.done)
+        self.all.iter().all(|t| t.is_plugged() && t.state.done)
     }
 
     /// Whether somebody has to put a plug in before the run can end.
     pub(super) fn wait_for_a_plug(&self) -> bool {
-        self.0.iter().any(|t| !t.is_plugged())
+        self.all.iter().any(|t| !t.is_plugged())
     }
 
     /// Gives each a step.
-    pub(super) fn step(&mut self, step: Step) {
-        for tracker in &self.0 {
-            if let Some(handle) = &tracker.handle {
-                handle.step(Step {
-                    fault: tracker.fault,
-                    ..step
-                });
+    pub(super) fn step(&mut self, step: Step) -> Result<(), RunError> {
+        for tracker in &mut self.all {
+            let fault = tracker.fault;
+            if let Some(handle) = tracker.thread(step.now)? {
+                handle.step(Step { fault, ..step });
             }
         }
+        Ok(())
     }
 
     /// Waits for the answer of each.
     pub(super) fn answers(&mut self, batches: &mut Vec<Batch>) -> Result<(), RunError> {
-        for (index, tracker) in self.0.iter_mut().enumerate() {
+        for (index, tracker) in self.all.iter_mut().enumerate() {
             let Some(handle) = &tracker.handle else {
                 continue;
             };
@@ -141,6 +162,8 @@ impl Trackers {
             tracker.screen = screen;
             if tracker.fault.take() == Some(Fault::PowerCut) {
                 tracker.shut_down();
+            } else if tracker.state.done && !self.keep {
+                tracker.last = tracker.end_thread();
             }
         }
         Ok(())
@@ -148,7 +171,7 @@ impl Trackers {
 
     /// Screens that changed in the last step.
     pub(super) fn take_screens(&mut self) -> Vec<(usize, Vec<u32>)> {
-        let screens = self.0.iter_mut().map(|t| (t.spec.index, t.screen.take()));
+        let screens = self.all.iter_mut().map(|t| (t.spec.index, t.screen.take()));
         screens
             .filter_map(|(index, screen)| Some((index, screen?)))
             .collect()
@@ -156,6 +179,6 @@ impl Trackers {
 
     /// Ends every thread well; what each was then, in order.
     pub(super) fn end(&mut self) -> Vec<Option<FinalState>> {
-        self.0.iter_mut().map(Tracker::shut_down).collect()
+        self.all.iter_mut().map(Tracker::shut_down).collect()
     }
 }

@@ -1,6 +1,5 @@
 //! What the plots show: the pipeline's pulse, step by step, and each tracker's stored rows.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use telemetry_core::records::ActivitySample;
@@ -8,6 +7,7 @@ use telemetry_core::{AvroRecord, DeviceId, Schema, Timestamp, stream_of};
 use telemetry_storage::{Cell, ReadError, Selection, SqliteStore, Store as _, StoreError};
 
 use super::Series;
+use crate::clock::DeviceClock;
 use crate::progress::Stages;
 
 /// Event time read at once.
@@ -99,11 +99,12 @@ impl Curves {
         known.take(CURVES_MAX).collect()
     }
 
-    /// Reads a device's rows of a run, a slice of time at once.
+    /// Reads a device's rows, a slice of their time at once, and puts them where they were in the
+    /// run.
     pub(crate) fn read(
         store: &SqliteStore,
         device: DeviceId,
-        run: Range<Timestamp>,
+        clock: &DeviceClock,
     ) -> Result<Self, ReadError> {
         let schema = Schema::parse(ActivitySample::SCHEMA).map_err(StoreError::from)?;
         let field = |name: &str| {
@@ -121,28 +122,30 @@ impl Curves {
             (field("altitude"), 1.0),
         ];
         let stream = stream_of::<ActivitySample>();
-        let mut from = run.start;
-        while from < run.end {
-            let until = from + SLICE;
-            let selection = Selection {
-                device: Some(device),
-                from: Some(from),
-                until: Some(until),
-            };
-            let rows = pollster::block_on(store.read(&stream, &selection, &schema))?;
-            from = until;
-            for row in rows {
-                let cell = |i: Option<usize>| i.and_then(|i| row.values.get(i));
-                let Some(Cell::Integer(time)) = cell(time) else {
-                    continue;
+        for times in clock.shown() {
+            let mut from = times.start;
+            while from < times.end {
+                let until = times.end.min(from + SLICE);
+                let selection = Selection {
+                    device: Some(device),
+                    from: Some(from),
+                    until: Some(until),
                 };
-                let at = Timestamp::from_micros(*time).saturating_since(run.start);
-                for (series, (place, factor)) in curves.all_mut().into_iter().zip(drawn) {
-                    match cell(place) {
-                        // Beats and watts are small numbers.
-                        Some(Cell::Integer(value)) => series.push(at, *value as f64 * factor),
-                        Some(Cell::Real(value)) => series.push(at, value * factor),
-                        _ => {}
+                let rows = pollster::block_on(store.read(&stream, &selection, &schema))?;
+                from = until;
+                for row in rows {
+                    let cell = |i: Option<usize>| i.and_then(|i| row.values.get(i));
+                    let Some(Cell::Integer(time)) = cell(time) else {
+                        continue;
+                    };
+                    let at = clock.moment(Timestamp::from_micros(*time));
+                    for (series, (place, factor)) in curves.all_mut().into_iter().zip(drawn) {
+                        match cell(place) {
+                            // Beats and watts are small numbers.
+                            Some(Cell::Integer(value)) => series.push(at, *value as f64 * factor),
+                            Some(Cell::Real(value)) => series.push(at, value * factor),
+                            _ => {}
+                        }
                     }
                 }
             }

@@ -169,26 +169,28 @@ impl Ledger {
         lines.filter(|l| l.numbered + l.stored > 0).collect()
     }
 
-    /// Takes what a store knows: presence, and the states of an event time, a slice at a time, for a
-    /// run may have more of them than fit in memory.
+    /// Takes what a store knows: presence, and the states of devices in event times, a slice at a
+    /// time, for a run may have more of them than fit in memory.
     pub async fn read(
         &mut self,
         store: &(impl Store + Accounting),
-        states: Range<Timestamp>,
+        states: impl IntoIterator<Item = (DeviceId, Range<Timestamp>)>,
     ) -> Result<(), ReadError> {
         let stream = stream_of::<SystemState>();
-        let mut from = states.start;
-        while from < states.end {
-            let until = from + SLICE;
-            let selection = Selection {
-                device: None,
-                from: Some(from),
-                until: Some(until),
-            };
-            let rows = store.read(&stream, &selection, &self.states).await?;
-            rows.iter()
-                .for_each(|row| self.handle_input(LedgerInput::State(row)));
-            from = until;
+        for (device, times) in states {
+            let mut from = times.start;
+            while from < times.end {
+                let until = from + SLICE;
+                let selection = Selection {
+                    device: Some(device),
+                    from: Some(from),
+                    until: Some(until),
+                };
+                let rows = store.read(&stream, &selection, &self.states).await?;
+                rows.iter()
+                    .for_each(|row| self.handle_input(LedgerInput::State(row)));
+                from = until;
+            }
         }
         for presence in store.presence().await? {
             self.handle_input(LedgerInput::Present(presence));

@@ -213,8 +213,8 @@ impl House {
             let envelope = &letter.batch.envelope;
             ledger.handle_input(ledger::LedgerInput::SetAside(envelope));
         }
-        let run = at(0).wall..at(1).wall;
-        pollster::block_on(ledger.read(&self.store.store, run)).unwrap();
+        let states = [(spool.device(), at(0).wall..at(1).wall)];
+        pollster::block_on(ledger.read(&self.store.store, states)).unwrap();
         ledger.lines()
     }
 
