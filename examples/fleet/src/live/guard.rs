@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::header::{COOKIE, HOST, ORIGIN};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, Uri};
 
 /// Name of the cookie that holds the token.
 pub(super) const COOKIE_NAME: &str = "fleet_token";
@@ -23,17 +23,27 @@ pub(super) enum Denied {
 pub(super) fn check(
     token: Option<&str>,
     method: &Method,
+    target: &Uri,
     headers: &HeaderMap,
 ) -> Result<(), Denied> {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
-    let host = text(HOST).ok_or(Denied::Host)?;
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Denied::Host);
+    };
+    let host = host.to_str().map_err(|_| Denied::Host)?;
+    // An absolute target replaces the header (RFC 9112, 3.2.2).
+    let host = target.authority().map_or(host, |a| a.as_str());
     match token {
         // A cookie belongs to the name in the address bar, so a foreign name does not have it.
         Some(token) => {
-            let cookies = text(COOKIE).unwrap_or_default().split(';');
-            let mut pairs = cookies.filter_map(|c| c.trim().split_once('='));
-            let given = pairs.find(|(name, _)| *name == COOKIE_NAME);
-            if !given.is_some_and(|(_, value)| same(value, token)) {
+            // Cookies do not tell ports apart: that of another page on this host may stand first.
+            let cookies = headers.get_all(COOKIE).iter();
+            let cookies = cookies.filter_map(|value| value.to_str().ok());
+            let mut pairs = cookies
+                .flat_map(|value| value.split(';'))
+                .filter_map(|cookie| cookie.trim().split_once('='));
+            if !pairs.any(|(name, value)| name == COOKIE_NAME && same(value, token)) {
                 return Err(Denied::Token);
             }
         }
@@ -42,7 +52,8 @@ pub(super) fn check(
     }
     // Browsers name the site of whoever presses a button.
     let own = text(ORIGIN).and_then(|o| o.strip_prefix("http://"));
-    if method != Method::GET && !own.is_some_and(|own| own.eq_ignore_ascii_case(host)) {
+    let only_looks = *method == Method::GET || *method == Method::HEAD;
+    if !only_looks && !own.is_some_and(|own| own.eq_ignore_ascii_case(host)) {
         return Err(Denied::Origin);
     }
     Ok(())
@@ -58,7 +69,7 @@ pub(super) fn same(a: &str, b: &str) -> bool {
 /// or one of the IPv4 addresses written as IPv6.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some((name, port)) if port.is_empty() || port.parse::<u16>().is_ok() => name,
         _ => host,
     };
     let inside = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
@@ -87,7 +98,25 @@ mod tests {
         expected: Result<(), Denied>,
     ) {
         let headers = pairs.iter().map(|(n, v)| (n.clone(), v.parse().unwrap()));
-        assert_eq!(check(token, &method, &headers.collect()), expected);
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, value);
+        }
+        assert_eq!(
+            check(token, &method, &Uri::from_static("/"), &map),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_request_has_one_host_and_an_absolute_target_is_it() {
+        let two = [(HOST, "localhost:4370"), (HOST, "evil.example")];
+        check_of(None, Method::GET, &two, Err(Denied::Host));
+        let headers = HeaderMap::from_iter([(HOST, "localhost:4370".parse().unwrap())]);
+        let to = |target| check(None, &Method::GET, &Uri::from_static(target), &headers);
+        assert_eq!(to("http://evil.example/"), Err(Denied::Host));
+        assert_eq!(to("http://127.0.0.1:4370/"), Ok(()));
+        check_of(None, Method::HEAD, &[(HOST, "localhost:4370")], Ok(()));
     }
 
     #[test]
@@ -114,6 +143,7 @@ mod tests {
             "localhost.",
             "",
             "127.1",
+            "localhost:99999",
             "128.0.0.1",
             "::1",
             "[::ffff:192.0.2.1]:4370",
@@ -152,6 +182,10 @@ mod tests {
             check_of(Some(TOKEN), Method::GET, &headers, expected);
         };
         get("a=b; fleet_token=0123456789abcdef", Ok(()));
+        get(
+            "fleet_token=of-another-port; fleet_token=0123456789abcdef",
+            Ok(()),
+        );
         for cookie in [
             "",
             "fleet_token=",

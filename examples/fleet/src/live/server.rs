@@ -182,7 +182,8 @@ fn sentence(status: StatusCode, text: impl Into<String>) -> Response {
 /// Lets in who may come in, and says to browsers what a page of ours may do.
 async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let token = shared.token.as_deref();
-    let mut response = match guard::check(token, request.method(), request.headers()) {
+    let mut response = match guard::check(token, request.method(), request.uri(), request.headers())
+    {
         Ok(()) => match whole(request).await {
             Ok(request) => next.run(request).await,
             Err(refusal) => refusal,
