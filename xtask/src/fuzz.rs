@@ -26,6 +26,18 @@ pub(crate) enum Target {
     Container,
     /// The journal.
     Journal,
+    /// Activity files.
+    Activity,
+}
+
+impl Target {
+    /// Its fuzzing crate, and inputs to begin with, from the checkout's root.
+    const fn place(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Activity => ("examples/activity/fuzz", Some("testdata/fit")),
+            _ => ("telemetry-core/fuzz", None),
+        }
+    }
 }
 
 /// What to fuzz, and how long.
@@ -59,11 +71,14 @@ pub(crate) fn fuzz(options: &Options) -> Result<(), Failure> {
         [] => Target::value_variants(),
         chosen => chosen,
     };
-    let dir = root().join("telemetry-core/fuzz");
     for target in targets {
         let Some(name) = target.to_possible_value().map(|v| v.get_name().to_owned()) else {
             continue;
         };
+        let (dir, seeds) = target.place();
+        let dir = root().join(dir);
+        // What a test reads as well is a seed where it lies.
+        let seeds = seeds.map_or_else(|| dir.join("seeds").join(&name), |seeds| root().join(seeds));
         let found = target_dir().join("fuzz/found").join(&name);
         let corpus = target_dir().join("fuzz/corpus").join(&name);
         for folder in [&found, &corpus] {
@@ -75,15 +90,15 @@ pub(crate) fn fuzz(options: &Options) -> Result<(), Failure> {
         println!("fuzz: {name} for {} minutes", options.minutes);
         run(
             &format!(
-                "fuzzing {name} (what it found is in {}: fix it, and keep it in {}/seeds/{name})",
+                "fuzzing {name} (what it found is in {}: fix it, and keep it in {})",
                 found.display(),
-                dir.display()
+                seeds.display()
             ),
             cargo(&["fuzz", "run", "--fuzz-dir"])
                 .arg(&dir)
                 .args(["--sanitizer", "address", &name])
                 .arg(&corpus)
-                .arg(dir.join("seeds").join(&name))
+                .arg(&seeds)
                 .arg("--")
                 .arg(format!("-artifact_prefix={}/", found.display()))
                 .arg(format!("-max_total_time={}", options.minutes * 60))
