@@ -147,7 +147,7 @@ pub enum CodegenError {
 
 crate::error_codes!(CodegenError {
     Schema(_) => 1150,
-    Large { .. } => 1151,
+    Large { .. } => 1154,
     Empty { .. } => 1153,
     Default { .. } => 1152,
 });
