@@ -125,8 +125,8 @@ pub fn stream_of<R: crate::AvroRecord>() -> StreamName {
 
 /// One opening of a spool for appending; below 2⁶³.
 ///
-/// Microseconds since 1970 where the clock is synchronised (the previous epoch + 1 if that is
-/// larger), otherwise random below 2⁶².
+/// Microseconds since 1970 where the clock is synchronised, or the epoch before, whichever is later,
+/// with [20 random low bits](Epoch::for_opening); otherwise random below 2⁶².
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(u64);
 
@@ -182,22 +182,37 @@ impl Seq {
 }
 
 impl Epoch {
-    /// The epoch of a new opening.
+    /// Low bits that are random also where the clock is synchronised: a second of microseconds.
+    const RANDOM_LOW: u64 = (1 << 20) - 1;
+
+    /// The epoch of a new opening, never that of the opening before.
     ///
-    /// `synchronised_now` is wall time where the clock is synchronised; otherwise `random`
-    /// supplies the bits.
+    /// `synchronised_now` is wall time where the clock is synchronised: the epoch is that time with its
+    /// low 20 bits replaced by random ones. If the epoch before is not below that, the new one is the
+    /// one before + 1 + 20 random bits, so epochs grow. Without a synchronised clock the epoch is
+    /// `random` alone, below 2⁶². `random` must be different at every opening, also after a restart and
+    /// on a copy of the disk: two copies of one image begin with the same epoch before and may read the
+    /// same time, and only these bits tell them apart.
+    ///
+    /// `None` where these bits repeat the epoch before, or no larger one is left: ask again with
+    /// other bits.
     #[must_use]
     pub fn for_opening(
         previous: Option<Self>,
         synchronised_now: Option<crate::Timestamp>,
         random: u64,
-    ) -> Self {
-        let fresh = match synchronised_now {
-            Some(now) => u64::try_from(now.as_micros()).unwrap_or(0),
-            None => return Self(random & ((1 << 62) - 1)),
+    ) -> Option<Self> {
+        let Some(now) = synchronised_now else {
+            let epoch = Self(random & ((1 << 62) - 1));
+            return (previous != Some(epoch)).then_some(epoch);
         };
-        let floor = previous.map_or(0, |p| p.0.saturating_add(1));
-        Self(fresh.max(floor).min(Self::MAX.0))
+        let low = random & Self::RANDOM_LOW;
+        let by_clock = u64::try_from(now.as_micros()).unwrap_or(0) & !Self::RANDOM_LOW | low;
+        let epoch = match previous {
+            Some(Self(previous)) if previous >= by_clock => previous.checked_add(1 + low)?,
+            _ => by_clock,
+        };
+        Self::new(epoch).ok()
     }
 }
 
@@ -306,14 +321,48 @@ mod tests {
 
     #[test]
     fn epochs_rise_with_a_synchronised_clock() {
-        let now = Some(crate::Timestamp::from_micros(100));
-        let previous = Some(Epoch(100));
-        assert_eq!(Epoch::for_opening(None, now, 0), Epoch(100));
-        assert_eq!(Epoch::for_opening(previous, now, 0), Epoch(101));
-        assert!(Epoch::for_opening(previous, None, u64::MAX).get() < 1 << 62);
+        let now = Some(crate::Timestamp::from_micros(100 << 20));
+        let by_clock = Epoch(100 << 20 | 7);
+        assert_eq!(Epoch::for_opening(None, now, 1 << 40 | 7), Some(by_clock));
+        // The clock was set back, or both openings are within a second.
+        let next = Epoch::for_opening(Some(by_clock), now, 7);
+        assert_eq!(next, Some(Epoch(by_clock.0 + 8)));
+        let none_is_left = Epoch::for_opening(Some(Epoch::MAX), now, 0);
+        assert_eq!(none_is_left, None);
+    }
+
+    #[test]
+    fn an_epoch_without_a_synchronised_clock_never_repeats_the_one_before() {
+        let first = Epoch::for_opening(None, None, 42);
+        assert_eq!(first, Some(Epoch(42)));
+        assert_eq!(Epoch::for_opening(first, None, 42), None);
+        assert_eq!(Epoch::for_opening(first, None, 1), Some(Epoch(1)));
+        let large = Epoch::for_opening(first, None, u64::MAX).unwrap();
+        assert!(large.get() < 1 << 62);
+    }
+
+    #[test]
+    fn two_copies_of_an_image_get_two_epochs_at_the_same_time() {
+        for micros in [0, 200 << 20, i64::MAX] {
+            let now = Some(crate::Timestamp::from_micros(micros));
+            let of_copy = |random| Epoch::for_opening(Some(Epoch(100 << 20)), now, random).unwrap();
+            assert_ne!(of_copy(1), of_copy(2));
+        }
     }
 
     proptest! {
+        #[test]
+        fn epochs_differ_from_the_one_before(previous in 0..=Epoch::MAX.0, now: Option<i64>, random: u64) {
+            let previous = Epoch(previous);
+            let now = now.map(crate::Timestamp::from_micros);
+            match Epoch::for_opening(Some(previous), now, random) {
+                Some(epoch) if now.is_some() => prop_assert!(previous < epoch && epoch <= Epoch::MAX),
+                Some(epoch) => prop_assert!(epoch != previous && epoch.0 < 1 << 62),
+                None if now.is_some() => prop_assert!(previous.0 >= Epoch::MAX.0 - (1 << 20)),
+                None => prop_assert_eq!(previous.0, random & ((1 << 62) - 1)),
+            }
+        }
+
         #[test]
         fn record_ids_round_trip(device: u128, epoch in 0..=Epoch::MAX.0, seq in 1..=Seq::MAX.0, name in "[A-Za-z0-9._]{1,128}") {
             let id = RecordId {

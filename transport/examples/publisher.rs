@@ -8,10 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use telemetry_core::wire::put_long;
-use telemetry_core::{ClockMark, DeviceId, Schema, StreamName, Timestamp, single_object};
+use telemetry_core::{Schema, StreamName, Timestamp, single_object};
 use telemetry_transport::amqp::{AmqpConfig, Publisher};
 use telemetry_transport::shared::SharedLimits;
-use telemetry_transport::{Directory, Limits, Opening, Spool};
+use telemetry_transport::{Directory, Opening, Spool};
 
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stdout, reason = "an example shows what it did")]
@@ -28,15 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub async fn run(config: AmqpConfig, directory: &Path) -> Result<u64, Box<dyn Error>> {
     let schema =
         Schema::parse(r#"{"type":"record","name":"Beat","fields":[{"name":"bpm","type":"int"}]}"#)?;
-    let opening = Opening {
-        new_device: DeviceId::from_u128(7),
-        hardware_token: None,
-        clock: ClockMark::default(),
-        // For show: a device takes random bits, so that no name is given twice.
-        random: u64::from(std::process::id()),
-        limits: Limits::default(),
-    };
-    let (mut spool, _) = Spool::open(Directory::open(directory)?, opening)?;
+    let (mut spool, _) = Spool::open(Directory::open(directory)?, Opening::new()?)?;
     let stream = spool.stream(&StreamName::new("vendor.Beat")?)?;
     // From here on any number of tasks and threads may append.
     let (appender, batches) = spool.share(SharedLimits::default())?;

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use telemetry_core::wire::put_long;
-use telemetry_core::{ClockMark, DeviceId, Schema, StreamName, Timestamp, single_object};
+use telemetry_core::{Schema, StreamName, Timestamp, single_object};
 use telemetry_transport::{Directory, EmbeddedLog, Limits, Opening, Spool};
 
 #[expect(clippy::print_stdout, reason = "an example shows what it did")]
@@ -15,15 +15,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = PathBuf::from(env::args_os().nth(1).ok_or("usage: DIRECTORY")?);
     let schema =
         Schema::parse(r#"{"type":"record","name":"Beat","fields":[{"name":"bpm","type":"int"}]}"#)?;
-    let opening = Opening {
-        new_device: DeviceId::from_u128(7),
-        hardware_token: None,
-        clock: ClockMark::default(),
-        // For show: a device takes random bits, so that no name is given twice.
-        random: u64::from(std::process::id()),
-        limits: Limits::default(),
-    };
-    let (mut spool, recovery) = Spool::open(Directory::open(directory.join("spool"))?, opening)?;
+    let storage = Directory::open(directory.join("spool"))?;
+    let (mut spool, recovery) = Spool::open(storage, Opening::new()?)?;
     println!("spool: {recovery:?}");
     let stream = spool.stream(&StreamName::new("vendor.Beat")?)?;
     for bpm in 60..70 {

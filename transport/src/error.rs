@@ -2,6 +2,7 @@
 
 use std::io;
 
+use telemetry_core::Epoch;
 use telemetry_core::journal::FrameError;
 
 /// A journal that cannot be opened.
@@ -35,6 +36,15 @@ pub enum OpenError {
         /// The smallest that works.
         min: u64,
     },
+    /// The random bits name an opening before this one again, or no larger epoch is left. Nothing
+    /// was opened.
+    #[error(
+        "the random bits give no epoch that is new after {previous}: open again with other bits"
+    )]
+    EpochRepeats {
+        /// The epoch of the opening before.
+        previous: Epoch,
+    },
 }
 
 telemetry_core::error_codes!(OpenError {
@@ -43,6 +53,7 @@ telemetry_core::error_codes!(OpenError {
     Append(_) => 3003,
     Version { .. } => 3004,
     Limits { .. } => 3005,
+    EpochRepeats { .. } => 3006,
 });
 
 /// A record or batch that was not taken; the journal is as it was.

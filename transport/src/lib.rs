@@ -24,19 +24,12 @@
 //! # Carry a record
 #![cfg_attr(all(feature = "embedded", feature = "test-util"), doc = "```")]
 #![cfg_attr(not(all(feature = "embedded", feature = "test-util")), doc = "```text")]
-//! use telemetry_core::{ClockMark, DeviceId, Schema, StreamName, Timestamp, single_object};
+//! use telemetry_core::{Schema, StreamName, Timestamp, single_object};
 //! use telemetry_transport::storage::SimulatedDisk; // `Directory::open(path)?` on a real disk
 //! use telemetry_transport::{EmbeddedLog, Limits, Opening, Spool};
 //!
 //! let schema = Schema::parse(r#"{"type":"record","name":"Beat","fields":[{"name":"bpm","type":"int"}]}"#)?;
-//! let opening = Opening {
-//!     new_device: DeviceId::from_u128(7), // random
-//!     hardware_token: None,
-//!     clock: ClockMark::default(),
-//!     random: 42,
-//!     limits: Limits::default(),
-//! };
-//! let (mut spool, _) = Spool::open(SimulatedDisk::default(), opening)?;
+//! let (mut spool, _) = Spool::open(SimulatedDisk::default(), Opening::new()?)?;
 //! let (log, _) = EmbeddedLog::open(SimulatedDisk::default(), Limits::default())?;
 //! let mut consumer = log.subscribe("etl")?;
 //!

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use lapin::{Connection, ConnectionProperties};
 use serde_json::{Value, json};
-use telemetry_core::{ClockMark, DeviceId, Fingerprint, StreamName, Timestamp, single_object};
+use telemetry_core::{Fingerprint, StreamName, Timestamp, single_object};
 use telemetry_transport::amqp::{AmqpConfig, Publisher};
 use telemetry_transport::shared::{SharedError, SharedLimits};
-use telemetry_transport::{Directory, Limits, Opening, Spool, StreamNo};
+use telemetry_transport::{Directory, Opening, Spool, StreamNo};
 
 use terminal::Terminal;
 
@@ -85,13 +85,7 @@ fn record() -> Vec<u8> {
 }
 
 fn open(dir: &Path) -> Result<(Spool<Directory>, StreamNo), Failure> {
-    let opening = Opening {
-        new_device: DeviceId::from_u128(7),
-        hardware_token: None,
-        clock: ClockMark::default(),
-        random: u64::from(std::process::id()),
-        limits: Limits::default(),
-    };
+    let opening = Opening::new().map_err(failed)?;
     let storage = Directory::open(dir).map_err(failed)?;
     let (mut spool, _) = Spool::open(storage, opening).map_err(failed)?;
     let name = StreamName::new("xpt.Bench").map_err(failed)?;

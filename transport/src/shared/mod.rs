@@ -15,19 +15,12 @@
 //!
 #![cfg_attr(feature = "test-util", doc = "```")]
 #![cfg_attr(not(feature = "test-util"), doc = "```text")]
-//! use telemetry_core::{ClockMark, DeviceId, Fingerprint, StreamName, single_object};
+//! use telemetry_core::{Fingerprint, StreamName, single_object};
 //! use telemetry_transport::shared::SharedLimits;
 //! use telemetry_transport::storage::SimulatedDisk; // `Directory::open(path)?` on a real disk
-//! use telemetry_transport::{Limits, Opening, Spool};
+//! use telemetry_transport::{Opening, Spool};
 //!
-//! let opening = Opening {
-//!     new_device: DeviceId::from_u128(7), // random
-//!     hardware_token: None,
-//!     clock: ClockMark::default(),
-//!     random: 42,
-//!     limits: Limits::default(),
-//! };
-//! let (mut spool, _) = Spool::open(SimulatedDisk::default(), opening)?;
+//! let (mut spool, _) = Spool::open(SimulatedDisk::default(), Opening::new()?)?;
 //! let stream = spool.stream(&StreamName::new("vendor.Beat")?)?;
 //! let (appender, mut batches) = spool.share(SharedLimits::default())?;
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {

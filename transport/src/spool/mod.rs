@@ -1,9 +1,10 @@
 //! The spool: records on disk until someone downstream has them for good.
 
 pub(crate) mod header;
+mod opening;
 mod reader;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 
 use telemetry_core::journal::{Frame, FrameKind};
@@ -13,8 +14,9 @@ use telemetry_core::{ClockMark, ClockQuality, DeviceId, Epoch, Seq, StreamName, 
 use crate::Storage;
 use crate::cursor::Cursor;
 use crate::error::{AppendError, CommitError, OpenError};
-use crate::segments::{Limits, Position, Recovery, Segments, WhenFull};
+use crate::segments::{Position, Recovery, Segments, WhenFull};
 use header::{Header, SourceState, StreamState, put_clock, take_clock};
+pub use opening::Opening;
 use reader::BatchReader;
 pub use reader::SpooledBatch;
 
@@ -42,23 +44,6 @@ pub struct Origin {
     pub source: SourceNo,
     /// Its own number of the record, growing from 1.
     pub serial: u64,
-}
-
-/// What an opening needs from outside.
-#[derive(Clone, Copy, Debug)]
-pub struct Opening {
-    /// Identity of a new spool, and of one whose hardware changed: random.
-    pub new_device: DeviceId,
-    /// What the firmware says names this hardware. Another one than the spool was made with
-    /// means a cloned image, which becomes a device of its own; so does a first token, since an
-    /// image without one may have been cloned. `None` keeps the device and the token known.
-    pub hardware_token: Option<[u8; 16]>,
-    /// Both clocks, now.
-    pub clock: ClockMark,
-    /// Random bits for the epoch where the clock is not synchronised.
-    pub random: u64,
-    /// Bounds.
-    pub limits: Limits,
 }
 
 /// What an append promises once a commit has returned.
@@ -177,6 +162,8 @@ impl<S: Storage> Spool<S> {
         Segments::check(&mut storage, &opening.limits)?;
         let mut cursor = Cursor::open(&mut storage, "cursor".to_owned(), Position::default())?;
         let mut found: Option<Header> = None;
+        // Of every header that is left: records of none of them may be named again.
+        let mut epochs = BTreeSet::new();
         let mut depth_records = 0;
         // Segment whose header is known: records of another may be of another epoch.
         let mut headed = None;
@@ -184,6 +171,7 @@ impl<S: Storage> Spool<S> {
             match (frame.head.kind, &mut found) {
                 (FrameKind::Header, found) => {
                     if let Some(header) = Header::decode(frame.payload) {
+                        epochs.insert(header.epoch);
                         *found = Some(header);
                         headed = Some(at.segment);
                     }
@@ -210,11 +198,13 @@ impl<S: Storage> Spool<S> {
             }
         })?;
         let synchronised = opening.clock.quality == ClockQuality::Synchronised;
-        let epoch = Epoch::for_opening(
-            found.as_ref().map(|h| h.epoch),
-            synchronised.then_some(opening.clock.wall),
-            opening.random,
-        );
+        let previous = found.as_ref().map(|h| h.epoch);
+        let now = synchronised.then_some(opening.clock.wall);
+        let epoch = Epoch::for_opening(previous, now, opening.random)
+            .filter(|epoch| !epochs.contains(epoch))
+            .ok_or(OpenError::EpochRepeats {
+                previous: previous.unwrap_or_default(),
+            })?;
         // The same hardware, as far as the firmware can say.
         let same = found.as_ref().filter(|h| {
             opening.hardware_token.is_none() || h.hardware_token == opening.hardware_token

@@ -9,7 +9,7 @@ use super::Storage;
 /// Bytes that a real disk writes as one.
 const SECTOR: usize = 512;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct File {
     durable: Vec<u8>,
     /// What a reader sees: `durable` and everything written since.
@@ -49,6 +49,18 @@ impl SimulatedDisk {
             }
             file.seen.clone_from(&file.durable);
         }
+    }
+
+    /// Another disk with what is durable on this one: a restored image.
+    #[must_use]
+    pub fn image(&self) -> Self {
+        let files = self.state().files.clone();
+        let image = Self(Arc::new(Mutex::new(State {
+            files,
+            ..State::default()
+        })));
+        image.crash(|| false);
+        image
     }
 
     /// Lets the `n`-th write or sync from now fail, and all after it until the next crash.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use telemetry_transport::shared::{Appender, Batches, SharedError, SharedLimits};
 use telemetry_transport::storage::SimulatedDisk;
 use telemetry_transport::{
-    AppendError, CommitError, Directory, Spool, Storage, StreamNo, WhenFull,
+    AppendError, CommitError, Directory, Opening, Spool, Storage, StreamNo, WhenFull,
 };
 
 use crate::spool::{name, opening, record};
@@ -107,7 +107,9 @@ impl Storage for Gate {
 }
 
 fn share<S: Storage + Send + 'static>(storage: S) -> (Appender<S>, Batches<S>, StreamNo) {
-    let mut spool = Spool::open(storage, opening(1)).unwrap().0;
+    let mut spool = Spool::open(storage, opening(Opening::new().unwrap().random))
+        .unwrap()
+        .0;
     let stream = spool.stream(&name("a.A")).unwrap();
     spool.commit().unwrap();
     let (appender, batches) = spool.share(SharedLimits::default()).unwrap();

@@ -1,6 +1,11 @@
 //! What a spool promises step by step.
 
-use telemetry_core::{ClockMark, DeviceId, Fingerprint, Seq, StreamName, single_object};
+use std::collections::BTreeSet;
+
+use telemetry_core::{
+    ClockMark, ClockQuality, DeviceId, Epoch, Fingerprint, Seq, StreamName, Timestamp,
+    single_object,
+};
 use telemetry_transport::storage::SimulatedDisk;
 use telemetry_transport::{Limits, OpenError, Opening, Origin, Spool, Storage};
 
@@ -60,6 +65,57 @@ fn the_previous_epoch_ends_where_it_was_recovered() {
     assert_eq!(previous.epoch, epoch);
     let seqs = [(a, Seq::new(202).unwrap()), (b, Seq::new(2).unwrap())];
     assert_eq!(previous.next_seqs, seqs);
+}
+
+#[test]
+fn an_opening_that_would_repeat_an_epoch_is_refused() {
+    let disk = SimulatedDisk::default();
+    for turn in [1, 2] {
+        let mut spool = Spool::open(disk.clone(), opening(turn)).unwrap().0;
+        let stream = spool.stream(&name("a.A")).unwrap();
+        spool.append(stream, &record(turn), None).unwrap();
+        spool.commit().unwrap();
+    }
+    for turn in [1, 2] {
+        let error = Spool::open(disk.clone(), opening(turn)).unwrap_err();
+        let OpenError::EpochRepeats { previous } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(previous.get(), 2);
+    }
+    let mut spool = Spool::open(disk, opening(3)).unwrap().0;
+    let mut epochs = Vec::new();
+    while let Some(batch) = spool.next_batch(1000, 9).unwrap() {
+        epochs.push(batch.epoch.get());
+    }
+    assert_eq!(epochs, [1, 2], "nothing was lost by the refusals");
+}
+
+#[test]
+fn copies_of_an_image_get_epochs_of_their_own_under_one_clock() {
+    let synchronised = || {
+        let mut opening = Opening::new().unwrap();
+        opening.clock.quality = ClockQuality::Synchronised;
+        opening.clock.wall = Timestamp::from_micros(1_700_000_000_000_000);
+        opening
+    };
+    let disk = SimulatedDisk::default();
+    let image = Spool::open(disk.clone(), synchronised()).unwrap().0.epoch();
+    let of_copies: BTreeSet<Epoch> = (0..8)
+        .map(|_| Spool::open(disk.image(), synchronised()).unwrap().0.epoch())
+        .collect();
+    assert!(of_copies.iter().all(|epoch| *epoch > image));
+    // Two of eight are equal once in 37,000 runs; all of them, never.
+    assert!(of_copies.len() > 1);
+}
+
+#[test]
+fn an_opening_of_the_system_is_another_each_time() {
+    let [a, b] = [Opening::new().unwrap(), Opening::new().unwrap()];
+    assert_ne!(a.random, b.random);
+    assert_ne!(a.new_device, b.new_device);
+    assert_ne!(a.clock.boot, b.clock.boot);
+    assert_eq!(a.clock.quality, ClockQuality::FreeRunning);
 }
 
 #[test]
@@ -161,9 +217,11 @@ fn the_same_damage_is_kept_once_and_within_its_limit() {
         let at = spool.append(stream, &record(1), None).unwrap().position;
         spool.append(stream, &record(2), None).unwrap();
         spool.commit().unwrap();
+        opening.random = 2;
         drop(Spool::open(disk.clone(), opening).unwrap());
         disk.damage("00000001.segment", at.offset as usize + 40, 1);
-        for _ in 0..2 {
+        for random in [3, 4] {
+            opening.random = random;
             let recovery = Spool::open(disk.clone(), opening).unwrap().1;
             assert_eq!(recovery.corrupt_bytes, 132);
             // A second copy would undo this.

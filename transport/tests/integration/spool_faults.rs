@@ -186,6 +186,7 @@ fn another_hardware_is_another_device() {
     spool.append(stream, &record(1), None).unwrap();
     spool.commit().unwrap();
     drop(spool);
+    first.random = 3;
     assert_eq!(
         Spool::open(disk.clone(), first)
             .unwrap()
@@ -217,8 +218,8 @@ fn firmware_that_fails_to_tell_once_keeps_the_device() {
         (Some([2; 16]), 10, 10),
     ];
     for (token, new, device) in openings {
-        let mut opening = opening(1);
-        opening.new_device = DeviceId::from_u128(new);
+        let mut opening = opening(new);
+        opening.new_device = DeviceId::from_u128(new.into());
         opening.hardware_token = token;
         let spool = Spool::open(disk.clone(), opening).unwrap().0;
         assert_eq!(spool.device().as_u128(), device);

@@ -59,21 +59,15 @@ pub(super) fn tear_tail(dir: &Path) -> io::Result<Torn> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use telemetry_core::{ClockMark, DeviceId, StreamName};
-    use telemetry_transport::{Directory, Limits, Opening, Spool};
+    use telemetry_core::StreamName;
+    use telemetry_transport::{Directory, Opening, Spool};
 
     #[test]
     fn a_torn_tail_is_dropped_and_nothing_before_it() {
         let dir = tempfile::tempdir().unwrap();
         let open = || {
-            let opening = Opening {
-                new_device: DeviceId::from_u128(1),
-                hardware_token: None,
-                clock: ClockMark::default(),
-                random: 7,
-                limits: Limits::default(),
-            };
-            Spool::open(Directory::open(dir.path()).unwrap(), opening).unwrap()
+            let storage = Directory::open(dir.path()).unwrap();
+            Spool::open(storage, Opening::new().unwrap()).unwrap()
         };
         let (mut spool, _) = open();
         let stream = spool.stream(&StreamName::new("a.B").unwrap()).unwrap();

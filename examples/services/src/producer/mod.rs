@@ -8,8 +8,8 @@ use std::path::Path;
 
 use telemetry_core::records::SchemaAnnouncement;
 use telemetry_core::{
-    AvroRecord, Batch, BootId, ClockMark, ClockQuality, DeviceId, Fingerprint, Instant, Schema,
-    StreamName, stream_of,
+    AvroRecord, Batch, ClockMark, ClockQuality, DeviceId, Fingerprint, Instant, Schema, StreamName,
+    stream_of,
 };
 use telemetry_transport::{
     AppendError, CommitError, Directory, Limits, OpenError, Opening, Origin, Receipt, SendError,
@@ -62,27 +62,27 @@ pub enum ProducerError {
 }
 
 impl Producer {
-    /// Opens the spool in `dir` under a new epoch.
+    /// Opens the spool in `dir` under a new epoch; `random` spreads the delays of many senders.
     pub fn open(
         dir: &Path,
         new_device: DeviceId,
         now: Now,
         random: u64,
     ) -> Result<Self, ProducerError> {
+        let fresh = Opening::new()?;
         let opening = Opening {
             new_device,
-            hardware_token: None,
             clock: ClockMark {
-                boot: BootId::from_u128(u128::from(random) << 64 | new_device.as_u128() >> 64),
                 monotonic: now.instant,
                 wall: now.wall,
                 quality: ClockQuality::Synchronised,
+                ..fresh.clock
             },
-            random,
             limits: Limits {
                 segment_bytes: 1 << 20,
                 ..Limits::default()
             },
+            ..fresh
         };
         let storage = Directory::open(dir.join("spool"))?;
         let (spool, _) = Spool::open(storage, opening)?;
