@@ -176,8 +176,12 @@ impl Fleet {
             .unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("Look at it live: ").unwrap();
+        // What the files are is said first.
+        while !line.starts_with("Look at it live: ") {
+            line.clear();
+            assert!(out.read_line(&mut line).unwrap() > 0, "no page");
+        }
+        let url = line.trim().trim_start_matches("Look at it live: ");
         let address = address(url);
         while !line.starts_with("The live page stays") {
             line.clear();
