@@ -51,8 +51,12 @@ impl Fleet {
             .unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("Look at it live: ").unwrap();
+        // What the files are is said first.
+        while !line.starts_with("Look at it live: ") {
+            line.clear();
+            assert!(out.read_line(&mut line).unwrap() > 0, "no page");
+        }
+        let url = line.trim().trim_start_matches("Look at it live: ");
         let url = url.to_owned();
         Self { child, out, url }
     }
