@@ -5,6 +5,8 @@ use std::io;
 use telemetry_core::Epoch;
 use telemetry_core::journal::FrameError;
 
+use crate::BatchId;
+
 /// A journal that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -152,6 +154,30 @@ impl CommitError {
 telemetry_core::error_codes!(CommitError {
     Io(_) => 3020,
     Poisoned => 3021,
+});
+
+/// A confirmation that was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfirmError {
+    /// This opening did not hand the batch out; nothing was changed. Where an earlier opening did,
+    /// this one hands its records out again, and only that batch can be confirmed.
+    #[error("batch {id} was not handed out by opening {opening}: only its own batches count")]
+    NotHandedOut {
+        /// The batch.
+        id: BatchId,
+        /// The opening that was told of it.
+        opening: Epoch,
+    },
+    /// The disk refused to store how far confirmation has come: more is sent again after the next
+    /// opening. The confirmation itself counts.
+    #[error("the cursor of the spool: {0}")]
+    Io(#[from] io::Error),
+}
+
+telemetry_core::error_codes!(ConfirmError {
+    NotHandedOut { .. } => 3022,
+    Io(_) => 3023,
 });
 
 /// A consumer that cannot go on.

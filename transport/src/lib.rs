@@ -103,6 +103,7 @@ extern crate alloc;
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
+mod batch_id;
 #[cfg(feature = "test-util")]
 pub mod contract;
 #[cfg(feature = "std")]
@@ -132,12 +133,13 @@ pub mod storage;
 /// What this crate's interface takes and gives.
 pub use telemetry_core;
 
+pub use batch_id::BatchId;
 pub use dedup::{Dedup, Fresh, Lineage};
 pub use deliveries::{ConsumeAction, Deliveries, Delivery, Token};
 #[cfg(feature = "embedded")]
 pub use embedded::{Consumer, DeadLetter, EmbeddedLog, LogStats};
 #[cfg(feature = "std")]
-pub use error::{AppendError, CommitError, ConsumeError, OpenError};
+pub use error::{AppendError, CommitError, ConfirmError, ConsumeError, OpenError};
 #[cfg(feature = "shared")]
 pub use histogram::Histogram;
 #[cfg(feature = "std")]

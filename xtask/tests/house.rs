@@ -73,6 +73,7 @@ const LAYERS: &[Layer] = &[
             transport::OpenError::CODES,
             transport::AppendError::CODES,
             transport::CommitError::CODES,
+            transport::ConfirmError::CODES,
             transport::ConsumeError::CODES,
             transport::SenderError::CODES,
             transport::SendError::CODES,

@@ -15,7 +15,7 @@ use telemetry_core::{
     Batch, ClockMark, DeviceId, Envelope, Epoch, Fingerprint, Seq, StreamName, Timestamp,
 };
 use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription};
-use telemetry_transport::{Directory, Spool};
+use telemetry_transport::{BatchId, Directory, Spool};
 use testkit::rabbitmq::Cluster;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -173,13 +173,18 @@ fn batch(number: u64) -> Result<Batch> {
     })
 }
 
+/// A name without a spool.
+fn batch_id(number: u64) -> BatchId {
+    BatchId::new(Epoch::default(), number)
+}
+
 /// Ours without batching and without a spool: what the publisher costs.
 async fn ours_single(cluster: &Cluster, family: &str) -> Result<()> {
     let publisher = Publisher::start(config(cluster, family))?;
     for number in 1..=SINGLE {
-        publisher.offer(number, &batch(number)?).await?;
+        publisher.offer(batch_id(number), &batch(number)?).await?;
     }
-    Ok(publisher.wait_confirmed(SINGLE).await?)
+    Ok(publisher.wait_confirmed(batch_id(SINGLE)).await?)
 }
 
 /// Ours as it is meant: from the spool, synced, in batches of 64 KiB.
@@ -358,8 +363,8 @@ pub(crate) fn run(runtime: &Runtime, cluster: &Cluster, dir: &Path) -> Result<Ca
     for family in ["plain", "amqprs", "single", "one", "other", "batched"] {
         runtime.block_on(async {
             let publisher = Publisher::start(config(cluster, family))?;
-            publisher.offer(1, &batch(SINGLE * 2)?).await?;
-            Result::Ok(publisher.wait_confirmed(1).await?)
+            publisher.offer(batch_id(1), &batch(SINGLE * 2)?).await?;
+            Result::Ok(publisher.wait_confirmed(batch_id(1)).await?)
         })?;
     }
     let mut rows = Vec::new();

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use telemetry_core::{Batch, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp};
+use telemetry_transport::BatchId;
 use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription};
 use testkit::rabbitmq::Cluster;
 
@@ -68,7 +69,8 @@ fn dead_letters_are_shown_and_published_again() {
     let config = AmqpConfig::new([&url]);
     let mut subscription = runtime.block_on(async {
         let publisher = Publisher::start(config.clone()).unwrap();
-        publisher.offer(1, &batch()).await.unwrap();
+        let id = BatchId::new(Epoch::default(), 1);
+        publisher.offer(id, &batch()).await.unwrap();
         let mut subscription = Subscription::start(config, SubscribeConfig::default()).unwrap();
         let delivery = subscription.next().await.unwrap();
         subscription

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use lapin::message::Delivery as Raw;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use lapin::types::FieldTable;
-use telemetry_core::{Batch, EnvelopeError};
+use telemetry_core::{Batch, EnvelopeError, Epoch};
 
 use super::config::{AmqpConfig, ConfigError};
 use super::link::{Link, send_error};
@@ -12,7 +12,7 @@ use super::publisher::{OfferError, Publisher};
 use super::subscription::{QUEUE, REASON};
 use super::topology::name;
 use super::{Message, properties};
-use crate::SendError;
+use crate::{BatchId, SendError};
 
 /// A batch that was put aside.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,7 +109,9 @@ impl DeadLetters {
             && let Some(raw) = self.get(&link).await?
         {
             count += 1;
-            let (tag, id) = (raw.delivery_tag, count as u64);
+            let tag = raw.delivery_tag;
+            // No spool hands them out, and the publisher is this call's own.
+            let id = BatchId::new(Epoch::default(), count as u64);
             let mut headers = FieldTable::default();
             for (name, value) in raw.properties.headers().iter().flatten() {
                 // What the broker and the last consumer noted is over.

@@ -17,12 +17,12 @@ use tokio::sync::Notify;
 
 use super::Message;
 use super::link::send_error;
-use crate::{SendError, SenderInput};
+use crate::{BatchId, SendError, SenderInput};
 
 type Answer = lapin::Result<Confirmation>;
 
 struct Attempt {
-    id: u64,
+    id: BatchId,
     attempt: u32,
     message_id: String,
     answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
@@ -63,12 +63,18 @@ pub(super) struct Flight {
     /// Messages whose bytes the socket took.
     written: Arc<AtomicU64>,
     written_seen: u64,
-    answered: Vec<(u64, u32, String, Answer)>,
+    answered: Vec<(BatchId, u32, String, Answer)>,
 }
 
 impl Flight {
     /// Publishes an attempt: it takes its place on the channel before this returns.
-    pub(super) fn publish(&mut self, channel: &Channel, id: u64, attempt: u32, message: &Message) {
+    pub(super) fn publish(
+        &mut self,
+        channel: &Channel,
+        id: BatchId,
+        attempt: u32,
+        message: &Message,
+    ) {
         let message_id = message.properties.message_id();
         let message_id = message_id.as_ref().map_or("", |id| id.as_str()).to_owned();
         let (channel, message) = (channel.clone(), message.clone());
@@ -166,8 +172,8 @@ impl Flight {
 /// * A confirmation that carries nothing was given when lapin held no return, so a return of its
 ///   message is among the answers.
 fn judge<'a>(
-    answers: &[(u64, u32, String, Answer)],
-    open: impl Iterator<Item = (u64, u32, &'a str)>,
+    answers: &[(BatchId, u32, String, Answer)],
+    open: impl Iterator<Item = (BatchId, u32, &'a str)>,
 ) -> Vec<SenderInput> {
     let mut returned = HashSet::new();
     for (.., answer) in answers {
@@ -212,12 +218,13 @@ mod tests {
     use lapin::BasicProperties;
     use lapin::message::{BasicReturnMessage, Delivery};
     use proptest::prelude::*;
+    use telemetry_core::Epoch;
 
-    fn message_id(id: u64) -> String {
+    fn message_id(id: BatchId) -> String {
         format!("message {id}")
     }
 
-    fn returned(id: u64) -> BasicReturnMessage {
+    fn returned(id: BatchId) -> BasicReturnMessage {
         let mut delivery = Delivery::mock(0, "".into(), "".into(), false, Vec::new());
         let id = message_id(id).as_str().into();
         delivery.properties = BasicProperties::default().with_message_id(id);
@@ -231,7 +238,7 @@ mod tests {
     /// lapin as its source says: a confirmation takes the oldest return that waits, whosever.
     #[derive(Default)]
     struct Lapin {
-        waiting: VecDeque<u64>,
+        waiting: VecDeque<BatchId>,
     }
 
     impl Lapin {
@@ -254,18 +261,18 @@ mod tests {
         ) {
             let (mut lapin, mut answers) = (Lapin::default(), Vec::new());
             // Attempts the broker has not confirmed, and which of them it returned.
-            let mut unconfirmed: Vec<(u64, u32, bool)> = Vec::new();
-            let mut lost: HashSet<(u64, u32)> = HashSet::new();
+            let mut unconfirmed: Vec<(BatchId, u32, bool)> = Vec::new();
+            let mut lost: HashSet<(BatchId, u32)> = HashSet::new();
             let mut next = 0;
-            let mut again: Vec<(u64, u32)> = Vec::new();
+            let mut again: Vec<(BatchId, u32)> = Vec::new();
             // The sender takes one answer for an attempt.
-            let mut settled: HashSet<(u64, u32)> = HashSet::new();
+            let mut settled: HashSet<(BatchId, u32)> = HashSet::new();
             for (step, number) in steps.into_iter().chain([(9, 0)]) {
                 match step {
                     0..3 => {
                         let (id, attempt) = again.pop().unwrap_or_else(|| {
                             next += 1;
-                            (next, 1)
+                            (BatchId::new(Epoch::default(), next), 1)
                         });
                         let is_lost = number % 2 == 0;
                         if is_lost {

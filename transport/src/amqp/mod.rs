@@ -13,12 +13,15 @@
 //! disk holds back publishers alone.
 //!
 //! ```no_run
+//! use telemetry_transport::BatchId;
 //! use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription};
-//! # async fn example(batch: telemetry_core::Batch) -> Result<(), Box<dyn std::error::Error>> {
+//! # use telemetry_transport::telemetry_core::{Batch, Epoch};
+//! # async fn example(batch: Batch, opening: Epoch) -> Result<(), Box<dyn std::error::Error>> {
 //! let config = AmqpConfig::new(["amqp://guest:guest@127.0.0.1/%2f"]);
 //! let publisher = Publisher::start(config.clone())?;
-//! publisher.offer(1, &batch).await?; // waits while the window is full
-//! publisher.wait_confirmed(1).await?; // only now may the spool forget it
+//! let id = BatchId::new(opening, 1); // `SpooledBatch::id` of a batch from a spool
+//! publisher.offer(id, &batch).await?; // waits while the window is full
+//! publisher.wait_confirmed(id).await?; // only now may the spool forget it
 //!
 //! let mut subscription = Subscription::start(config, SubscribeConfig::default())?;
 //! let delivery = subscription.next().await?;

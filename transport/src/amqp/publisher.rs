@@ -1,6 +1,6 @@
 //! Publishing: one task owns a link, and does what the [`Sender`] says.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::future::{Future, pending};
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use lapin::options::ConfirmSelectOptions;
 use lapin::{BasicProperties, Event};
-use telemetry_core::{Batch, Instant};
+use telemetry_core::{Batch, Epoch, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -20,7 +20,7 @@ use super::link::{Link, LinkState, send_error, tell};
 use super::stats::PublisherStats;
 use super::topology::name;
 use super::{Message, properties};
-use crate::{SendError, Sender, SenderInput, SenderOutput};
+use crate::{BatchId, SendError, Sender, SenderInput, SenderOutput};
 
 /// Batches that are handed over and published together: one hand-off to the socket for all.
 const GROUP: usize = 16;
@@ -30,10 +30,15 @@ const GROUP: usize = 16;
 /// A task owns the connection: it connects again, publishes again and repairs the topology by
 /// itself. Keep a batch, or the spool's record of it, until [`confirmed`](Self::confirmed) has
 /// reached its name; dropping the publisher ends the task and forgets what is not confirmed.
+///
+/// It serves one spool at a time and may outlive it: the batches of the spool's next opening are
+/// taken as soon as one is offered, and a confirmation names the opening that it is for.
 #[derive(Debug)]
 pub struct Publisher {
     commands: mpsc::Sender<Command>,
-    confirmed: watch::Receiver<Option<u64>>,
+    /// The batch handed over last: its lock keeps names in order on their way to the task.
+    offered: watch::Sender<Option<BatchId>>,
+    confirmed: watch::Receiver<Option<BatchId>>,
     link: watch::Receiver<LinkState>,
     stats: watch::Receiver<PublisherStats>,
     checked: Checked,
@@ -43,7 +48,7 @@ pub struct Publisher {
 
 #[derive(Debug)]
 enum Command {
-    Offer { id: u64, message: Box<Message> },
+    Offer { id: BatchId, message: Box<Message> },
     Resume,
 }
 
@@ -60,6 +65,21 @@ pub enum OfferError {
         /// Its length in bytes.
         len: usize,
     },
+    /// The batch was offered before: within an opening, names have to grow. It is not taken again.
+    #[error("batch {id} is offered after batch {last}; names have to grow")]
+    Name {
+        /// Name of the batch.
+        id: BatchId,
+        /// Name of the batch that was offered last.
+        last: BatchId,
+    },
+    /// Batches of another opening are published now. The spool hands out again, under the same
+    /// names, what of this one is not confirmed.
+    #[error("opening {opening} is over: the publisher serves another one now")]
+    OpeningOver {
+        /// The opening that was asked about.
+        opening: Epoch,
+    },
     /// The task ended, with its runtime.
     #[error("the publisher's task ended with its runtime; start another")]
     Ended,
@@ -69,6 +89,8 @@ telemetry_core::error_codes!(OfferError {
     Full => 3070,
     ContentType { .. } => 3071,
     Ended => 3072,
+    Name { .. } => 3073,
+    OpeningOver { .. } => 3074,
 });
 
 impl Publisher {
@@ -89,7 +111,7 @@ impl Publisher {
             config: Arc::new(config),
             checked: checked.clone(),
             start: tokio::time::Instant::now(),
-            messages: BTreeMap::new(),
+            messages: HashMap::new(),
             attempts: 0,
             link: None,
             confirmed: confirmed_tx,
@@ -99,6 +121,7 @@ impl Publisher {
         };
         Ok(Self {
             commands,
+            offered: watch::Sender::default(),
             confirmed,
             link,
             stats,
@@ -108,17 +131,17 @@ impl Publisher {
         })
     }
 
-    /// Hands a batch over under a name larger than the one before, e.g. `SpooledBatch::id`;
-    /// waits while the window is full and a few more wait for it.
+    /// Hands a batch over under a name larger than the one before in its opening, e.g.
+    /// `SpooledBatch::id`; waits while the window is full and a few more wait for it.
     ///
     /// Cancel safe: a batch is handed over whole, or not at all.
-    pub async fn offer(&self, id: u64, batch: &Batch) -> Result<(), OfferError> {
+    pub async fn offer(&self, id: BatchId, batch: &Batch) -> Result<(), OfferError> {
         let message = self.message(batch)?;
         self.offer_message(id, Box::new(message)).await
     }
 
     /// Hands a batch over if there is room for it.
-    pub fn try_offer(&self, id: u64, batch: &Batch) -> Result<(), OfferError> {
+    pub fn try_offer(&self, id: BatchId, batch: &Batch) -> Result<(), OfferError> {
         let message = Box::new(self.message(batch)?);
         self.try_offer_message(id, message)
             .map_err(|(error, _)| error)
@@ -127,21 +150,35 @@ impl Publisher {
     /// Hands a message over, or gives it back.
     pub(super) fn try_offer_message(
         &self,
-        id: u64,
+        id: BatchId,
         message: Box<Message>,
     ) -> Result<(), (OfferError, Box<Message>)> {
-        let (error, permit) = match self.commands.try_reserve() {
-            Ok(permit) => (OfferError::Full, Some(permit)),
-            Err(mpsc::error::TrySendError::Full(())) => (OfferError::Full, None),
-            Err(mpsc::error::TrySendError::Closed(())) => (OfferError::Ended, None),
-        };
-        match permit {
-            Some(permit) => {
-                permit.send(Command::Offer { id, message });
-                Ok(())
-            }
-            None => Err((error, message)),
+        match self.commands.try_reserve() {
+            Ok(permit) => self.hand_over(permit, id, message),
+            Err(mpsc::error::TrySendError::Full(())) => Err((OfferError::Full, message)),
+            Err(mpsc::error::TrySendError::Closed(())) => Err((OfferError::Ended, message)),
         }
+    }
+
+    /// The one place where names enter: what the task gets has names that grow.
+    fn hand_over(
+        &self,
+        permit: mpsc::Permit<'_, Command>,
+        id: BatchId,
+        message: Box<Message>,
+    ) -> Result<(), (OfferError, Box<Message>)> {
+        let mut refused = None;
+        self.offered.send_if_modified(|last| {
+            if let Some(last) = last.filter(|last| id <= *last) {
+                refused = Some((OfferError::Name { id, last }, message));
+                return false;
+            }
+            permit.send(Command::Offer { id, message });
+            // Who waits for a batch hears of another opening, and not of each batch.
+            let before = last.replace(id);
+            before.is_none_or(|before| before.opening != id.opening)
+        });
+        refused.map_or(Ok(()), Err)
     }
 
     fn message(&self, batch: &Batch) -> Result<Message, OfferError> {
@@ -166,12 +203,13 @@ impl Publisher {
 
     pub(super) async fn offer_message(
         &self,
-        id: u64,
+        id: BatchId,
         message: Box<Message>,
     ) -> Result<(), OfferError> {
-        let command = Command::Offer { id, message };
-        let sent = self.commands.send(command).await;
-        sent.map_err(|_| OfferError::Ended)
+        let permit = self.commands.reserve().await;
+        let permit = permit.map_err(|_| OfferError::Ended)?;
+        self.hand_over(permit, id, message)
+            .map_err(|(error, _)| error)
     }
 
     /// Waits until a message may be handed over.
@@ -180,9 +218,21 @@ impl Publisher {
         let _ = self.commands.reserve().await;
     }
 
-    /// Name of the last batch that is confirmed together with all before it.
-    pub fn confirmed(&self) -> watch::Receiver<Option<u64>> {
+    /// Name of the last batch that is confirmed together with all offered before it.
+    ///
+    /// A batch of a spool's opening is confirmed where `batch.id <= confirmed`: ids of two openings
+    /// have no order.
+    pub fn confirmed(&self) -> watch::Receiver<Option<BatchId>> {
         self.confirmed.clone()
+    }
+
+    /// Waits until batches of another opening are offered.
+    pub(crate) async fn opening_over(&self, opening: Epoch) -> OfferError {
+        let mut offered = self.offered.subscribe();
+        let is_other = |last: &Option<BatchId>| last.is_some_and(|last| last.opening != opening);
+        // Its sender lives in `self`.
+        let _ = offered.wait_for(is_other).await;
+        OfferError::OpeningOver { opening }
     }
 
     /// What the link does.
@@ -206,12 +256,18 @@ impl Publisher {
         let _ = self.commands.send(Command::Resume).await;
     }
 
-    /// Waits until everything up to a name is confirmed.
-    pub async fn wait_confirmed(&self, id: u64) -> Result<(), OfferError> {
+    /// Waits until everything up to the name of a batch that was offered is confirmed.
+    ///
+    /// Fails where batches of another opening are offered meanwhile. Cancel safe.
+    pub async fn wait_confirmed(&self, id: BatchId) -> Result<(), OfferError> {
         let mut confirmed = self.confirmed.clone();
-        let reached = confirmed.wait_for(|done| done.is_some_and(|done| done >= id));
-        reached.await.map_err(|_| OfferError::Ended)?;
-        Ok(())
+        tokio::select! {
+            biased;
+            reached = confirmed.wait_for(|done| done.is_some_and(|done| id <= done)) => {
+                reached.map(drop).map_err(|_| OfferError::Ended)
+            }
+            over = self.opening_over(id.opening) => Err(over),
+        }
     }
 }
 
@@ -255,10 +311,10 @@ struct Owner {
     sender: Sender,
     start: tokio::time::Instant,
     /// What is offered and not confirmed.
-    messages: BTreeMap<u64, Offered>,
+    messages: HashMap<BatchId, Offered>,
     attempts: usize,
     link: Option<Live>,
-    confirmed: watch::Sender<Option<u64>>,
+    confirmed: watch::Sender<Option<BatchId>>,
     state: watch::Sender<LinkState>,
     stats: PublisherStats,
     tell_stats: watch::Sender<PublisherStats>,
@@ -280,10 +336,10 @@ impl Owner {
         let mut opening: Option<Opening> = None;
         let mut commands = Vec::with_capacity(GROUP);
         // Handed over, and waiting for room.
-        let mut waiting = VecDeque::<(u64, Box<Message>)>::with_capacity(GROUP);
+        let mut waiting = VecDeque::<(BatchId, Box<Message>)>::with_capacity(GROUP);
         loop {
-            while let Some((_, message)) = waiting.front()
-                && self.sender.has_room(cost(message))
+            while let Some((id, message)) = waiting.front()
+                && self.sender.has_room(id.opening, cost(message))
                 && let Some((id, message)) = waiting.pop_front()
             {
                 self.offer(id, message);
@@ -357,15 +413,18 @@ impl Owner {
     }
 
     /// Offers a batch that there is room for.
-    fn offer(&mut self, id: u64, message: Box<Message>) {
+    fn offer(&mut self, id: BatchId, message: Box<Message>) {
         let bytes = cost(&message);
-        let now = self.now();
+        let published = self.now();
         let input = SenderInput::Offer { id, bytes };
-        // A name that does not grow was offered before: it is in the window, or confirmed.
-        if self.sender.handle_input(now, input).is_ok() {
-            let published = now;
-            self.messages.insert(id, Offered { message, published });
-        }
+        let taken = self.sender.handle_input(published, input);
+        // A batch that is dropped here would count as confirmed with the next one.
+        assert_eq!(
+            taken,
+            Ok(()),
+            "names were compared where they were handed over"
+        );
+        self.messages.insert(id, Offered { message, published });
     }
 
     /// A refused input is an answer to an attempt that is over.

@@ -140,7 +140,7 @@ mod tests {
             while taken < 3 {
                 let batch = batches.next().await.unwrap().unwrap();
                 taken += batch.count();
-                batches.confirm(batch);
+                batches.confirm(batch).unwrap();
             }
             let mut stats = appender.watch_stats();
             stats.wait_for(|s| s.spool.confirmed == 3).await.unwrap();

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::BatchId;
+
 /// What to do about a failure. A [`Sender`](crate::Sender) does it by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,7 +28,7 @@ pub enum SendError {
     #[error("attempt {attempt} of batch {id} was not sent")]
     NotSent {
         /// Its name.
-        id: u64,
+        id: BatchId,
         /// The attempt.
         attempt: u32,
     },
@@ -34,7 +36,7 @@ pub enum SendError {
     #[error("the receiver refused attempt {attempt} of batch {id}")]
     Nacked {
         /// Its name.
-        id: u64,
+        id: BatchId,
         /// The attempt.
         attempt: u32,
     },
@@ -42,7 +44,7 @@ pub enum SendError {
     #[error("no queue takes batch {id} (attempt {attempt})")]
     Returned {
         /// Its name.
-        id: u64,
+        id: BatchId,
         /// The attempt.
         attempt: u32,
     },
@@ -101,7 +103,7 @@ telemetry_core::error_codes!(SendError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SenderError {
-    /// Offer again after a confirmation.
+    /// Offer again after a confirmation. The batches of another opening wait for all of this one.
     #[error("{batches} batches with {bytes} bytes wait for confirmation")]
     WindowFull {
         /// Batches in the window.
@@ -113,17 +115,17 @@ pub enum SenderError {
     #[error("attempt {attempt} of batch {id} is not in flight")]
     NotInFlight {
         /// Name of the batch.
-        id: u64,
+        id: BatchId,
         /// The attempt.
         attempt: u32,
     },
-    /// Names have to grow.
+    /// The batch was offered before: within an opening, names have to grow.
     #[error("batch {id} is offered after batch {last}; names have to grow")]
     Name {
         /// Name of the batch.
-        id: u64,
+        id: BatchId,
         /// Name of the batch before.
-        last: u64,
+        last: BatchId,
     },
 }
 

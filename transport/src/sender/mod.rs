@@ -9,8 +9,9 @@ mod window;
 use alloc::collections::{BTreeSet, VecDeque};
 use core::time::Duration;
 
-use telemetry_core::Instant;
+use telemetry_core::{Epoch, Instant};
 
+use crate::BatchId;
 use backoff::{Backoff, Random};
 pub use error::{Action, SendError, SenderError};
 use window::{Flight, Window};
@@ -53,15 +54,15 @@ impl Default for SenderLimits {
 pub enum SenderInput {
     /// A batch to deliver, named by the caller.
     Offer {
-        /// Its name, larger than the one before, e.g. the `id` of a spooled batch.
-        id: u64,
+        /// Its name, larger than the one before in its opening, e.g. the `id` of a spooled batch.
+        id: BatchId,
         /// Its size.
         bytes: usize,
     },
     /// The receiver has a batch for good.
     Confirmed {
         /// Its name.
-        id: u64,
+        id: BatchId,
         /// Which [`SenderOutput::Publish`] the receiver answers.
         attempt: u32,
     },
@@ -96,14 +97,14 @@ pub enum SenderOutput {
     /// Publish a batch, perhaps again.
     Publish {
         /// Its name.
-        id: u64,
+        id: BatchId,
         /// Counts from 1; the answer names it.
         attempt: u32,
     },
     /// The batch and all offered before it are confirmed.
     Done {
         /// Its name.
-        id: u64,
+        id: BatchId,
     },
 }
 
@@ -120,7 +121,7 @@ enum State {
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    id: u64,
+    id: BatchId,
     bytes: usize,
     attempt: u32,
     /// Refused before.
@@ -138,7 +139,9 @@ enum Link {
 
 /// Sends batches until each is confirmed, and reports the confirmed prefix.
 ///
-/// Batches are published in the order of their names; one that was refused comes later.
+/// Batches are published in the order of their names; one that was refused comes later. A sender
+/// may outlive the spool whose batches it sends: the batches of its next opening are taken once all
+/// of the opening before are confirmed.
 /// Every input and output costs at most O(window).
 #[derive(Debug)]
 pub struct Sender {
@@ -147,13 +150,15 @@ pub struct Sender {
     now: Instant,
     link: Link,
     blocked: bool,
+    /// Batches of one opening: their numbers find and order them.
     slots: VecDeque<Slot>,
     bytes: usize,
-    /// Names of the slots that are ready.
+    /// Numbers of the slots that are ready.
     ready: BTreeSet<u64>,
     in_flight: usize,
-    last: Option<u64>,
-    done: Option<u64>,
+    /// Offered last.
+    last: Option<BatchId>,
+    done: Option<BatchId>,
     /// Last time that anything moved.
     progress: Instant,
     window: Window,
@@ -190,16 +195,19 @@ impl Sender {
         }
     }
 
-    /// Whether a batch of `bytes` may be offered now.
-    pub fn has_room(&self, bytes: usize) -> bool {
+    /// Whether a batch of `bytes` that an opening hands out may be offered now.
+    pub fn has_room(&self, opening: Epoch, bytes: usize) -> bool {
+        let first = self.slots.front();
         self.outputs.len() < self.limits.window_batches_max
-            && (self.slots.is_empty()
-                || (self.slots.len() < self.window.batches()
-                    && self.bytes.saturating_add(bytes) <= self.limits.window_bytes))
+            && first.is_none_or(|first| {
+                first.id.opening == opening
+                    && self.slots.len() < self.window.batches()
+                    && self.bytes.saturating_add(bytes) <= self.limits.window_bytes
+            })
     }
 
-    /// Name of the last batch that is confirmed together with all before it.
-    pub const fn watermark(&self) -> Option<u64> {
+    /// Name of the last batch that is confirmed together with all offered before it.
+    pub const fn watermark(&self) -> Option<BatchId> {
         self.done
     }
 
@@ -250,7 +258,8 @@ impl Sender {
             self.window.limit();
             return None;
         }
-        let id = self.ready.pop_first()?;
+        let opening = self.slots.front()?.id.opening;
+        let id = BatchId::new(opening, self.ready.pop_first()?);
         let at = self.find(id)?;
         let slot = &mut self.slots[at];
         slot.attempt = slot.attempt.wrapping_add(1);
@@ -278,12 +287,14 @@ impl Sender {
         }
     }
 
-    fn find(&self, id: u64) -> Option<usize> {
-        self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
+    fn find(&self, id: BatchId) -> Option<usize> {
+        let number = |slot: &Slot| slot.id.number;
+        let at = self.slots.binary_search_by_key(&id.number, number).ok()?;
+        (self.slots[at].id == id).then_some(at)
     }
 
     /// The slot of an attempt that is in flight, and what was known then.
-    fn in_flight(&self, id: u64, attempt: u32) -> Result<(usize, Flight), SenderError> {
+    fn in_flight(&self, id: BatchId, attempt: u32) -> Result<(usize, Flight), SenderError> {
         self.find(id)
             .and_then(|at| match self.slots[at] {
                 Slot {
@@ -296,11 +307,11 @@ impl Sender {
             .ok_or(SenderError::NotInFlight { id, attempt })
     }
 
-    fn offer(&mut self, id: u64, bytes: usize) -> Result<(), SenderError> {
+    fn offer(&mut self, id: BatchId, bytes: usize) -> Result<(), SenderError> {
         if let Some(last) = self.last.filter(|&last| id <= last) {
             return Err(SenderError::Name { id, last });
         }
-        if !self.has_room(bytes) {
+        if !self.has_room(id.opening, bytes) {
             return Err(SenderError::WindowFull {
                 batches: self.slots.len(),
                 bytes: self.bytes,
@@ -315,14 +326,14 @@ impl Sender {
             state: State::Ready,
         });
         self.bytes = self.bytes.saturating_add(bytes);
-        self.ready.insert(id);
+        self.ready.insert(id.number);
         if self.slots.len() >= self.window.batches() {
             self.window.limit();
         }
         Ok(())
     }
 
-    fn confirm(&mut self, id: u64, attempt: u32) -> Result<(), SenderError> {
+    fn confirm(&mut self, id: BatchId, attempt: u32) -> Result<(), SenderError> {
         let (at, flight) = self.in_flight(id, attempt)?;
         let slot = &mut self.slots[at];
         slot.state = State::Confirmed;
@@ -351,7 +362,7 @@ impl Sender {
                 let (at, _) = self.in_flight(id, attempt)?;
                 self.in_flight -= 1;
                 self.slots[at].state = State::Ready;
-                self.ready.insert(id);
+                self.ready.insert(id.number);
             }
             SendError::Nacked { id, attempt } | SendError::Returned { id, attempt } => {
                 let (at, _) = self.in_flight(id, attempt)?;
@@ -444,7 +455,7 @@ impl Sender {
     fn make_ready(&mut self, which: impl Fn(State) -> bool) {
         for slot in self.slots.iter_mut().filter(|slot| which(slot.state)) {
             slot.state = State::Ready;
-            self.ready.insert(slot.id);
+            self.ready.insert(slot.id.number);
         }
     }
 }

@@ -4,9 +4,9 @@ use alloc::{collections::VecDeque, vec, vec::Vec};
 use core::time::Duration;
 
 use proptest::prelude::*;
-use telemetry_core::Instant;
+use telemetry_core::{Epoch, Instant};
 
-use super::{SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
+use super::{BatchId, SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
 use SenderInput::{Blocked, Failed, LinkUp, Progress, Resume, Tick, Unblocked};
 use SenderOutput::{Connect, Disconnect, Halt, RepairTopology};
 
@@ -43,24 +43,38 @@ impl Rig {
     }
 }
 
-fn offer(id: u64) -> SenderInput {
+/// Batches of one opening, where a test does not say which.
+fn named(number: u64) -> BatchId {
+    BatchId::new(Epoch::new(7).unwrap(), number)
+}
+
+fn offer(number: u64) -> SenderInput {
+    let id = named(number);
     SenderInput::Offer { id, bytes: 10 }
 }
 
-fn confirmed(id: u64, attempt: u32) -> SenderInput {
+fn confirmed(number: u64, attempt: u32) -> SenderInput {
+    let id = named(number);
     SenderInput::Confirmed { id, attempt }
 }
 
-fn publish(id: u64, attempt: u32) -> SenderOutput {
+fn publish(number: u64, attempt: u32) -> SenderOutput {
+    let id = named(number);
     SenderOutput::Publish { id, attempt }
 }
 
-fn done(id: u64) -> SenderOutput {
-    SenderOutput::Done { id }
+fn done(number: u64) -> SenderOutput {
+    SenderOutput::Done { id: named(number) }
 }
 
-fn nacked(id: u64, attempt: u32) -> SenderInput {
+fn nacked(number: u64, attempt: u32) -> SenderInput {
+    let id = named(number);
     Failed(SendError::Nacked { id, attempt })
+}
+
+fn not_in_flight(number: u64, attempt: u32) -> SenderError {
+    let id = named(number);
+    SenderError::NotInFlight { id, attempt }
 }
 
 #[test]
@@ -82,12 +96,44 @@ fn resends_what_is_open_and_reports_the_prefix() {
     assert_eq!(rig.0.watermark(), None);
     assert_eq!(rig.feed(1, Failed(SendError::LinkLost)).len(), 1);
     assert_eq!(rig.feed(2, LinkUp), [publish(1, 2)]);
-    let late = SenderError::NotInFlight { id: 1, attempt: 1 };
+    let late = not_in_flight(1, 1);
     assert_eq!(rig.refused(2, confirmed(1, 1)), late);
     assert_eq!(rig.feed(2, confirmed(1, 2)), [done(1), done(2)]);
-    assert_eq!(rig.0.watermark(), Some(2));
-    let name = SenderError::Name { id: 2, last: 2 };
+    assert_eq!(rig.0.watermark(), Some(named(2)));
+    let (id, last) = (named(2), named(2));
+    let name = SenderError::Name { id, last };
     assert_eq!(rig.refused(2, offer(2)), name);
+}
+
+#[test]
+fn the_next_opening_follows_when_all_of_the_one_before_is_confirmed() {
+    let mut rig = Rig::up();
+    let later = |number| BatchId::new(Epoch::new(3).unwrap(), number);
+    let offer_later = |number| SenderInput::Offer {
+        id: later(number),
+        bytes: 10,
+    };
+    rig.feed(0, offer(1));
+    rig.feed(0, offer(2));
+    let full = SenderError::WindowFull {
+        batches: 2,
+        bytes: 20,
+    };
+    assert!(!rig.0.has_room(later(1).opening, 10));
+    assert_eq!(rig.refused(1, offer_later(1)), full);
+    assert_eq!(rig.feed(1, confirmed(1, 1)), [done(1)]);
+    assert_eq!(rig.feed(1, confirmed(2, 1)), [done(2)]);
+    // The same numbers are other batches now, whether or not their epoch is larger.
+    let (id, attempt) = (later(1), 1);
+    let first = SenderOutput::Publish { id, attempt };
+    assert_eq!(rig.feed(2, offer_later(1)), [first]);
+    assert_eq!(rig.refused(2, confirmed(1, 1)), not_in_flight(1, 1));
+    assert_eq!(rig.0.watermark(), Some(named(2)));
+    let confirmed = SenderInput::Confirmed { id, attempt };
+    assert_eq!(rig.feed(3, confirmed), [SenderOutput::Done { id }]);
+    assert_eq!(rig.0.watermark(), Some(later(1)));
+    let name = SenderError::Name { id, last: id };
+    assert_eq!(rig.refused(3, offer_later(1)), name);
 }
 
 #[test]
@@ -136,10 +182,11 @@ fn what_is_refused_comes_again_later() {
     let mut rig = Rig::up();
     rig.feed(0, offer(1));
     rig.feed(0, offer(2));
-    let returned = Failed(SendError::Returned { id: 1, attempt: 1 });
+    let (id, attempt) = (named(1), 1);
+    let returned = Failed(SendError::Returned { id, attempt });
     assert_eq!(rig.feed(1, returned), [RepairTopology]);
     // AMQP confirms a returned batch, too.
-    let late = SenderError::NotInFlight { id: 1, attempt: 1 };
+    let late = not_in_flight(1, 1);
     assert_eq!(rig.refused(1, confirmed(1, 1)), late);
     assert_eq!(rig.feed(1, nacked(2, 1)), []);
     let again = rig.due().unwrap();
@@ -149,7 +196,8 @@ fn what_is_refused_comes_again_later() {
     assert_eq!(rig.feed(again, confirmed(2, 2)), []);
     assert_eq!(rig.feed(again, confirmed(1, 2)), [done(1), done(2)]);
     rig.feed(again, offer(3));
-    let not_sent = Failed(SendError::NotSent { id: 3, attempt: 1 });
+    let (id, attempt) = (named(3), 1);
+    let not_sent = Failed(SendError::NotSent { id, attempt });
     assert_eq!(rig.feed(again, not_sent), [publish(3, 2)]);
 }
 
@@ -180,13 +228,14 @@ fn window_after(rate: u64, limits: SenderLimits) -> usize {
     let mut sender = Sender::new(limits, 1);
     sender.handle_input(Instant::default(), LinkUp).unwrap();
     let (mut id, mut free_at) = (0, 0);
-    let mut answers = VecDeque::<(u64, u64, u32)>::new();
+    let mut answers = VecDeque::<(u64, BatchId, u32)>::new();
     for now in (0..10_000 * MS).step_by(MS as usize) {
         let at = Instant::from_nanos(now);
         while let Some((_, id, attempt)) = answers.pop_front_if(|(due, ..)| *due <= now) {
-            sender.handle_input(at, confirmed(id, attempt)).unwrap();
+            let confirmed = SenderInput::Confirmed { id, attempt };
+            sender.handle_input(at, confirmed).unwrap();
         }
-        while sender.has_room(10) {
+        while sender.has_room(named(0).opening, 10) {
             id += 1;
             sender.handle_input(at, offer(id)).unwrap();
         }
@@ -218,7 +267,7 @@ fn confirmations_that_come_at_once_count_together() {
     let mut rig = Rig::up();
     for round in 0..4 {
         let batches = rig.0.window() as u64;
-        let first = rig.0.watermark().unwrap_or(0) + 1;
+        let first = rig.0.watermark().map_or(0, |id| id.number) + 1;
         for id in first..first + batches {
             rig.feed(round * 50 + 1, offer(id));
         }
@@ -258,7 +307,7 @@ proptest! {
                     current.push((0, false));
                 }
                 SenderInput::Confirmed { id, attempt } if took => {
-                    let slot = &mut current[id as usize];
+                    let slot = &mut current[id.number as usize];
                     prop_assert_eq!(*slot, (attempt, false));
                     slot.1 = true;
                 }
@@ -267,19 +316,19 @@ proptest! {
             while let Some(output) = sender.poll_output() {
                 match output {
                     SenderOutput::Publish { id, attempt } => {
-                        prop_assert_eq!(current[id as usize], (attempt - 1, false));
-                        current[id as usize].0 = attempt;
+                        prop_assert_eq!(current[id.number as usize], (attempt - 1, false));
+                        current[id.number as usize].0 = attempt;
                     }
                     SenderOutput::Done { id } => {
-                        prop_assert_eq!(id, watermark + 1);
-                        watermark = id;
+                        prop_assert_eq!(id, named(watermark + 1));
+                        watermark = id.number;
                     }
                     _ => {}
                 }
             }
             let prefix = current.iter().take_while(|slot| slot.1).count() as u64 - 1;
             prop_assert_eq!(watermark, prefix);
-            prop_assert_eq!(sender.watermark().unwrap_or(0), prefix);
+            prop_assert_eq!(sender.watermark().map_or(0, |id| id.number), prefix);
         }
         sender.handle_input(Instant::from_nanos(now), LinkUp).unwrap();
         let open = current.iter().filter(|slot| !slot.1).count();

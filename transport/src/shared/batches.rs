@@ -1,22 +1,25 @@
 //! The end of a shared spool that hands batches out.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use telemetry_core::Epoch;
 use tokio::sync::mpsc;
 
 use super::owner::{Mailbox, now};
-use crate::SpooledBatch;
+use crate::{BatchId, ConfirmError, SpooledBatch};
 
 /// The end of a shared spool that hands batches out and takes their confirmations.
 pub struct Batches<S> {
     mailbox: Arc<Mailbox<S>>,
     inbox: mpsc::Receiver<io::Result<SpooledBatch>>,
     /// When each batch was taken that is not confirmed.
-    taken: BTreeMap<u64, Instant>,
+    taken: HashMap<BatchId, Instant>,
+    /// The opening that hands them out.
+    opening: Epoch,
 }
 
 impl<S> fmt::Debug for Batches<S> {
@@ -32,12 +35,14 @@ impl<S> Batches<S> {
     pub(super) fn new(
         mailbox: Arc<Mailbox<S>>,
         inbox: mpsc::Receiver<io::Result<SpooledBatch>>,
+        opening: Epoch,
     ) -> Self {
         mailbox.join();
         Self {
             mailbox,
             inbox,
-            taken: BTreeMap::new(),
+            taken: HashMap::new(),
+            opening,
         }
     }
 
@@ -56,13 +61,24 @@ impl<S> Batches<S> {
         Ok(Some(batch))
     }
 
+    /// The opening of the spool: what it hands out carries it in its id.
+    pub const fn opening(&self) -> Epoch {
+        self.opening
+    }
+
     /// Takes a confirmation: the batch is durable downstream, and its space may be freed.
     ///
-    /// Never waits; where the disk refuses, [`next`](Self::next) tells.
-    pub fn confirm(&mut self, batch: SpooledBatch) {
-        if let Some(since) = self.taken.remove(&batch.id) {
+    /// Never waits; where the disk refuses, [`next`](Self::next) tells. A batch of another opening
+    /// is refused ([`ConfirmError::NotHandedOut`]); one that is confirmed already changes nothing.
+    pub fn confirm(&mut self, batch: SpooledBatch) -> Result<(), ConfirmError> {
+        let (id, opening) = (batch.id, self.opening);
+        if id.opening != opening {
+            return Err(ConfirmError::NotHandedOut { id, opening });
+        }
+        if let Some(since) = self.taken.remove(&id) {
             self.mailbox.confirm(batch, since.elapsed());
         }
+        Ok(())
     }
 }
 

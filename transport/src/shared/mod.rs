@@ -30,7 +30,7 @@
 //!
 //! while let Some(batch) = batches.next().await? {
 //!     // Publish it, wait until it is confirmed, then:
-//!     batches.confirm(batch);
+//!     batches.confirm(batch)?;
 //! #   break;
 //! }
 //! appender.wait_confirmed(&receipt).await?;
@@ -167,6 +167,7 @@ impl<S: Storage + Send + 'static> Spool<S> {
         // One waits while its taker is busy; more would be made while they are still small.
         let (out, inbox) = mpsc::channel(1);
         let mailbox = Arc::new(Mailbox::new(limits.queue_bytes));
+        let opening = self.epoch();
         let owner = Owner::new(self, limits, Arc::clone(&mailbox), out, tell, tell_drained);
         let thread = std::thread::Builder::new().name("spool".to_owned());
         thread.spawn(move || owner.run())?;
@@ -175,7 +176,7 @@ impl<S: Storage + Send + 'static> Spool<S> {
             stats,
             drained,
         };
-        Ok((appender, Batches::new(mailbox, inbox)))
+        Ok((appender, Batches::new(mailbox, inbox, opening)))
     }
 }
 

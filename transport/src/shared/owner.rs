@@ -10,7 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::{COST, SharedError, SharedLimits, SharedStats};
 use crate::{
-    AppendError, CommitError, Origin, Position, Receipt, Spool, SpooledBatch, Storage, StreamNo,
+    AppendError, CommitError, ConfirmError, Origin, Position, Receipt, Spool, SpooledBatch,
+    Storage, StreamNo,
 };
 
 /// Age of the newest mark before another one is set.
@@ -274,8 +275,11 @@ impl<S: Storage> Owner<S> {
         drop(state);
         for (batch, took) in confirmed {
             self.stats.confirm.record_duration(took);
-            if let Err(error) = self.spool.confirm(&batch) {
-                self.failed = Some(error);
+            match self.spool.confirm(&batch) {
+                Ok(()) => {}
+                Err(ConfirmError::Io(error)) => self.failed = Some(error),
+                // A call put another spool in the place of the one that handed it out.
+                Err(error) => self.failed = Some(io::Error::other(error)),
             }
         }
         phase

@@ -6,8 +6,8 @@ use std::io;
 use telemetry_core::{Batch, Fingerprint, StreamName};
 
 use super::Batches;
-use crate::SpooledBatch;
 use crate::amqp::{OfferError, Publisher};
+use crate::{BatchId, ConfirmError, SpooledBatch};
 
 /// Why publishing ended.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum PublishError {
     /// The publisher takes nothing more.
     #[error(transparent)]
     Offer(#[from] OfferError),
+    /// The spool did not take a confirmation.
+    #[error(transparent)]
+    Confirm(#[from] ConfirmError),
     /// Nobody knows the schema of a batch: make it known, then open the spool again.
     #[error("the spool has records of {stream} with schema #{schema}, which is unknown here")]
     UnknownSchema {
@@ -33,14 +36,16 @@ telemetry_core::error_codes!(PublishError {
     Io(_) => 3105,
     Offer(_) => 3106,
     UnknownSchema { .. } => 3107,
+    Confirm(_) => 3108,
 });
 
 impl<S> Batches<S> {
     /// Publishes everything, and confirms what the broker has for good, until the spool is closed.
     ///
     /// `encode` makes the message, by [`SpooledBatch::to_batch`]; `None` where it does not know the
-    /// schema. The publisher takes nothing from elsewhere. If the future is dropped, what is not
-    /// confirmed is handed out after the next opening.
+    /// schema. The publisher takes nothing from elsewhere: where another spool, or the next opening of
+    /// this one, publishes by it, this ends with [`OfferError::OpeningOver`]. If the future is
+    /// dropped, what is not confirmed is handed out after the next opening.
     pub async fn publish(
         mut self,
         publisher: &Publisher,
@@ -48,7 +53,8 @@ impl<S> Batches<S> {
     ) -> Result<(), PublishError> {
         let mut confirmed = publisher.confirmed();
         let mut open = VecDeque::<SpooledBatch>::new();
-        let mut next: Option<(u64, Batch)> = None;
+        let mut next: Option<(BatchId, Batch)> = None;
+        let mut offered = false;
         loop {
             let offer = async {
                 match &next {
@@ -62,12 +68,15 @@ impl<S> Batches<S> {
                     changed.map_err(|_| OfferError::Ended)?;
                     let done = *confirmed.borrow_and_update();
                     while let Some(batch) = open.pop_front_if(|batch| Some(batch.id) <= done) {
-                        self.confirm(batch);
+                        self.confirm(batch)?;
                     }
                 }
-                offered = offer => {
-                    offered?;
-                    next = None;
+                over = publisher.opening_over(self.opening()), if offered => {
+                    return Err(over.into());
+                }
+                taken = offer => {
+                    taken?;
+                    (next, offered) = (None, true);
                 }
                 batch = self.next(), if !has_next => {
                     let Some(batch) = batch? else {

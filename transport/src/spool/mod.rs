@@ -13,7 +13,7 @@ use telemetry_core::{ClockMark, ClockQuality, DeviceId, Epoch, Seq, StreamName, 
 
 use crate::Storage;
 use crate::cursor::Cursor;
-use crate::error::{AppendError, CommitError, OpenError};
+use crate::error::{AppendError, CommitError, ConfirmError, OpenError};
 use crate::segments::{Position, Recovery, Segments, WhenFull};
 use header::{Header, SourceState, StreamState, put_clock, take_clock};
 pub use opening::Opening;
@@ -244,7 +244,7 @@ impl<S: Storage> Spool<S> {
                 sources,
             },
             // From the oldest segment, so that the header in force at the cursor is known.
-            reader: BatchReader::new(log.start()),
+            reader: BatchReader::new(epoch, log.start()),
             log,
             cursor,
             previous,
@@ -486,8 +486,15 @@ impl<S: Storage> Spool<S> {
     /// The cursor moves over the confirmed prefix, durably, whenever that frees a segment;
     /// [`save_cursor`](Self::save_cursor) moves it at any time. What lies after the cursor is
     /// handed out again after the next opening, under the same names.
-    pub fn confirm(&mut self, batch: &SpooledBatch) -> io::Result<()> {
-        if self.reader.confirm(batch.id) {
+    ///
+    /// A batch that an earlier opening handed out is refused, for its number names another batch
+    /// here.
+    pub fn confirm(&mut self, batch: &SpooledBatch) -> Result<(), ConfirmError> {
+        let (id, opening) = (batch.id, self.state.epoch);
+        if !self.reader.handed_out_batch(id) {
+            return Err(ConfirmError::NotHandedOut { id, opening });
+        }
+        if self.reader.confirm(id) {
             let count = u64::from(batch.count());
             self.stats.confirmed += count;
             self.stats.depth_records = self.stats.depth_records.saturating_sub(count);

@@ -14,15 +14,15 @@ use telemetry_core::{
 
 use super::header::{Header, take_clock};
 use super::payload_of;
-use crate::Storage;
 use crate::segments::{Position, Segments};
+use crate::{BatchId, Storage};
 
 /// Consecutive durable records of one stream, schema and clock mark.
 #[derive(Clone, Debug)]
 pub struct SpooledBatch {
     /// Device that made the records.
     pub device: DeviceId,
-    /// Opening under which they were appended.
+    /// Opening under which they were appended: not always the one that hands them out.
     pub epoch: Epoch,
     /// Their stream.
     pub stream: StreamName,
@@ -32,8 +32,8 @@ pub struct SpooledBatch {
     pub schema: Fingerprint,
     /// The clock mark under which they were appended.
     pub clock: ClockMark,
-    /// Names the batch to [`Spool::confirm`](crate::Spool::confirm).
-    pub id: u64,
+    /// Names the batch to [`Spool::confirm`](crate::Spool::confirm), and to a sender.
+    pub id: BatchId,
     datums: Vec<u8>,
     ends: Vec<usize>,
     from: Position,
@@ -86,6 +86,8 @@ impl SpooledBatch {
 /// Reads ahead of the cursor, a window at a time.
 #[derive(Debug)]
 pub(super) struct BatchReader {
+    /// Epoch of the opening that reads, and so hands out.
+    opening: Epoch,
     next: Position,
     /// Header in force at `next`; `None` where the one that opens the segment is damaged.
     header: Option<Header>,
@@ -94,22 +96,23 @@ pub(super) struct BatchReader {
     /// Records whose name or content nobody can tell.
     pub(super) unreadable: u64,
     ready: VecDeque<SpooledBatch>,
-    /// Where each batch begins that is made and not confirmed.
+    /// Where each batch begins that is made and not confirmed, by its number.
     open: BTreeMap<u64, Position>,
-    last_id: u64,
+    last_number: u64,
     buffer: Vec<u8>,
 }
 
 impl BatchReader {
-    pub(super) fn new(start: Position) -> Self {
+    pub(super) fn new(opening: Epoch, start: Position) -> Self {
         Self {
+            opening,
             next: start,
             header: None,
             segment: 0,
             unreadable: 0,
             ready: VecDeque::new(),
             open: BTreeMap::new(),
-            last_id: 0,
+            last_number: 0,
             buffer: Vec::new(),
         }
     }
@@ -125,12 +128,13 @@ impl BatchReader {
         while self.ready.is_empty() {
             let mut groups: HashMap<u16, SpooledBatch> = HashMap::new();
             let Self {
+                opening,
                 header,
                 segment,
                 unreadable,
                 ready,
                 open,
-                last_id,
+                last_number,
                 ..
             } = self;
             let mut close = |batch: SpooledBatch| ready.push_back(batch);
@@ -179,8 +183,8 @@ impl BatchReader {
                             batch.datums.extend_from_slice(datum);
                             batch.ends.push(batch.datums.len());
                         } else {
-                            *last_id += 1;
-                            open.insert(*last_id, at);
+                            *last_number += 1;
+                            open.insert(*last_number, at);
                             let batch = SpooledBatch {
                                 device: header.device,
                                 epoch: header.epoch,
@@ -188,7 +192,7 @@ impl BatchReader {
                                 first_seq,
                                 schema,
                                 clock: header.clock,
-                                id: *last_id,
+                                id: BatchId::new(*opening, *last_number),
                                 datums: datum.to_vec(),
                                 ends: vec![datum.len()],
                                 from: at,
@@ -209,9 +213,18 @@ impl BatchReader {
         Ok(self.ready.pop_front())
     }
 
-    /// Takes a confirmation; `false` for a batch that is not open.
-    pub(super) fn confirm(&mut self, id: u64) -> bool {
-        self.open.remove(&id).is_some()
+    /// Whether this opening handed the batch out, confirmed or not.
+    pub(super) fn handed_out_batch(&self, id: BatchId) -> bool {
+        id.opening == self.opening && (1..=self.last_number).contains(&id.number)
+    }
+
+    /// Takes the confirmation of a batch that was handed out; `false` where it is not open any more.
+    pub(super) fn confirm(&mut self, id: BatchId) -> bool {
+        assert!(
+            self.handed_out_batch(id),
+            "batch {id} is of another opening"
+        );
+        self.open.remove(&id.number).is_some()
     }
 
     /// Goes past what lies before `boundary`, and returns how many records nobody was handed.
@@ -241,7 +254,7 @@ impl BatchReader {
             let keep = batch.from >= boundary;
             if !keep {
                 dropped += u64::from(batch.count());
-                open.remove(&batch.id);
+                open.remove(&batch.id.number);
             }
             keep
         });

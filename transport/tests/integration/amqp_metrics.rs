@@ -8,7 +8,7 @@ use telemetry_transport::amqp::scripted::{Answer, Failure, Script, ScriptedBroke
 use telemetry_transport::amqp::{AmqpConfig, LinkState, Publisher, SubscribeConfig, Subscription};
 use telemetry_transport::metrics::{register_publisher, register_subscription};
 
-use crate::scripted::batch;
+use crate::scripted::{batch, batch_id};
 
 /// Batches, one at a time: so the script's counts name them.
 const BATCHES: u64 = 4;
@@ -35,8 +35,8 @@ async fn publish(publisher: &Publisher) {
     halted.await.unwrap();
     publisher.resume().await;
     for id in 1..=BATCHES {
-        publisher.offer(id, &batch(id)).await.unwrap();
-        publisher.wait_confirmed(id).await.unwrap();
+        publisher.offer(batch_id(id), &batch(id)).await.unwrap();
+        publisher.wait_confirmed(batch_id(id)).await.unwrap();
     }
     // The state itself may have come and gone.
     let mut stats = publisher.watch_stats();

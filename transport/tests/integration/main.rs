@@ -9,6 +9,8 @@ mod embedded_loss;
 #[cfg(unix)]
 mod kill;
 #[cfg(feature = "amqp")]
+mod outliving;
+#[cfg(feature = "amqp")]
 mod scripted;
 #[cfg(feature = "amqp")]
 mod secrets;

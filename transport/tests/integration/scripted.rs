@@ -24,7 +24,7 @@ use telemetry_transport::amqp::scripted::{PausedTime, Script, ScriptedBroker};
 use telemetry_transport::amqp::{
     AmqpConfig, Delivery, LinkState, Publisher, SubscribeConfig, Subscription,
 };
-use telemetry_transport::{Dedup, Fresh, SenderLimits};
+use telemetry_transport::{BatchId, Dedup, Fresh, SenderLimits};
 use tokio::sync::watch;
 
 use crate::Rng;
@@ -72,6 +72,11 @@ pub(crate) fn batch(id: u64) -> Batch {
     }
 }
 
+/// Names of a publisher's own, without a spool.
+pub(crate) fn batch_id(number: u64) -> BatchId {
+    BatchId::new(Epoch::default(), number)
+}
+
 /// What the consumer made of the batches, by message id.
 #[derive(Default)]
 struct Sink {
@@ -92,7 +97,7 @@ async fn halted(link: &mut watch::Receiver<LinkState>) {
 async fn publish(broker: &ScriptedBroker, publisher: &Publisher) {
     let offer = async {
         for id in 1..=BATCHES {
-            publisher.offer(id, &batch(id)).await.unwrap();
+            publisher.offer(batch_id(id), &batch(id)).await.unwrap();
         }
     };
     let watch = async {
@@ -100,10 +105,10 @@ async fn publish(broker: &ScriptedBroker, publisher: &Publisher) {
         let mut next = 1;
         while next <= BATCHES {
             let done = *confirmed
-                .wait_for(|done| *done >= Some(next))
+                .wait_for(|done| *done >= Some(batch_id(next)))
                 .await
                 .unwrap();
-            while Some(next) <= done {
+            while Some(batch_id(next)) <= done {
                 let id = batch(next).envelope.message_id();
                 assert!(broker.has_taken(&id), "{id} is confirmed and nowhere");
                 next += 1;
@@ -289,8 +294,8 @@ fn an_answer_at_once_is_not_missed() {
         let broker = ScriptedBroker::start(Script::default()).await.unwrap();
         let publisher = Publisher::start(config(&broker)).unwrap();
         for id in 1..=1_000 {
-            publisher.offer(id, &batch(id)).await.unwrap();
-            publisher.wait_confirmed(id).await.unwrap();
+            publisher.offer(batch_id(id), &batch(id)).await.unwrap();
+            publisher.wait_confirmed(batch_id(id)).await.unwrap();
         }
         publisher.stats()
     });

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use telemetry_transport::shared::{Appender, Batches, SharedError, SharedLimits};
 use telemetry_transport::storage::SimulatedDisk;
 use telemetry_transport::{
-    AppendError, CommitError, Directory, Opening, Spool, Storage, StreamNo, WhenFull,
+    AppendError, CommitError, ConfirmError, Directory, Opening, Spool, Storage, StreamNo, WhenFull,
 };
 
 use crate::spool::{name, opening, record};
@@ -229,7 +229,7 @@ fn a_full_spool_makes_append_wait_and_try_append_refuse() {
                 assert_eq!(u64::from_le_bytes(datum[..8].try_into().unwrap()), next);
                 next += 1;
             }
-            batches.confirm(batch);
+            batches.confirm(batch).unwrap();
         }
         filling.await.unwrap();
     });
@@ -300,10 +300,36 @@ fn a_failed_sync_reaches_everyone_in_its_commit() {
         // What is durable is still carried on.
         let batch = batches.next().await.unwrap().unwrap();
         assert_eq!(batch.count(), 1);
-        batches.confirm(batch);
+        batches.confirm(batch).unwrap();
         let stats = appender.drain(pending()).await.unwrap();
         assert_eq!(stats.spool.confirmed, 1);
     });
+}
+
+#[test]
+fn a_batch_of_another_opening_is_refused_and_confirms_nothing() {
+    let disk = SimulatedDisk::default();
+    let (appender, mut batches, stream) = share(disk.clone());
+    let mut former = None;
+    run(async {
+        for n in 0..3 {
+            appender.append(stream, record(n), None).await.unwrap();
+        }
+        former = batches.next().await.unwrap();
+        appender.drain(ready(())).await.unwrap();
+    });
+    let (appender, mut batches, _) = share(disk.clone());
+    run(async {
+        let batch = batches.next().await.unwrap().unwrap();
+        let former = former.unwrap();
+        assert_eq!(batch.id.number, former.id.number);
+        assert_ne!(batch.id, former.id);
+        let refused = batches.confirm(former).unwrap_err();
+        assert!(matches!(refused, ConfirmError::NotHandedOut { .. }));
+        let stats = appender.drain(ready(())).await.unwrap();
+        assert_eq!((stats.spool.confirmed, stats.spool.depth_records), (0, 3));
+    });
+    assert_eq!(left(disk), [0, 1, 2]);
 }
 
 #[test]
@@ -316,7 +342,7 @@ fn draining_ends_when_all_is_confirmed_or_time_is_up() {
             .collect();
         let taking = tokio::spawn(async move {
             while let Some(batch) = batches.next().await.unwrap() {
-                batches.confirm(batch);
+                batches.confirm(batch).unwrap();
             }
         });
         let stats = appender.drain(pending()).await.unwrap();
@@ -343,7 +369,7 @@ fn draining_ends_when_all_is_confirmed_or_time_is_up() {
         let stats = appender.drain(ready(())).await.unwrap();
         assert_eq!(stats.spool.depth_records, 1);
         // Too late.
-        batches.confirm(batch);
+        batches.confirm(batch).unwrap();
         assert!(batches.next().await.unwrap().is_none());
     });
     assert_eq!(left(disk), [0]);
@@ -391,7 +417,7 @@ fn dropping_the_oldest_never_makes_anybody_wait() {
                 last = u64::from_le_bytes(datum[..8].try_into().unwrap());
                 taken += 1;
             }
-            batches.confirm(batch);
+            batches.confirm(batch).unwrap();
         }
         assert_eq!(appender.stats().spool.dropped + taken, 2_000);
         assert!(taken < 1_000);

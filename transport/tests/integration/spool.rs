@@ -7,7 +7,9 @@ use telemetry_core::{
     single_object,
 };
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{Limits, OpenError, Opening, Origin, Spool, Storage};
+use telemetry_transport::{
+    BatchId, ConfirmError, Limits, OpenError, Opening, Origin, Spool, Storage,
+};
 
 pub(crate) fn opening(random: u64) -> Opening {
     Opening {
@@ -65,6 +67,43 @@ fn the_previous_epoch_ends_where_it_was_recovered() {
     assert_eq!(previous.epoch, epoch);
     let seqs = [(a, Seq::new(202).unwrap()), (b, Seq::new(2).unwrap())];
     assert_eq!(previous.next_seqs, seqs);
+}
+
+/// Batches are numbered from 1 at each opening, and a record that was not confirmed comes again
+/// in another batch.
+#[test]
+fn a_batch_of_another_opening_cannot_be_confirmed() {
+    let disk = SimulatedDisk::default();
+    let mut spool = Spool::open(disk.clone(), opening(2)).unwrap().0;
+    let stream = spool.stream(&name("a.A")).unwrap();
+    for n in 0..10 {
+        spool.append(stream, &record(n), None).unwrap();
+    }
+    spool.commit().unwrap();
+    let former = spool.next_batch(1000, 3).unwrap().unwrap();
+    let first = Epoch::new(2).unwrap();
+    assert_eq!(former.id, BatchId::new(first, 1));
+    drop(spool);
+    // Without a synchronised clock, the later epoch may be the smaller one.
+    let mut spool = Spool::open(disk.clone(), opening(1)).unwrap().0;
+    let batch = spool.next_batch(1000, 3).unwrap().unwrap();
+    assert_eq!((batch.id.number, batch.epoch), (1, first));
+    assert_eq!(batch.id.opening, spool.epoch());
+    let before = (spool.watermarks(), spool.stats());
+    let refused = spool.confirm(&former).unwrap_err();
+    let ConfirmError::NotHandedOut { id, opening: here } = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!((id, here), (former.id, spool.epoch()));
+    assert_eq!((spool.watermarks(), spool.stats()), before);
+    // Nor can one that this opening has not made.
+    let mut forged = batch.clone();
+    forged.id.number = 99;
+    let refused = spool.confirm(&forged);
+    assert!(matches!(refused, Err(ConfirmError::NotHandedOut { .. })));
+    assert_eq!((spool.watermarks(), spool.stats()), before);
+    spool.confirm(&batch).unwrap();
+    assert_eq!(spool.stats().depth_records, 7);
 }
 
 #[test]

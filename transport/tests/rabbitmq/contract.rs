@@ -9,7 +9,8 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use telemetry_core::Batch;
+use telemetry_core::{Batch, Epoch};
+use telemetry_transport::BatchId;
 use telemetry_transport::amqp::scripted::{Failure as Fault, Script, ScriptedBroker};
 use telemetry_transport::amqp::{
     AmqpConfig, DeadLetters, Delivery, Publisher, SubscribeConfig, Subscription,
@@ -151,6 +152,11 @@ impl<S: Server> Amqp<S> {
     }
 }
 
+/// Names of a publisher's own, without a spool.
+fn batch_id(number: u64) -> BatchId {
+    BatchId::new(Epoch::default(), number)
+}
+
 impl<S: Server> Broker for Amqp<S> {
     fn append(&mut self, batch: &Batch) -> Result<(), Failure> {
         if self.publisher.is_none() {
@@ -159,7 +165,7 @@ impl<S: Server> Broker for Amqp<S> {
         }
         self.offered += 1;
         let publisher = self.publisher.as_ref().ok_or("no publisher")?;
-        let offer = publisher.offer(self.offered, batch);
+        let offer = publisher.offer(batch_id(self.offered), batch);
         self.server.wait("room for a batch", offer)?;
         let name = batch.envelope.message_id();
         for group in self.groups.values_mut() {
@@ -171,7 +177,7 @@ impl<S: Server> Broker for Amqp<S> {
 
     fn commit(&mut self) -> Result<(), Failure> {
         if let Some(publisher) = &self.publisher {
-            let confirmed = publisher.wait_confirmed(self.offered);
+            let confirmed = publisher.wait_confirmed(batch_id(self.offered));
             self.server.wait("confirmations", confirmed)?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use telemetry_core::{
 };
 use telemetry_transport::amqp::{AmqpConfig, LinkState, Publisher, SubscribeConfig, Subscription};
 use telemetry_transport::{
-    Dedup, Directory, Fresh, Limits, Opening, SenderLimits, Spool, SpooledBatch,
+    BatchId, Dedup, Directory, Fresh, Limits, Opening, SenderLimits, Spool, SpooledBatch,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -79,7 +79,7 @@ pub(crate) struct Device {
     /// Handed out by the spool, and not taken yet.
     waiting: Option<SpooledBatch>,
     sent: VecDeque<SpooledBatch>,
-    confirmed: watch::Receiver<Option<u64>>,
+    confirmed: watch::Receiver<Option<BatchId>>,
     dir: Option<tempfile::TempDir>,
 }
 

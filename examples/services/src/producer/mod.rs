@@ -2,7 +2,7 @@
 
 mod schemas;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 
@@ -12,8 +12,9 @@ use telemetry_core::{
     stream_of,
 };
 use telemetry_transport::{
-    AppendError, CommitError, Directory, Limits, OpenError, Opening, Origin, Receipt, SendError,
-    Sender, SenderError, SenderInput, SenderLimits, SenderOutput, Spool, SpooledBatch, StreamNo,
+    AppendError, BatchId, CommitError, ConfirmError, Directory, Limits, OpenError, Opening, Origin,
+    Receipt, SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput, Spool,
+    SpooledBatch, StreamNo,
 };
 
 use crate::Now;
@@ -33,9 +34,9 @@ pub struct Producer {
     streams: BTreeMap<StreamName, StreamNo>,
     sender: Sender,
     /// Batches offered to the sender, until they are done.
-    in_flight: BTreeMap<u64, SpooledBatch>,
+    in_flight: HashMap<BatchId, SpooledBatch>,
     /// Batches handed to the link since the last confirmation, each with its attempt.
-    published: Vec<(u64, u32)>,
+    published: Vec<(BatchId, u32)>,
 }
 
 /// What a producer cannot go on from.
@@ -56,7 +57,10 @@ pub enum ProducerError {
     /// Something that is no schema of records.
     #[error("schema: {0}")]
     Schema(String),
-    /// Reading or confirming batches failed.
+    /// The spool did not take a confirmation.
+    #[error("spool: {0}")]
+    Confirm(#[from] ConfirmError),
+    /// Reading batches failed.
     #[error("spool: {0}")]
     Io(#[from] io::Error),
 }
@@ -92,7 +96,7 @@ impl Producer {
             announced: BTreeSet::new(),
             streams: BTreeMap::new(),
             sender: Sender::new(SenderLimits::default(), random),
-            in_flight: BTreeMap::new(),
+            in_flight: HashMap::new(),
             published: Vec::new(),
         })
     }
@@ -176,7 +180,7 @@ impl Producer {
 
     /// Durable batches for the link, as many as its window takes.
     pub fn publish(&mut self, now: Now, out: &mut Vec<Batch>) -> Result<(), ProducerError> {
-        while self.sender.has_room(BATCH.0) {
+        while self.sender.has_room(self.spool.epoch(), BATCH.0) {
             let Some(spooled) = self.spool.next_batch(BATCH.0, BATCH.1)? else {
                 break;
             };

@@ -8,6 +8,7 @@
 //!
 //! ```
 //! use std::time::Duration;
+//! use telemetry_transport::BatchId;
 //! use telemetry_transport::amqp::scripted::{Answer, Failure, Script, ScriptedBroker, When};
 //! use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription};
 //! # use telemetry_core::{Batch, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp};
@@ -40,10 +41,11 @@
 //! let publisher = Publisher::start(config.clone())?;
 //! let mut subscription = Subscription::start(config, SubscribeConfig::default())?;
 //! let service = async {
+//!     let id = |number| BatchId::new(Epoch::default(), number);
 //!     for number in 1..=5 {
-//!         publisher.offer(number, &batch(number)).await?;
+//!         publisher.offer(id(number), &batch(number)).await?;
 //!     }
-//!     publisher.wait_confirmed(5).await?;
+//!     publisher.wait_confirmed(id(5)).await?;
 //!     let mut seen = std::collections::BTreeSet::new();
 //!     while seen.len() < 5 {
 //!         let delivery = subscription.next().await?;

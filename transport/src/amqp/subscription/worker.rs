@@ -13,7 +13,7 @@ use lapin::message::Delivery as Raw;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer, Event};
-use telemetry_core::Batch;
+use telemetry_core::{Batch, Epoch};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -26,7 +26,7 @@ use crate::amqp::stats::SubscriptionStats;
 use crate::amqp::topology::name;
 use crate::amqp::{Message, properties};
 use crate::sender::backoff::{Backoff, Random};
-use crate::{Action, SendError};
+use crate::{Action, BatchId, SendError};
 
 /// Deliveries and answers that are looked at together.
 const GROUP: usize = 32;
@@ -79,7 +79,7 @@ pub(super) struct Worker {
     /// Dead letters to be published.
     letters: VecDeque<(u64, Box<Message>)>,
     /// Dead letters on their way: their name and the delivery they settle.
-    rejected: VecDeque<(u64, u64)>,
+    rejected: VecDeque<(BatchId, u64)>,
     rejecter: Option<Publisher>,
     last_letter: u64,
     settling: Option<Settling>,
@@ -279,11 +279,12 @@ impl Worker {
         };
         while let Some((tag, mut letter)) = self.letters.pop_front() {
             letter.exchange = name(&self.config.topology.dead_letter_exchange());
-            let id = self.last_letter + 1;
+            // No spool hands letters out, and the publisher is this task's own.
+            let id = BatchId::new(Epoch::default(), self.last_letter + 1);
             match rejecter.try_offer_message(id, letter) {
                 Ok(()) => {
                     self.stats.rejected += 1;
-                    self.last_letter = id;
+                    self.last_letter = id.number;
                     self.rejected.push_back((id, tag));
                 }
                 Err((OfferError::Full, letter)) => {

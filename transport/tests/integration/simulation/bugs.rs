@@ -1,7 +1,10 @@
 //! Planted bugs: each is found, so the simulation would find it in the crate.
 
+use super::Bug;
 use super::world::World;
-use super::{Bug, SEEDS};
+
+/// A bug that takes more seeds than this to find is hidden.
+const SEEDS: u64 = 1_000;
 
 /// Looks for the first seed that shows the bug.
 fn found(bug: Bug) {
@@ -26,6 +29,8 @@ bugs! {
     a_wrong_watermark WrongWatermark,
     a_confirm_of_another_batch ConfirmOfAnother,
     a_late_confirm LateConfirm,
+    a_number_of_two_batches NumberOfTwoBatches,
+    a_confirm_of_an_earlier_opening ConfirmOfAnEarlierOpening,
     a_resend_forgotten ResendForgotten,
     a_dedup_without_epoch DedupWithoutEpoch,
     a_dedup_forgotten DedupForgotten,

@@ -1,14 +1,14 @@
 //! The device: the real spool and sender, wired as a publisher wires them.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 
-use telemetry_core::{ClockMark, DeviceId, Fingerprint, StreamName, single_object};
+use telemetry_core::{ClockMark, DeviceId, Epoch, Fingerprint, StreamName, single_object};
 use telemetry_transport::storage::SimulatedDisk;
 use telemetry_transport::{
-    Limits, Opening, Sender, SenderLimits, Spool, SpooledBatch, Storage, StreamNo,
+    BatchId, Limits, Opening, Sender, SenderLimits, Spool, SpooledBatch, Storage, StreamNo,
 };
 
 use super::Bug;
@@ -77,12 +77,23 @@ pub(super) struct Device {
     pub(super) spool: Spool<Disk>,
     pub(super) sender: Sender,
     pub(super) streams: [StreamNo; 3],
-    /// Offered and not done.
-    pub(super) batches: BTreeMap<u64, Rc<SpooledBatch>>,
+    /// Handed out by this opening and not offered yet.
+    pub(super) next: Option<Rc<SpooledBatch>>,
+    /// Handed out by this opening, offered and not confirmed.
+    pub(super) open: VecDeque<Rc<SpooledBatch>>,
+    /// Offered and not done, whichever opening handed it out.
+    pub(super) offered: BTreeMap<Key, Rc<SpooledBatch>>,
     /// Last attempt of each batch that was published.
-    pub(super) sent: BTreeMap<u64, u32>,
+    pub(super) sent: BTreeMap<Key, u32>,
     /// Appended and not committed: name and number.
     pub(super) pending: Vec<(Name, u64)>,
+}
+
+/// A batch's id with an order: a seed gives one run.
+pub(super) type Key = (Epoch, u64);
+
+pub(super) const fn key(id: BatchId) -> Key {
+    (id.opening, id.number)
 }
 
 /// What names a record: epoch, stream, number.
@@ -91,26 +102,7 @@ pub(super) type Name = (u64, u8, u64);
 impl Device {
     /// Starts the process; `None` where the disk is full or broken.
     pub(super) fn start(disk: Disk, random: u64) -> Option<Self> {
-        let opening = Opening {
-            new_device: DeviceId::from_u128(7),
-            hardware_token: None,
-            clock: ClockMark::default(),
-            random,
-            limits: Limits {
-                segment_bytes: 1024,
-                total_bytes: 64 << 10,
-                spare_segments: 2,
-                window_bytes: 512,
-                ..Limits::default()
-            },
-        };
-        let (mut spool, recovery) = Spool::open(disk, opening).ok()?;
-        assert_eq!(recovery.corrupt_bytes, 0, "nothing was damaged");
-        let names = STREAMS.map(|name| StreamName::new(name).unwrap());
-        let mut streams = Vec::new();
-        for name in &names {
-            streams.push(spool.stream(name).ok()?);
-        }
+        let (spool, streams) = open(disk, random)?;
         let limits = SenderLimits {
             window_batches: 4,
             window_batches_max: 16,
@@ -119,10 +111,29 @@ impl Device {
         Some(Self {
             spool,
             sender: Sender::new(limits, random),
-            streams: streams.try_into().ok()?,
-            batches: BTreeMap::new(),
+            streams,
+            next: None,
+            open: VecDeque::new(),
+            offered: BTreeMap::new(),
             sent: BTreeMap::new(),
             pending: Vec::new(),
+        })
+    }
+
+    /// Opens the spool again; sender and link live on. `None` as above.
+    pub(super) fn open_again(self, disk: Disk, random: u64) -> Option<Self> {
+        drop(self.spool);
+        let (spool, streams) = open(disk, random)?;
+        Some(Self {
+            spool,
+            streams,
+            // What is not confirmed is handed out again.
+            next: None,
+            open: VecDeque::new(),
+            pending: Vec::new(),
+            sender: self.sender,
+            offered: self.offered,
+            sent: self.sent,
         })
     }
 
@@ -138,6 +149,35 @@ impl Device {
         self.pending.push((name, number));
         Some(())
     }
+}
+
+fn open(disk: Disk, random: u64) -> Option<(Spool<Disk>, [StreamNo; 3])> {
+    let opening = Opening {
+        new_device: DeviceId::from_u128(7),
+        hardware_token: None,
+        clock: ClockMark::default(),
+        random,
+        limits: Limits {
+            segment_bytes: 1024,
+            total_bytes: 64 << 10,
+            spare_segments: 2,
+            window_bytes: 512,
+            ..Limits::default()
+        },
+    };
+    let bug = disk.bug;
+    let (mut spool, recovery) = Spool::open(disk, opening).ok()?;
+    let is_honest = bug == Bug::None;
+    assert!(
+        recovery.corrupt_bytes == 0 || !is_honest,
+        "nothing was damaged"
+    );
+    let names = STREAMS.map(|name| StreamName::new(name).unwrap());
+    let mut streams = Vec::new();
+    for name in &names {
+        streams.push(spool.stream(name).ok()?);
+    }
+    Some((spool, streams.try_into().ok()?))
 }
 
 /// Names and numbers of the records of a batch.

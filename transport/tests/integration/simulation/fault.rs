@@ -49,6 +49,8 @@ faults! {
     KillAfterPublish,
     KillAfterConfirm,
     KillAfterCursor,
+    /// The spool is opened again in the process, whose sender and link live on.
+    SpoolOpenedAgain,
     PowerCut,
     /// A power cut that leaves some sectors of a commit and not others.
     TornWrite,

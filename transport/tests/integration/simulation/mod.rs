@@ -29,6 +29,12 @@ enum Bug {
     ConfirmOfAnother,
     /// The confirmation that follows a return is taken for the next attempt.
     LateConfirm,
+    /// A batch is named by its number alone, which the next opening gives again: what is offered
+    /// under it is dropped as known.
+    NumberOfTwoBatches,
+    /// The confirmation of a batch that an earlier opening handed out is taken for the batch that has
+    /// its number now.
+    ConfirmOfAnEarlierOpening,
     /// A new link gets only what is new.
     ResendForgotten,
     /// The consumer knows records by stream and number alone.

@@ -4,12 +4,14 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
-use telemetry_core::Instant;
+use telemetry_core::{Epoch, Instant};
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{SendError, SenderError, SenderInput, SenderOutput, SpooledBatch};
+use telemetry_transport::{
+    BatchId, SendError, SenderError, SenderInput, SenderOutput, SpooledBatch,
+};
 
 use super::broker::{Broker, Consumer};
-use super::device::{Device, Disk, Name};
+use super::device::{Device, Disk, Name, key};
 use super::fault::Fault;
 use super::{Bug, INPUTS};
 use crate::Rng;
@@ -19,11 +21,17 @@ const MS: u64 = 1_000_000;
 /// Events that a healthy world may need to deliver everything.
 const PATIENCE: u32 = 20_000;
 
+/// What a broker knows a batch by.
+fn stored_name(batch: &SpooledBatch) -> (u64, u8, u64) {
+    let stream = batch.stream.as_str().as_bytes()[2];
+    (batch.epoch.get(), stream, batch.first_seq.get())
+}
+
 enum Event {
     /// A batch reaches the broker.
     Arrive {
         connection: u64,
-        id: u64,
+        id: BatchId,
         attempt: u32,
         batch: Rc<SpooledBatch>,
     },
@@ -31,7 +39,7 @@ enum Event {
     Stored {
         start: u64,
         connection: u64,
-        id: u64,
+        id: BatchId,
         attempt: u32,
         batch: Rc<SpooledBatch>,
     },
@@ -176,7 +184,9 @@ impl World {
     }
 
     fn is_quiet(&self) -> bool {
-        let delivered = |d: &Device| d.pending.is_empty() && d.batches.is_empty();
+        let delivered = |d: &Device| {
+            d.pending.is_empty() && d.next.is_none() && d.open.is_empty() && d.offered.is_empty()
+        };
         self.broker.queue.is_empty() && self.device.as_ref().is_some_and(delivered)
     }
 
@@ -241,6 +251,16 @@ impl World {
         }
     }
 
+    fn open_again(&mut self) {
+        if let Some(device) = self.device.take() {
+            self.count(Fault::SpoolOpenedAgain);
+            self.device = device.open_again(self.disk.clone(), self.rng.next());
+            if self.device.is_none() {
+                self.cut_link();
+            }
+        }
+    }
+
     fn append(&mut self) {
         self.with(|world, device| {
             world.number += 1;
@@ -295,13 +315,18 @@ impl World {
 
     fn pump_device(&mut self, device: &mut Device) -> Option<()> {
         loop {
-            while device.sender.has_room(40) {
-                let Some(batch) = device.spool.next_batch(40, 5).ok()? else {
+            loop {
+                if device.next.is_none() {
+                    device.next = device.spool.next_batch(40, 5).ok()?.map(Rc::new);
+                }
+                let has_room = |batch: &mut Rc<SpooledBatch>| {
+                    let opening = self.name(batch.id).opening;
+                    device.sender.has_room(opening, 40)
+                };
+                let Some(batch) = device.next.take_if(has_room) else {
                     break;
                 };
-                let (id, bytes) = (batch.id, batch.bytes());
-                device.batches.insert(id, Rc::new(batch));
-                self.feed(device, SenderInput::Offer { id, bytes });
+                self.offer(device, batch);
             }
             let Some(output) = device.sender.poll_output() else {
                 return Some(());
@@ -318,23 +343,67 @@ impl World {
                 SenderOutput::Publish { id, attempt } => {
                     self.publish(device, id, attempt)?;
                 }
-                SenderOutput::Done { id } => {
-                    let batch = device.batches.remove(&id)?;
-                    device.sent.remove(&id);
-                    if self.dies_at(Fault::KillAfterConfirm) {
-                        return None;
-                    }
-                    device.spool.confirm(&batch).ok()?;
-                }
+                SenderOutput::Done { id } => self.done(device, id)?,
             }
         }
     }
 
-    fn publish(&mut self, device: &mut Device, id: u64, attempt: u32) -> Option<()> {
-        let batch = device.batches.get(&id)?.clone();
-        device.sent.insert(id, attempt);
-        if self.bug == Bug::EarlyFree {
-            device.spool.confirm(&batch).ok()?;
+    /// What a batch is called between spool and sender.
+    fn name(&self, id: BatchId) -> BatchId {
+        match self.bug {
+            Bug::NumberOfTwoBatches => BatchId::new(Epoch::default(), id.number),
+            _ => id,
+        }
+    }
+
+    fn offer(&mut self, device: &mut Device, batch: Rc<SpooledBatch>) {
+        let (id, bytes) = (self.name(batch.id), batch.bytes());
+        device.open.push_back(Rc::clone(&batch));
+        self.report.inputs += 1;
+        let input = SenderInput::Offer { id, bytes };
+        match device.sender.handle_input(self.clock(), input) {
+            Ok(()) => drop(device.offered.insert(key(id), batch)),
+            Err(SenderError::Name { .. }) if self.bug == Bug::NumberOfTwoBatches => {}
+            Err(other) => self.failure = Some(other.to_string()),
+        }
+    }
+
+    /// Confirms a batch to its spool, which the broker has to have on its disk by then.
+    fn confirm(&mut self, device: &mut Device, batch: &SpooledBatch) -> Option<()> {
+        let name = stored_name(batch);
+        if !self.broker.known.contains(&name) {
+            self.failure = Some(format!("{name:?} is confirmed and nowhere"));
+        }
+        device.spool.confirm(batch).ok()
+    }
+
+    /// The sender is done with everything up to a batch.
+    fn done(&mut self, device: &mut Device, id: BatchId) -> Option<()> {
+        device.offered.remove(&key(id))?;
+        device.sent.remove(&key(id));
+        if self.dies_at(Fault::KillAfterConfirm) {
+            return None;
+        }
+        if self.bug == Bug::ConfirmOfAnEarlierOpening {
+            let same = |batch: &Rc<SpooledBatch>| batch.id.number == id.number;
+            let offered = device.open.iter().position(same);
+            let batch = offered.and_then(|at| device.open.remove(at));
+            if let Some(batch) = batch.or_else(|| device.next.clone().filter(same)) {
+                self.confirm(device, &batch)?;
+            }
+            return Some(());
+        }
+        while let Some(batch) = device.open.pop_front_if(|b| self.name(b.id) <= id) {
+            self.confirm(device, &batch)?;
+        }
+        Some(())
+    }
+
+    fn publish(&mut self, device: &mut Device, id: BatchId, attempt: u32) -> Option<()> {
+        let batch = device.offered.get(&key(id))?.clone();
+        device.sent.insert(key(id), attempt);
+        if self.bug == Bug::EarlyFree && id.opening == device.spool.epoch() {
+            self.confirm(device, &batch)?;
         }
         if self.bug == Bug::ResendForgotten && attempt > 1 {
             return Some(());
@@ -373,16 +442,19 @@ impl World {
             }
             (Bug::LateConfirm, Confirmed { id, attempt }) => Confirmed {
                 id,
-                attempt: device.sent.get(&id).copied().unwrap_or(attempt),
+                attempt: device.sent.get(&key(id)).copied().unwrap_or(attempt),
             },
             (Bug::ConfirmOfAnother, Confirmed { id, attempt }) => {
-                let other = device.sent.iter().find(|(other, _)| **other != id);
-                let (&id, &attempt) = other.unwrap_or((&id, &attempt));
+                let other = device.sent.iter().find(|(other, _)| **other != key(id));
+                let (&(opening, number), &attempt) = other.unwrap_or((&key(id), &attempt));
+                let id = BatchId::new(opening, number);
                 Confirmed { id, attempt }
             }
             (Bug::WrongWatermark, Confirmed { id, .. }) => {
-                let before: Vec<_> = device.sent.range(..id).map(|(a, b)| (*a, *b)).collect();
-                for (id, attempt) in before {
+                let before = device.sent.range((id.opening, 0)..key(id));
+                let before: Vec<_> = before.map(|(at, n)| (at.1, *n)).collect();
+                for (number, attempt) in before {
+                    let id = BatchId::new(id.opening, number);
                     self.feed(device, Confirmed { id, attempt });
                 }
                 input
@@ -449,7 +521,7 @@ impl World {
 
     // The broker and the consumer.
 
-    fn arrive(&mut self, connection: u64, id: u64, attempt: u32, batch: Rc<SpooledBatch>) {
+    fn arrive(&mut self, connection: u64, id: BatchId, attempt: u32, batch: Rc<SpooledBatch>) {
         if self.broker.down {
             return;
         }
@@ -488,10 +560,8 @@ impl World {
         );
     }
 
-    fn store(&mut self, connection: u64, id: u64, attempt: u32, batch: Rc<SpooledBatch>) {
-        let stream = batch.stream.as_str().as_bytes()[2];
-        let name = (batch.epoch.get(), stream, batch.first_seq.get());
-        if !self.broker.known.insert(name) {
+    fn store(&mut self, connection: u64, id: BatchId, attempt: u32, batch: Rc<SpooledBatch>) {
+        if !self.broker.known.insert(stored_name(&batch)) {
             self.count(Fault::PublishedTwice);
         }
         self.stored += 1;
@@ -717,6 +787,7 @@ impl World {
             | Fault::KillAfterPublish
             | Fault::KillAfterConfirm
             | Fault::KillAfterCursor => self.kill_at = Some(fault),
+            Fault::SpoolOpenedAgain => self.open_again(),
             Fault::PowerCut => self.power_cut(),
             Fault::TornWrite => {
                 // Between the write and the sync of a commit of several sectors.
