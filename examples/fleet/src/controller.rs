@@ -162,6 +162,8 @@ impl Controller {
             }
             IncidentsEvent::NotLeading => return Err(ControllerError::NotLeading),
             IncidentsEvent::Waiting { error } => format!("The incident log waits: {error}"),
+            // No scores are read from a log here.
+            IncidentsEvent::NoSchema { error } => format!("The registry waits: {error}"),
             IncidentsEvent::Dropped { reason } => format!("An event was dropped: {reason}"),
         };
         let at = now.wall();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use services::coaching::{BuiltInError, CoachingConfig, CoachingEvent, Ending};
+use services::coaching::{AnnouncementWait, BuiltInError, CoachingConfig, CoachingEvent, Ending};
 use services::{Absent, Coaching, Driver};
 use telemetry_airpods::{AlertId, Cue, Haptic, Input, proximity};
 use telemetry_core::records::{ActivitySample, FeedbackGiven};
@@ -98,7 +98,7 @@ impl Cues {
         let config = CoachingConfig {
             acknowledge_every: ACKNOWLEDGE_EVERY,
             // The storing service registers schemas in the same step, before this one looks.
-            announcement_tries: 0,
+            announcements: AnnouncementWait::NONE,
             ..CoachingConfig::default()
         };
         Ok(Self {

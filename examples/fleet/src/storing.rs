@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use services::ingest::{BuiltInError, DevicesFull, IngestConfig, IngestEvent, PutBack};
+use services::ingest::{AnnouncementWait, BuiltInError, DevicesFull, IngestConfig, IngestEvent, PutBack};
 use services::{Absent, Driver, Ingest, Intervals};
 use telemetry_core::records::{ActivitySample, Enrichment};
 use telemetry_core::{DeviceId, Envelope, StreamName, Timestamp, stream_of};
@@ -222,7 +222,7 @@ impl Storing {
         }
         let config = IngestConfig {
             // The embedded log keeps the order: no announcement comes late.
-            announcement_tries: 0,
+            announcements: AnnouncementWait::NONE,
             ..IngestConfig::default()
         };
         Ok(Self {

@@ -13,11 +13,10 @@ use telemetry_airpods::{
 };
 use telemetry_core::records::{ActivitySample, FeedbackGiven};
 use telemetry_core::{DeviceId, Entry, Fingerprint, Instant, StreamName};
-use telemetry_transport::{Delivery, Token};
+use telemetry_transport::Token;
 
-use crate::machine::backoff;
-pub use crate::reading::BuiltInError;
-use crate::reading::Reading;
+pub use crate::reading::{AnnouncementWait, BuiltInError};
+use crate::reading::{Inbox, LookedUp, Next};
 use crate::{Busy, Input, Machine, Now, Output, Unavailable};
 use rules::{NewAlert, Rules};
 
@@ -31,11 +30,8 @@ pub struct CoachingConfig {
     /// Longest time that a delivery which was looked at waits for its acknowledgement; default 1 s.
     /// What comes again after a crash is told twice at worst.
     pub acknowledge_every: Duration,
-    /// How often samples whose schema is not registered yet are put back before they pass unheard;
-    /// default 5.
-    pub announcement_tries: u32,
-    /// How long they stay away; default 1 s.
-    pub announcement_wait: Duration,
+    /// How samples wait whose schema is not registered yet; then they pass unheard.
+    pub announcements: AnnouncementWait,
     /// Wearers that are listened to; default 10,000. Samples of others pass unheard, and are
     /// counted.
     pub wearers_max: usize,
@@ -50,8 +46,7 @@ impl Default for CoachingConfig {
             policy: Policy::default(),
             group_max: 256,
             acknowledge_every: Duration::from_secs(1),
-            announcement_tries: 5,
-            announcement_wait: Duration::from_secs(1),
+            announcements: AnnouncementWait::default(),
             wearers_max: 10_000,
             pending_max: 64,
         }
@@ -138,17 +133,12 @@ struct Wearer {
 
 pub struct Coaching {
     config: CoachingConfig,
-    samples: Reading<ActivitySample>,
+    inbox: Inbox<ActivitySample>,
     wearers: BTreeMap<DeviceId, Wearer>,
     /// Counts every alert of this service, for ever: no bound of a display ends it.
     next_alert: u64,
     /// Samples of wearers beyond the limit.
     unheard: u64,
-    /// Deliveries that are not looked at yet, in order.
-    waiting: VecDeque<Delivery>,
-    asked: bool,
-    failures: u32,
-    again_at: Option<Instant>,
     /// Deliveries that are looked at, and when they are acknowledged.
     done: Vec<Token>,
     acknowledge_at: Option<Instant>,
@@ -160,14 +150,10 @@ impl Coaching {
     pub fn new(config: CoachingConfig) -> Result<Self, BuiltInError> {
         Ok(Self {
             config,
-            samples: Reading::new()?,
+            inbox: Inbox::new(config.announcements)?,
             wearers: BTreeMap::new(),
             next_alert: 0,
             unheard: 0,
-            waiting: VecDeque::new(),
-            asked: false,
-            failures: 0,
-            again_at: None,
             done: Vec::new(),
             acknowledge_at: None,
             outputs: VecDeque::new(),
@@ -213,35 +199,32 @@ impl Coaching {
 
     /// Looks at what waits, until a schema has to be asked for.
     fn go_on(&mut self, now: Now) {
-        while !self.asked
-            && self.again_at.is_none()
-            && let Some(delivery) = self.waiting.front()
-        {
-            let envelope = &delivery.batch.envelope;
-            match self.samples.schema_of(envelope) {
-                Some(schema) if !self.samples.knows(schema) => {
-                    self.asked = true;
-                    self.outputs.push_back(Output::LookUp {
-                        subject: envelope.subject.clone(),
-                        fingerprint: schema,
-                    });
-                }
-                schema => {
-                    let delivery = self.waiting.pop_front();
-                    if let Some(delivery) = delivery {
-                        self.look_at(now, delivery, schema);
+        while let Some(next) = self.inbox.next() {
+            match next {
+                Next::LookUp {
+                    subject,
+                    fingerprint,
+                } => self.outputs.push_back(Output::LookUp {
+                    subject,
+                    fingerprint,
+                }),
+                Next::Records {
+                    token,
+                    device,
+                    records,
+                } => {
+                    if !records.is_empty() {
+                        self.hear(now, device, records);
                     }
+                    self.looked_at(now, token);
                 }
             }
         }
     }
 
-    fn look_at(&mut self, now: Now, delivery: Delivery, schema: Option<Fingerprint>) {
-        self.done.push(delivery.token);
-        if let Some(schema) = schema {
-            let samples = self.samples.records(&delivery.batch, schema);
-            self.hear(now, delivery.batch.envelope.device, samples);
-        }
+    /// A delivery is looked at; it is acknowledged soon.
+    fn looked_at(&mut self, now: Now, token: Token) {
+        self.done.push(token);
         let due = now.instant + self.config.acknowledge_every;
         self.acknowledge_at.get_or_insert(due);
         if self.done.len() >= DONE_MAX || self.config.acknowledge_every.is_zero() {
@@ -387,46 +370,24 @@ impl Coaching {
         of: (&StreamName, Fingerprint),
         answer: Result<Option<Entry>, Unavailable>,
     ) {
-        let front = self.waiting.front().map(|d| &d.batch.envelope);
-        let asked = front.is_some_and(|e| (&e.subject, e.schema) == (of.0, Some(of.1)));
-        if !self.asked || !asked {
-            return;
-        }
-        self.asked = false;
-        match answer {
-            Ok(Some(entry)) => self.samples.learn(of.1, &entry),
-            Ok(None) => self.unregistered(),
-            Err(error) => {
-                self.again_at = Some(now.instant + backoff(self.failures));
-                self.failures = self.failures.saturating_add(1);
-                self.say(CoachingEvent::Waiting { error });
-                return;
+        match self.inbox.looked_up(now, of, answer) {
+            LookedUp::Late | LookedUp::Known => {}
+            LookedUp::PutBack { delivery, after } => {
+                self.outputs.push_back(Output::Retry { delivery, after });
             }
+            LookedUp::Unread(delivery) => {
+                self.unheard += u64::from(delivery.batch.envelope.count);
+                self.looked_at(now, delivery.token);
+            }
+            LookedUp::Unavailable(error) => self.say(CoachingEvent::Waiting { error }),
         }
-        self.failures = 0;
         self.go_on(now);
-    }
-
-    /// The delivery in front waits for its announcement, or passes unheard.
-    fn unregistered(&mut self) {
-        let Some(delivery) = self.waiting.pop_front() else {
-            return;
-        };
-        if delivery.failures >= self.config.announcement_tries {
-            self.unheard += u64::from(delivery.batch.envelope.count);
-            self.done.push(delivery.token);
-            return;
-        }
-        let after = self.config.announcement_wait;
-        self.outputs.push_back(Output::Retry { delivery, after });
     }
 
     fn tick(&mut self, now: Now) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
-        if is_due(self.again_at) {
-            self.again_at = None;
-            self.go_on(now);
-        }
+        self.inbox.tick(now);
+        self.go_on(now);
         if is_due(self.acknowledge_at) {
             self.acknowledge();
         }
@@ -453,7 +414,7 @@ impl Machine for Coaching {
                 if deliveries.len() > room {
                     return Err(Busy { deliveries, room });
                 }
-                self.waiting.extend(deliveries);
+                self.inbox.push(deliveries);
                 self.go_on(now);
             }
             Input::LookedUp {
@@ -478,13 +439,13 @@ impl Machine for Coaching {
         let routers = self.wearers.values();
         let routers = routers.filter_map(|wearer| wearer.router.poll_timeout());
         routers
-            .chain(self.again_at)
+            .chain(self.inbox.due())
             .chain(self.acknowledge_at)
             .min()
     }
 
     fn room(&self) -> usize {
-        match self.waiting.is_empty() {
+        match self.inbox.is_empty() {
             true => self.config.group_max,
             false => 0,
         }

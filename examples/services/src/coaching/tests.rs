@@ -6,6 +6,7 @@ use std::sync::Arc;
 use telemetry_airpods::proximity;
 use telemetry_core::{AvroRecord as _, Schema, Timestamp};
 use telemetry_storage::contract::batch;
+use telemetry_transport::Delivery;
 
 use super::*;
 
@@ -238,7 +239,10 @@ fn samples_wait_for_their_schema_and_acknowledgements_for_each_other() {
     assert_eq!(rig.acknowledged.len(), 2);
 
     let mut coaching = Coaching::new(CoachingConfig {
-        announcement_tries: 1,
+        announcements: AnnouncementWait {
+            tries: 1,
+            ..AnnouncementWait::default()
+        },
         ..CoachingConfig::default()
     })
     .unwrap();
@@ -271,4 +275,16 @@ fn samples_wait_for_their_schema_and_acknowledgements_for_each_other() {
         assert_eq!(put_back, failures == 0);
     }
     assert_eq!(coaching.unheard(), 1);
+    // What passed is acknowledged like everything that was looked at, though nothing comes after it.
+    let due = coaching.poll_timeout().unwrap();
+    let then = Now {
+        instant: due,
+        ..at(0)
+    };
+    coaching.handle_input(then, Input::Tick).unwrap();
+    let acknowledged = coaching.poll_output();
+    assert!(
+        matches!(&acknowledged, Some(Output::Acknowledge(tokens)) if tokens.len() == 1),
+        "{acknowledged:?}"
+    );
 }

@@ -18,11 +18,11 @@ use telemetry_itil::{
     self as itil, Cause, Config, ConfigError, Effect, EffectId, EffectOutcome, Event, Incident,
     InputError, Itil, RefusalAction, ReplayError, Rule,
 };
-use telemetry_transport::{Delivery, Token};
+use telemetry_transport::Token;
 
 use crate::machine::backoff;
-pub use crate::reading::BuiltInError;
-use crate::reading::Reading;
+pub use crate::reading::{AnnouncementWait, BuiltInError};
+use crate::reading::{Inbox, LookedUp, Next};
 use crate::{Busy, Input, Machine, Now, Output, Unavailable};
 
 /// How the service works.
@@ -34,6 +34,8 @@ pub struct IncidentsConfig {
     pub detectors: BTreeMap<String, String>,
     /// Deliveries taken together; default 256.
     pub group_max: usize,
+    /// How scores wait whose schema is not registered yet; then they pass unread.
+    pub announcements: AnnouncementWait,
     /// Events that wait for room; default 1,024. Beyond, a score is refused.
     pub pending_max: usize,
     /// Series watched, each a rule and a configuration item; default 10,000. Scores of others are
@@ -47,6 +49,7 @@ impl Default for IncidentsConfig {
             itil: Config::default(),
             detectors: BTreeMap::new(),
             group_max: 256,
+            announcements: AnnouncementWait::default(),
             pending_max: 1_024,
             watches_max: 10_000,
         }
@@ -101,6 +104,11 @@ pub enum IncidentsEvent {
         /// What was said.
         error: Unavailable,
     },
+    /// The registry does not answer; the schema of the scores is looked up again.
+    NoSchema {
+        /// What was said.
+        error: Unavailable,
+    },
     /// Another process writes the log: this one decides nothing any more.
     NotLeading,
 }
@@ -125,16 +133,16 @@ pub struct Incidents {
     config: IncidentsConfig,
     itil: Itil,
     watches: BTreeMap<(String, String), Watch>,
-    scores: Reading<DeviceEvent>,
+    inbox: Inbox<DeviceEvent>,
+    /// Scores whose schema nobody announced in time.
+    unread: u64,
     /// What the machine had no room for, in order.
     pending: VecDeque<itil::Input>,
     /// Groups whose append is not answered, in order. `Limits::groups_max` bounds them.
     unsettled: VecDeque<LogGroup>,
-    /// Deliveries that are not looked at yet, in order.
-    waiting: VecDeque<Delivery>,
     /// Deliveries that are looked at, until what followed from them is won.
     done: Vec<Token>,
-    asked: bool,
+    /// Attempts since the log answered last at which it did not, and when the next one is.
     failures: u32,
     again_at: Option<Instant>,
     leads: bool,
@@ -180,15 +188,14 @@ impl Incidents {
         }
         itil.take_over(now.wall, writer);
         let mut incidents = Self {
+            inbox: Inbox::new(config.announcements)?,
+            unread: 0,
             config,
             itil,
             watches,
-            scores: Reading::new()?,
             pending: VecDeque::new(),
             unsettled: VecDeque::new(),
-            waiting: VecDeque::new(),
             done: Vec::new(),
-            asked: false,
             failures: 0,
             again_at: None,
             leads: true,
@@ -255,6 +262,11 @@ impl Incidents {
     /// Every incident that is known, oldest first.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
         self.itil.incidents()
+    }
+
+    /// Scores that passed unread: nobody announced their schema.
+    pub const fn unread(&self) -> u64 {
+        self.unread
     }
 
     /// Offers what waits, until there is no room.
@@ -341,33 +353,30 @@ impl Incidents {
 
     /// Looks at deliveries, until a schema has to be asked for or there is no room.
     fn go_on(&mut self) {
-        while !self.asked
-            && self.again_at.is_none()
+        while self.again_at.is_none()
             && self.pending.is_empty()
-            && let Some(delivery) = self.waiting.front()
+            && let Some(next) = self.inbox.next()
         {
-            let envelope = &delivery.batch.envelope;
-            let schema = self.scores.schema_of(envelope);
-            if let Some(fingerprint) = schema
-                && !self.scores.knows(fingerprint)
-            {
-                self.asked = true;
-                self.outputs.push_back(Output::LookUp {
-                    subject: envelope.subject.clone(),
+            match next {
+                Next::LookUp {
+                    subject,
                     fingerprint,
-                });
-                return;
-            }
-            let Some(delivery) = self.waiting.pop_front() else {
-                return;
-            };
-            if let Some(schema) = schema {
-                let ci = delivery.batch.envelope.device.to_string();
-                for event in self.scores.records(&delivery.batch, schema) {
-                    self.device_event(&ci, event);
+                } => self.outputs.push_back(Output::LookUp {
+                    subject,
+                    fingerprint,
+                }),
+                Next::Records {
+                    token,
+                    device,
+                    records,
+                } => {
+                    let ci = device.to_string();
+                    for event in records {
+                        self.device_event(&ci, event);
+                    }
+                    self.done.push(token);
                 }
             }
-            self.done.push(delivery.token);
         }
     }
 
@@ -412,22 +421,16 @@ impl Incidents {
         of: (&StreamName, Fingerprint),
         answer: Result<Option<Entry>, Unavailable>,
     ) {
-        let front = self.waiting.front().map(|d| &d.batch.envelope);
-        let asked = front.is_some_and(|e| (&e.subject, e.schema) == (of.0, Some(of.1)));
-        if !self.asked || !asked {
-            return;
-        }
-        self.asked = false;
-        match answer {
-            Ok(Some(entry)) => self.scores.learn(of.1, &entry),
-            // Its announcement may be on its way.
-            Ok(None) => {
-                if let Some(delivery) = self.waiting.pop_front() {
-                    let after = backoff(delivery.failures);
-                    self.outputs.push_back(Output::Retry { delivery, after });
-                }
+        match self.inbox.looked_up(self.now, of, answer) {
+            LookedUp::Late | LookedUp::Known => {}
+            LookedUp::PutBack { delivery, after } => {
+                self.outputs.push_back(Output::Retry { delivery, after });
             }
-            Err(error) => return self.wait(error),
+            LookedUp::Unread(delivery) => {
+                self.unread += u64::from(delivery.batch.envelope.count);
+                self.done.push(delivery.token);
+            }
+            LookedUp::Unavailable(error) => self.say(IncidentsEvent::NoSchema { error }),
         }
         self.go_on();
     }
@@ -451,6 +454,7 @@ impl Incidents {
             drop(ticked);
         }
         self.offer();
+        self.inbox.tick(self.now);
         self.go_on();
     }
 
@@ -475,7 +479,7 @@ impl Machine for Incidents {
                 if deliveries.len() > room {
                     return Err(Busy { deliveries, room });
                 }
-                self.waiting.extend(deliveries);
+                self.inbox.push(deliveries);
                 self.go_on();
             }
             Input::LookedUp {
@@ -501,14 +505,14 @@ impl Machine for Incidents {
     fn poll_timeout(&self) -> Option<Instant> {
         let due = self.itil.poll_timeout().filter(|_| self.leads);
         let due = due.map(|due| self.instant_of(due));
-        due.into_iter().chain(self.again_at).min()
+        due.into_iter()
+            .chain(self.again_at)
+            .chain(self.inbox.due())
+            .min()
     }
 
     fn room(&self) -> usize {
-        match self.leads
-            && self.pending.is_empty()
-            && self.waiting.is_empty()
-            && self.done.is_empty()
+        match self.leads && self.pending.is_empty() && self.inbox.is_empty() && self.done.is_empty()
         {
             true => self.config.group_max,
             false => 0,

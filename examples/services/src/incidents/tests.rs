@@ -5,6 +5,7 @@ use std::time::Duration;
 use telemetry_core::{DeviceId, LogHead};
 use telemetry_itil::{Impact, IncidentUrgency, Notice, RuleRef};
 use telemetry_storage::contract::batch;
+use telemetry_transport::Delivery;
 
 use super::*;
 
@@ -84,6 +85,9 @@ struct Rig {
     ms: u64,
     /// The log answers.
     answers: bool,
+    /// The registry knows the schema, does not, or does not answer.
+    registry: Result<bool, Unavailable>,
+    put_back: Vec<Duration>,
     attempts: Vec<u64>,
     effects: Vec<Effect>,
     events: Vec<IncidentsEvent>,
@@ -102,6 +106,8 @@ impl Rig {
             log,
             ms: 0,
             answers: true,
+            registry: Ok(true),
+            put_back: Vec::new(),
             attempts: Vec::new(),
             effects: Vec::new(),
             events: Vec::new(),
@@ -148,10 +154,11 @@ impl Rig {
                     let input = Input::LookedUp {
                         subject,
                         fingerprint,
-                        answer: Ok(Some(entry)),
+                        answer: self.registry.clone().map(|known| known.then_some(entry)),
                     };
                     self.incidents.handle_input(at(self.ms), input).unwrap();
                 }
+                Output::Retry { after, .. } => self.put_back.push(after),
                 other => panic!("{other:?}"),
             }
         }
@@ -253,10 +260,8 @@ fn a_restart_goes_on_with_open_incidents() {
     assert_eq!(notices.collect::<Vec<_>>(), ["opened", "resolved"]);
 }
 
-#[test]
-fn a_device_event_is_acknowledged_once_its_incident_is_won() {
-    let mut rig = Rig::new(config());
-    rig.answers = false;
+/// A delivery with one score, which was put back so often before.
+fn device_event(failures: u32) -> Delivery {
     let event = DeviceEvent {
         kind: "score".to_owned(),
         detector: Some("range-break".to_owned()),
@@ -264,16 +269,60 @@ fn a_device_event_is_acknowledged_once_its_incident_is_won() {
         score: Some(4.0),
         ..DeviceEvent::default()
     };
-    let delivery = Delivery {
+    Delivery {
         token: Token {
             session: 1,
             number: 1,
         },
         batch: batch(7, 1, 1, &[event]),
-        redelivered: false,
-        failures: 0,
-    };
-    rig.give(Input::Delivered(vec![delivery]));
+        redelivered: failures > 0,
+        failures,
+    }
+}
+
+#[test]
+fn scores_wait_for_their_schema_and_not_for_ever() {
+    let mut rig = Rig::new(config());
+    rig.registry = Ok(false);
+    let AnnouncementWait { tries, wait } = AnnouncementWait::default();
+    for failures in 0..tries {
+        rig.give(Input::Delivered(vec![device_event(failures)]));
+    }
+    assert_eq!(rig.put_back, vec![wait; tries as usize]);
+    assert_eq!((rig.incidents.unread(), rig.acknowledged), (0, 0));
+    rig.give(Input::Delivered(vec![device_event(tries)]));
+    assert_eq!((rig.incidents.unread(), rig.acknowledged), (1, 1));
+}
+
+#[test]
+fn a_registry_that_does_not_answer_is_asked_again_and_no_score_is_lost() {
+    let mut rig = Rig::new(config());
+    rig.registry = Err(Unavailable {
+        cause: "away".to_owned(),
+    });
+    rig.give(Input::Delivered(vec![device_event(0)]));
+    assert!(
+        matches!(&rig.events[..], [IncidentsEvent::NoSchema { .. }]),
+        "{:?}",
+        rig.events
+    );
+    let groups = rig.attempts.len();
+    rig.registry = Ok(true);
+    rig.ms += 100;
+    rig.give(Input::Tick);
+    assert_eq!(
+        rig.attempts.len(),
+        groups + 1,
+        "the log was not asked twice"
+    );
+    assert_eq!(rig.acknowledged, 1);
+}
+
+#[test]
+fn a_device_event_is_acknowledged_once_its_incident_is_won() {
+    let mut rig = Rig::new(config());
+    rig.answers = false;
+    rig.give(Input::Delivered(vec![device_event(0)]));
     assert_eq!(rig.acknowledged, 0);
     rig.answers = true;
     rig.ms += 100;

@@ -20,7 +20,7 @@ use telemetry_storage::{Action, Outcome, Refusal, StoreError};
 use telemetry_transport::{ConsumeAction, Delivery};
 
 use crate::machine::backoff;
-pub use crate::reading::BuiltInError;
+pub use crate::reading::{AnnouncementWait, BuiltInError};
 use crate::{Busy, Enriched, Input, Machine, Now, Output, Unavailable};
 
 /// How the service works.
@@ -28,12 +28,8 @@ use crate::{Busy, Enriched, Input, Machine, Now, Output, Unavailable};
 pub struct IngestConfig {
     /// Deliveries written together; default 256.
     pub group_max: usize,
-    /// How often a batch whose schema is not registered is put back before it is set aside; default
-    /// 5. Order over a restart of a broker is not certain, so the announcement may come after it. A
-    /// log that keeps the order needs none.
-    pub announcement_tries: u32,
-    /// How long such a batch stays away; default 1 s.
-    pub announcement_wait: Duration,
+    /// How a batch waits whose schema is not registered yet; then it is set aside.
+    pub announcements: AnnouncementWait,
     /// How long a batch stays away that finds no room among the dead letters; default 30 s.
     pub dead_letters_wait: Duration,
     /// Devices that can be enrolled; default 100,000.
@@ -44,8 +40,7 @@ impl Default for IngestConfig {
     fn default() -> Self {
         Self {
             group_max: 256,
-            announcement_tries: 5,
-            announcement_wait: Duration::from_secs(1),
+            announcements: AnnouncementWait::default(),
             dead_letters_wait: Duration::from_secs(30),
             devices_max: 100_000,
         }
@@ -373,10 +368,10 @@ impl Ingest {
     }
 
     fn refused(&mut self, delivery: Delivery, refusal: &Refusal) {
-        let comes = refusal.action() == Action::Announce
-            && delivery.failures < self.config.announcement_tries;
-        if comes {
-            let after = self.config.announcement_wait;
+        let announcements = self.config.announcements;
+        if refusal.action() == Action::Announce
+            && let Some(after) = announcements.after(delivery.failures)
+        {
             self.put_back(delivery, after, PutBack::Announcement);
             return;
         }

@@ -291,7 +291,10 @@ fn full_dead_letters_end_nobody() {
 #[test]
 fn a_batch_waits_for_its_announcement_and_not_for_ever() {
     let mut rig = Rig::with(IngestConfig {
-        announcement_tries: 2,
+        announcements: AnnouncementWait {
+            tries: 2,
+            ..AnnouncementWait::default()
+        },
         ..IngestConfig::default()
     });
     for failures in 0..3 {

@@ -230,7 +230,7 @@ impl House {
 
 fn ingest_of(log: &EmbeddedLog<SimulatedDisk>) -> Driver<Ingest, Consumer<SimulatedDisk>, Absent> {
     let config = ingest::IngestConfig {
-        announcement_tries: 0,
+        announcements: ingest::AnnouncementWait::NONE,
         // The embedded log counts real time.
         dead_letters_wait: Duration::from_millis(20),
         ..ingest::IngestConfig::default()
