@@ -26,6 +26,19 @@ pub enum State {
 }
 
 impl State {
+    /// What people call it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Assigned => "assigned",
+            Self::InProgress => "being worked on",
+            Self::Pending => "on hold",
+            Self::Resolved => "resolved",
+            Self::Closed => "closed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Service may still be impaired.
     pub const fn is_open(self) -> bool {
         matches!(

@@ -95,19 +95,7 @@ impl MachineState {
             Fact::EffectEnded { effect, .. } => {
                 self.outbox.remove(effect).map(|_| ()).ok_or(Misfit)
             }
-            Fact::Opened { incident, .. } => {
-                if *incident != self.next_id() {
-                    return Err(Misfit);
-                }
-                let opened = open(at, &entry.fact).ok_or(Misfit)?;
-                self.last_id = incident.0;
-                let key = (opened.service.clone(), opened.signature.clone());
-                self.latest.insert(key, *incident);
-                self.incidents.insert(*incident, opened);
-                self.set_timers(config, *incident);
-                self.tell(id, *incident, Notice::Opened);
-                Ok(())
-            }
+            Fact::Opened { incident, .. } => self.opened(config, id, *incident, entry),
             Fact::Event {
                 event,
                 incident,
@@ -137,23 +125,7 @@ impl MachineState {
             } => {
                 let record = self.incidents.get_mut(incident).ok_or(Misfit)?;
                 step(record, at, by, action, *to, *pauses_clock);
-                while record.history.len() > config.limits.history_max {
-                    record.history.pop_front();
-                }
-                while record.holds.len() > config.limits.history_max {
-                    record.holds.pop_front();
-                }
-                self.set_timers(config, *incident);
-                match action {
-                    Action::Resolve { .. } => self.tell(id, *incident, Notice::Resolved),
-                    Action::Reopen { .. } => self.tell(id, *incident, Notice::Reopened),
-                    Action::Cancel { .. } => self.tell(id, *incident, Notice::Cancelled),
-                    _ => {}
-                }
-                if to.is_terminal() {
-                    self.retire(config, *incident);
-                }
-                Ok(())
+                self.moved(config, id, *incident, action, *to)
             }
             Fact::Threshold {
                 incident,
@@ -183,6 +155,55 @@ impl MachineState {
                 Ok(())
             }
         }
+    }
+
+    fn opened(
+        &mut self,
+        config: &Config,
+        id: EffectId,
+        incident: IncidentId,
+        entry: &Entry,
+    ) -> Result<(), Misfit> {
+        if incident != self.next_id() {
+            return Err(Misfit);
+        }
+        let opened = open(entry.at, &entry.fact).ok_or(Misfit)?;
+        self.last_id = incident.0;
+        let key = (opened.service.clone(), opened.signature.clone());
+        self.latest.insert(key, incident);
+        self.incidents.insert(incident, opened);
+        self.set_timers(config, incident);
+        self.tell(id, incident, Notice::Opened);
+        Ok(())
+    }
+
+    /// What follows from a step that an incident has taken.
+    fn moved(
+        &mut self,
+        config: &Config,
+        id: EffectId,
+        incident: IncidentId,
+        action: &Action,
+        to: State,
+    ) -> Result<(), Misfit> {
+        let record = self.incidents.get_mut(&incident).ok_or(Misfit)?;
+        while record.history.len() > config.limits.history_max {
+            record.history.pop_front();
+        }
+        while record.holds.len() > config.limits.history_max {
+            record.holds.pop_front();
+        }
+        self.set_timers(config, incident);
+        match action {
+            Action::Resolve { .. } => self.tell(id, incident, Notice::Resolved),
+            Action::Reopen { .. } => self.tell(id, incident, Notice::Reopened),
+            Action::Cancel { .. } => self.tell(id, incident, Notice::Cancelled),
+            _ => {}
+        }
+        if to.is_terminal() {
+            self.retire(config, incident);
+        }
+        Ok(())
     }
 
     fn remember(&mut self, config: &Config, cause: &Cause) {

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Sets up, checks, tests and measures the telemetry family.
+/// Sets up, checks, tests and measures this project.
 #[derive(Parser)]
 #[command(name = "cargo xtask", version)]
 struct Cli {
@@ -37,45 +37,47 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Install what the tests need into the user's cache folder; does nothing when done.
+    /// Install what the tests need into your cache folder; what is there already is not installed again.
     Setup,
-    /// Format, lints, documentation, licences, floors, no_std proof, generated files.
+    /// Check format, lints, documentation, licences, dependencies between layers, no_std, Windows XP
+    /// and generated files.
     Check,
-    /// Everything a change must not break, and a table of it at the end.
+    /// Run the checks and all tests, and print a table of them at the end.
     Test {
-        /// Leave out what takes minutes or needs servers.
+        /// Leave out the tests that take minutes or need servers.
         #[arg(long, conflicts_with = "all")]
         fast: bool,
-        /// Add what takes hours: minutes of faults, a thousand kills, fuzzing.
+        /// Add what takes hours: minutes of faults, a thousand kills, and fuzzing.
         #[arg(long)]
         all: bool,
     },
-    /// Measure and print a table.
+    /// Measure a part of the project, and print a table.
     Bench {
         /// What to measure.
         #[arg(value_enum)]
         what: bench::What,
     },
-    /// Break the way to a real broker, kill processes, cut the power; nothing may be lost.
+    /// Break the connection to a real broker, kill processes and cut the power. Nothing may be lost.
     Chaos(chaos::Chaos),
-    /// Write the generated files anew: interface tables, error numbers.
+    /// Write the generated files again: tables of interfaces, numbers of errors.
     Gen,
-    /// Run conformance cases from a folder or file and print cases, agreed, disagreed.
+    /// Run conformance cases from a folder or a file, and print how many there are, and how many agree
+    /// and disagree.
     Conform {
         #[command(subcommand)]
         suite: conform::Suite,
     },
-    /// Fuzz what reads the bytes of strangers.
+    /// Fuzz the code that reads untrusted bytes.
     Fuzz(fuzz::Options),
-    /// Windows XP, as far as this machine can say something about it.
+    /// Check what can be checked here about Windows XP.
     Xp {
-        /// Build the bare cores for its oldest processor, one of 1993, and look at each
-        /// instruction and symbol that came out: nothing newer, no floating-point unit's
-        /// extensions, nothing of an operating system.
+        /// Build the cores for the oldest processor of Windows XP, one of 1993, and check each
+        /// instruction and symbol of the result: none is newer than that processor, and none belongs
+        /// to an operating system.
         #[arg(long, required = true)]
         check: bool,
     },
-    /// Look at this machine: what is there, what is missing, what to do.
+    /// Say what this machine has, what it lacks, and what to do.
     Doctor,
 }
 

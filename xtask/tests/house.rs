@@ -131,7 +131,7 @@ fn read(path: &Path) -> io::Result<String> {
 
 /// `bindings/vectors/errors.json` is what the code says; `BLESS=1` writes it anew.
 #[test]
-fn generated_error_numbers() {
+fn the_generated_error_numbers_are_those_of_the_code() {
     let mut numbers = BTreeMap::new();
     for layer in LAYERS {
         for &(name, number) in layer.errors.iter().copied().flatten() {

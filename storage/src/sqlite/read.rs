@@ -35,27 +35,7 @@ pub(super) fn read(
         return Ok(Vec::new());
     };
     let max = inner.limits.rows_read_max;
-    let mut sql = "SELECT device, epoch, seq, schema_fp".to_owned();
-    for column in table.fields.columns() {
-        sql += ", ";
-        sql += &column.name;
-    }
-    sql += &format!(" FROM {} WHERE 1", table.name);
-    let mut bound: Vec<rusqlite::types::Value> = Vec::new();
-    if let Some(device) = selection.device {
-        bound.push(device.to_bytes().to_vec().into());
-        sql += " AND device = ?";
-    }
-    if let Some(from) = selection.from {
-        bound.push(from.as_micros().into());
-        sql += " AND ts >= ?";
-    }
-    if let Some(until) = selection.until {
-        bound.push(until.as_micros().into());
-        sql += " AND ts < ?";
-    }
-    sql += " ORDER BY device, bucket, ts, epoch, seq";
-
+    let (sql, bound) = statement(table, selection);
     let mut resolved: HashMap<Fingerprint, Vec<From>> = HashMap::new();
     let mut out = Vec::new();
     let mut statement = inner
@@ -105,6 +85,31 @@ pub(super) fn read(
         });
     }
     Ok(out)
+}
+
+/// The statement that selects rows in the order of their keys, and the values for its `?`.
+fn statement(table: &StreamTable, selection: &Selection) -> (String, Vec<rusqlite::types::Value>) {
+    let mut sql = "SELECT device, epoch, seq, schema_fp".to_owned();
+    for column in table.fields.columns() {
+        sql += ", ";
+        sql += &column.name;
+    }
+    sql += &format!(" FROM {} WHERE 1", table.name);
+    let mut bound: Vec<rusqlite::types::Value> = Vec::new();
+    if let Some(device) = selection.device {
+        bound.push(device.to_bytes().to_vec().into());
+        sql += " AND device = ?";
+    }
+    if let Some(from) = selection.from {
+        bound.push(from.as_micros().into());
+        sql += " AND ts >= ?";
+    }
+    if let Some(until) = selection.until {
+        bound.push(until.as_micros().into());
+        sql += " AND ts < ?";
+    }
+    sql += " ORDER BY device, bucket, ts, epoch, seq";
+    (sql, bound)
 }
 
 /// For rows written with `writer`: the source of each field of `reader`.
