@@ -124,8 +124,7 @@ pub struct Table {
 
 /// Carries `records` from a device to rows and measures.
 pub fn run(records: u64) -> Result<Table, BenchError> {
-    let dir = new_folder(Path::new("fleet-data"));
-    fs::create_dir_all(&dir)?;
+    let dir = new_folder(Path::new("fleet-data"))?;
     let table = measure(&dir, records);
     fs::remove_dir_all(&dir)?;
     table
@@ -145,6 +144,7 @@ fn screen(dir: &Path) -> Result<(u64, Spent), BenchError> {
         firmware: Firmware::V2,
         starts: Duration::ZERO,
         dir: dir.join("screen"),
+        stored: 0,
         new_device: DeviceId::from_u128(2),
         random: 2,
     })?;

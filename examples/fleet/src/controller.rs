@@ -176,6 +176,11 @@ impl Controller {
         self.driver.machine.incidents()
     }
 
+    /// Groups in the log.
+    pub fn groups(&self) -> u64 {
+        self.driver.log.head_now().map_or(0, |head| head.seq)
+    }
+
     /// What was told since the program started.
     pub const fn told(&self) -> &Ring<Told> {
         &self.told

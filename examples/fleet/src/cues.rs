@@ -1,12 +1,13 @@
 //! The coaching service as a run has it: pods that are heard, cues as files, lines to look at.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use services::coaching::{AnnouncementWait, BuiltInError, CoachingConfig, CoachingEvent, Ending};
 use services::{Absent, Coaching, Driver};
-use telemetry_airpods::{AlertId, Cue, Haptic, Input, proximity};
+use telemetry_airpods::{AlertId, Cue, Earcon, Haptic, Input, proximity};
 use telemetry_core::records::{ActivitySample, FeedbackGiven};
 use telemetry_core::{DeviceId, Timestamp};
 use telemetry_storage::SqliteStore;
@@ -66,8 +67,14 @@ pub enum CuesError {
     #[error("coaching: log: {0}")]
     Consume(#[from] ConsumeError),
     /// The folder for sounds.
-    #[error("coaching: {0}")]
-    Io(#[from] std::io::Error),
+    #[error("{}: {error}", path.display())]
+    Sounds {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        error: std::io::Error,
+    },
 }
 
 /// A wearer's pods.
@@ -85,6 +92,8 @@ pub struct Cues {
     records: Vec<FeedbackGiven>,
     voice: Option<Voice>,
     sounds: PathBuf,
+    /// Why the last sound could not be written.
+    trouble: Option<String>,
 }
 
 impl Cues {
@@ -94,7 +103,10 @@ impl Cues {
         sounds: &Path,
         voice: Option<Voice>,
     ) -> Result<Self, CuesError> {
-        std::fs::create_dir_all(sounds)?;
+        std::fs::create_dir_all(sounds).map_err(|error| CuesError::Sounds {
+            path: sounds.to_owned(),
+            error,
+        })?;
         let config = CoachingConfig {
             acknowledge_every: ACKNOWLEDGE_EVERY,
             // The storing service registers schemas in the same step, before this one looks.
@@ -108,6 +120,7 @@ impl Cues {
             records: Vec::new(),
             voice,
             sounds: sounds.to_owned(),
+            trouble: None,
         })
     }
 
@@ -122,7 +135,7 @@ impl Cues {
         loop {
             let taken = pollster::block_on(self.driver.take_group(now.at(), store));
             let taken = taken.map_err(|stopped| stopped.error)?;
-            self.events(now, &mut samples)?;
+            self.events(now, &mut samples);
             if taken == 0 {
                 break;
             }
@@ -131,7 +144,7 @@ impl Cues {
         loop {
             let done = pollster::block_on(self.driver.carry_out(now.at(), store));
             done.map_err(|stopped| stopped.error)?;
-            if self.events(now, &mut samples)? == 0 {
+            if self.events(now, &mut samples) == 0 {
                 return Ok(samples);
             }
         }
@@ -166,11 +179,7 @@ impl Cues {
     }
 
     /// Takes what the service has to say; returns how much it was.
-    fn events(
-        &mut self,
-        now: Now,
-        samples: &mut Vec<(DeviceId, Vec<ActivitySample>)>,
-    ) -> Result<usize, CuesError> {
+    fn events(&mut self, now: Now, samples: &mut Vec<(DeviceId, Vec<ActivitySample>)>) -> usize {
         let mut count = 0;
         while let Some(event) = self.driver.poll_event() {
             count += 1;
@@ -198,10 +207,10 @@ impl Cues {
                         haptic: alert.haptic,
                     });
                     if let Some(dropped) = dropped {
-                        self.forget_sounds(&dropped)?;
+                        self.forget_sounds(&dropped);
                     }
                 }
-                CoachingEvent::Cue { device, alert, cue } => self.play(now, device, alert, cue)?,
+                CoachingEvent::Cue { device, alert, cue } => self.play(now, device, alert, cue),
                 // What is said takes no virtual time: it is over, and nobody waits for an answer.
                 CoachingEvent::Stop { .. } => {}
                 CoachingEvent::Ended {
@@ -219,16 +228,12 @@ impl Cues {
                 CoachingEvent::Waiting { .. } => {}
             }
         }
-        Ok(count)
+        count
     }
 
-    fn play(
-        &mut self,
-        now: Now,
-        device: DeviceId,
-        alert: AlertId,
-        cue: Cue,
-    ) -> Result<(), CuesError> {
+    /// Plays a cue by writing its sound. A sound that cannot be written is told and ends nothing: the
+    /// alert was given to the wearer's earphones all the same.
+    fn play(&mut self, now: Now, device: DeviceId, alert: AlertId, cue: Cue) {
         let wav = match &cue {
             Cue::Speak { text, .. } => {
                 let wav = self.voice_file(&text.0);
@@ -237,19 +242,25 @@ impl Cues {
                 self.driver.machine.handle_wearer(now.at(), device, done);
                 let is_spoken = || self.voice.is_some_and(|v| v.speak(&text.0, &wav));
                 if !wav.exists() && !is_spoken() {
-                    return Ok(());
+                    return;
                 }
                 wav
             }
             Cue::Earcon(earcon) => {
                 let wav = self.sounds.join(format!("{}.wav", earcon.as_str()));
-                if !wav.exists() {
-                    let file = std::io::BufWriter::new(std::fs::File::create(&wav)?);
-                    earcon.write_wav(file).map_err(std::io::Error::other)?;
+                if !wav.exists()
+                    && let Err(error) = write_sound(*earcon, &wav)
+                {
+                    // Half a sound is none.
+                    let _ = std::fs::remove_file(&wav);
+                    let wav = wav.display();
+                    let sentence = format!("A sound could not be written: {wav}: {error}.");
+                    self.trouble = Some(sentence);
+                    return;
                 }
                 wav
             }
-            Cue::Haptic(_) | Cue::TrackerAlert { .. } => return Ok(()),
+            Cue::Haptic(_) | Cue::TrackerAlert { .. } => return,
         };
         if let Some(line) = self.lines.get_mut(alert.0) {
             line.spoken |= matches!(cue, Cue::Speak { .. });
@@ -258,7 +269,12 @@ impl Cues {
                 line.sounds.push(wav);
             }
         }
-        Ok(())
+        self.trouble = None;
+    }
+
+    /// Why the last sound could not be written, in a sentence.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.clone()
     }
 
     /// The sound of a text, one for all alerts that say the same.
@@ -267,19 +283,13 @@ impl Cues {
     }
 
     /// The folder keeps what report and page can show.
-    fn forget_sounds(&self, dropped: &CueLine) -> Result<(), CuesError> {
+    fn forget_sounds(&self, dropped: &CueLine) {
         for sound in &dropped.sounds {
-            if self.lines.iter().any(|line| line.sounds.contains(sound)) {
-                continue;
-            }
-            match std::fs::remove_file(sound) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error.into());
-                }
-                _ => {}
+            if !self.lines.iter().any(|line| line.sounds.contains(sound)) {
+                // A file that cannot be removed takes room and does no other harm.
+                let _ = std::fs::remove_file(sound);
             }
         }
-        Ok(())
     }
 
     /// Records of cues that ended since the last call.
@@ -291,6 +301,12 @@ impl Cues {
     pub const fn lines(&self) -> &Ring<CueLine> {
         &self.lines
     }
+}
+
+fn write_sound(earcon: Earcon, wav: &Path) -> std::io::Result<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(wav)?);
+    earcon.write_wav(&mut file).map_err(std::io::Error::other)?;
+    file.flush()
 }
 
 /// The words of a text as the name of a file. Texts that differ in their punctuation alone sound

@@ -9,9 +9,13 @@ use std::time::Duration;
 use activity::{Activity, Survey};
 use clap::{Args, Parser, Subcommand};
 use fleet::clock::hms;
-use fleet::conductor::{Ended, Options, new_folder, run};
-use fleet::live::server;
+use fleet::conductor::{Ended, Options, RunError, descriptors, file_faults, new_folder, run};
+use fleet::live::{Live, server};
+use fleet::report::Report;
+use fleet::signals::Stop;
 use fleet::workout::describe;
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit};
 use terminal::{Terminal, escaped};
 use uuid::Uuid;
 
@@ -20,21 +24,22 @@ use uuid::Uuid;
 /// Each tracker has a screen: a Wayland client draws the workout into the shim's framebuffer and
 /// sends each sample through it. An agent puts samples into a durable spool, a sender hands them to
 /// a log, a consumer stores them in SQLite while their schema changes, a controller opens an
-/// incident when the link goes down, and wearers get cues. At the end stands a report.
+/// incident when the link goes down, and wearers get cues. At the end there is a report.
 ///
-/// Half of the trackers run firmware 1 and half firmware 2, one schema version apart; with --serve
-/// all run firmware 1 until a visitor rolls out the other.
+/// Half of the trackers run firmware 1 and half run firmware 2, one schema version apart. With
+/// --serve, all of them run firmware 1 until a visitor rolls out the other.
 ///
-/// Kill it anywhere and run it again with the same --data: nothing is lost, nothing is stored
-/// twice.
+/// You can end the run at any moment, or kill it, and run it again with the same --data: it goes on,
+/// and nothing is lost or stored twice. It refuses to go on if a part of its folder is missing.
 ///
-/// With --serve there is a page to look at while it runs, with buttons that break things: cut the
-/// link, unplug a tracker, send a record nobody can read. Ctrl-C ends it well.
+/// With --serve, there is a page to look at while it runs, with buttons that break things: cut the
+/// link, unplug a tracker, send a record that nobody can read.
 ///
-/// Exit status: 0 everything is stored, or somebody stopped a run with --serve; 1 the run failed or
-/// records are missing; 2 wrong words on the command line; 3 nothing is missing, but a file could
-/// not be read to its end, or a record was refused and set aside; 4 everything is stored and the
-/// report is written, but standard output was closed or full.
+/// Exit status: 0 everything is stored, or somebody ended a run with --serve; 1 the run failed or
+/// could not begin, or records are missing; 2 the command line was not understood; 3 nothing is
+/// missing, but a file could not be read to its end, or a record was refused and set aside;
+/// 4 everything is stored and the report is written, but standard output was closed or full;
+/// 129, 130 or 143 a hang-up, Ctrl-C or a termination signal ended a run without --serve.
 #[derive(Parser)]
 #[command(name = "fleet", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -46,18 +51,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Replay activity files (.fit, .fit.gz) instead of the built-in ones, and say first what each
+    /// Replay activity files (.fit or .fit.gz) instead of the built-in ones, and say first what each
     /// workout was.
     Run {
-        /// Files to replay, one tracker each, - for standard input; `--devices` loops them.
+        /// The files to replay, one tracker for each; - is standard input. With --devices, the files
+        /// are repeated until every tracker has one. There may be thousands of files: at most 256
+        /// trackers are at work at the same time.
         #[arg(required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
         run: Arguments,
     },
-    /// Measure each stage from the agent's append to the stored row, and the screen apart.
+    /// Measure each stage from the agent's append to the stored row, and the screen by itself.
     Bench {
-        /// Records to carry.
+        /// How many records to carry.
         #[arg(long, default_value_t = 400_000)]
         records: u64,
     },
@@ -66,25 +73,26 @@ enum Command {
 #[derive(Args)]
 #[group(skip)]
 struct Arguments {
-    /// Trackers; files are looped with new device ids [default: 6, or one a file].
+    /// How many trackers there are, 1 to 256 [default: 6, or one for each file].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     devices: Option<u16>,
-    /// Show a live page, at 127.0.0.1:4370 if no address is given; with one like
-    /// --serve=0.0.0.0:4370 other machines see it, too, if they have the token that is printed.
+    /// Show a live page, at 127.0.0.1:4370 if no address is given. With an address like
+    /// --serve=0.0.0.0:4370, other machines can see it too, if they have the token that is printed.
     #[arg(long, value_name = "IP:PORT", num_args = 0..=1, require_equals = true,
           default_missing_value = server::ADDRESS, value_parser = address)]
     serve: Option<SocketAddr>,
-    /// Virtual seconds per real second [default: as fast as it goes, 10 with --serve].
+    /// Virtual seconds per real second, 0.001 to 1000000 [default: as fast as possible, or 10 with
+    /// --serve].
     #[arg(long, value_name = "X", value_parser = speed)]
     speed: Option<f64>,
-    /// Folder of the run; give the same one again to go on [default: a new one in fleet-data].
+    /// The folder of the run. Give the same one again to go on [default: a new one in fleet-data].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// How long the link is down, at two fifths of the run: 90s, 10m, or 0s for not at all
-    /// [default: 60s, not at all with files].
+    /// How long the link is down, from two fifths of the run on: 90s, 10m, 1h, at most a week (168h);
+    /// 0s for never [default: 60s, or 0s with files].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     outage: Option<Duration>,
-    /// Lines of progress where standard error is no terminal.
+    /// How many lines of progress to print if standard error is not a terminal.
     #[arg(long, value_name = "N", default_value_t = 20)]
     progress_lines: u32,
 }
@@ -115,8 +123,8 @@ fn file_apart(mut words: impl Iterator<Item = String>) -> Option<String> {
 
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(speed) if speed > 0.0 && speed.is_finite() => Ok(speed),
-        _ => Err("a speed is a number above 0, e.g. 60".to_owned()),
+        Ok(speed) if (1e-3..=1e6).contains(&speed) => Ok(speed),
+        _ => Err("a speed is a number from 0.001 to 1000000, e.g. 60".to_owned()),
     }
 }
 
@@ -131,11 +139,16 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600,
         _ => return Err("a time is a whole number and a unit: 90s, 10m, 1h".to_owned()),
     };
-    let number: u64 = number.parse().map_err(|_| "too long".to_owned())?;
-    let seconds = number.checked_mul(factor).filter(|s| *s <= 7 * 24 * 3600);
+    let shape = "a time is a whole number and a unit: 90s, 10m, 1h";
+    let number = match number.is_empty() {
+        true => return Err(shape.to_owned()),
+        false => number.parse::<u64>().ok(),
+    };
+    let seconds = number.and_then(|number| number.checked_mul(factor));
+    let seconds = seconds.filter(|seconds| *seconds <= 7 * 24 * 3600);
     seconds
         .map(Duration::from_secs)
-        .ok_or_else(|| "at most a week".to_owned())
+        .ok_or_else(|| "an outage takes at most a week, 168h".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -162,6 +175,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             terminal.warn(format_args!("error: {error}"));
+            if let Some(hint) = hint(&*error) {
+                terminal.warn(hint);
+            }
             1
         }
     };
@@ -170,7 +186,7 @@ fn main() -> ExitCode {
 
 /// Takes as many descriptors as the system allows: each tracker at work has a dozen.
 fn more_descriptors() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rustix::process::setrlimit;
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let all = Rlimit {
         current: maximum,
@@ -180,16 +196,61 @@ fn more_descriptors() {
     let _ = setrlimit(Resource::Nofile, all);
 }
 
-/// Does what was asked, and gives the exit status.
-fn command(cli: Cli, terminal: &mut Terminal) -> Result<u8, Box<dyn Error>> {
-    let (files, arguments) = match cli.command {
-        Some(Command::Bench { records }) => {
-            terminal.say(fleet::bench::run(records)?);
-            return Ok(0);
-        }
-        Some(Command::Run { files, run }) => (files, run),
-        None => (Vec::new(), cli.run),
-    };
+/// What a person can do about an error of the operating system.
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let mut causes = causes.filter_map(|error| error.downcast_ref::<std::io::Error>());
+    let number = causes.find_map(std::io::Error::raw_os_error)?;
+    match Errno::from_raw_os_error(number) {
+        Errno::MFILE | Errno::NFILE => Some(format!(
+            "The process may have {} files open at once. Allow more with `ulimit -n`.",
+            getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+        )),
+        Errno::NOSPC | Errno::DQUOT => Some(
+            "Make room on the disk. Then the same command with the same --data goes on.".to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// Refuses a run that would run out of descriptors in the middle.
+fn enough_descriptors(needed: u64) -> Result<(), String> {
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    match allowed >= needed {
+        true => Ok(()),
+        false => Err(format!(
+            "this run needs up to {needed} open files at once, and the limit of this process is \
+             {allowed}: raise it with `ulimit -n {needed}`, or give fewer files or --devices"
+        )),
+    }
+}
+
+/// Serves the page of a run, and says where it is.
+fn serve(
+    address: SocketAddr,
+    options: &Options,
+    stop: &Stop,
+    terminal: &mut Terminal,
+) -> Result<(server::Server, Live), String> {
+    let token = Uuid::new_v4().simple().to_string();
+    let served = server::start(address, &token, &options.data, stop.clone());
+    let (server, live) = served.map_err(|error| {
+        format!("{address}: {error}; use another one, e.g. --serve=127.0.0.1:0")
+    })?;
+    terminal.say(format_args!("Look at it live: {}", server.url()));
+    if address.ip().is_unspecified() {
+        terminal.say("From another machine, put this one's name in place of localhost.");
+    }
+    terminal.say("Ctrl-C ends it.");
+    Ok((server, live))
+}
+
+/// What is to be run, after saying what the files are.
+fn options(
+    files: Vec<PathBuf>,
+    arguments: Arguments,
+    terminal: &mut Terminal,
+) -> Result<Options, Box<dyn Error>> {
     let speed = arguments
         .speed
         .or_else(|| arguments.serve.map(|_| SPEED_TO_WATCH));
@@ -203,34 +264,60 @@ fn command(cli: Cli, terminal: &mut Terminal) -> Result<u8, Box<dyn Error>> {
     if of_files {
         terminal.say(workouts);
     }
-    let options = Options {
-        surveys,
-        devices: arguments.devices.map(usize::from).or(devices),
-        speed,
-        data: arguments
-            .data
-            .unwrap_or_else(|| new_folder(&PathBuf::from("fleet-data"))),
-        // Whoever names files wants to see them arrive, and an outage only if they ask for one.
-        outage: arguments.outage.unwrap_or(match of_files {
-            true => Duration::ZERO,
-            false => OUTAGE,
-        }),
-        progress_lines: arguments.progress_lines,
-    };
-    let served = arguments.serve.map(|address| {
-        let token = Uuid::new_v4().simple().to_string();
-        let served = server::start(address, &token, &options.data);
-        served.map_err(|error| format!("{address}: {error}; another one: --serve=127.0.0.1:0"))
+    file_faults(&surveys)?;
+    let count = arguments.devices.map(usize::from).or(devices);
+    // Whoever names files wants to see them arrive, and an outage only if they ask for one.
+    let outage = arguments.outage.unwrap_or(match of_files {
+        true => Duration::ZERO,
+        false => OUTAGE,
     });
-    let (server, live) = served.transpose()?.unzip();
-    if let Some(server) = &server {
-        terminal.say(format_args!("Look at it live: {}", server.url()));
-        if arguments.serve.is_some_and(|a| a.ip().is_unspecified()) {
-            terminal.say("From another machine, put this one's name in place of localhost.");
+    let waits = !outage.is_zero() || arguments.serve.is_some();
+    enough_descriptors(descriptors(&surveys, count, waits))?;
+    Ok(Options {
+        surveys,
+        devices: count,
+        speed,
+        data: match arguments.data {
+            Some(data) => data,
+            None => new_folder(&PathBuf::from("fleet-data"))?,
+        },
+        outage,
+        progress_lines: arguments.progress_lines,
+    })
+}
+
+/// Writes the report, and then prints it: whoever reads the output may have gone.
+fn show(report: &Report, data: &Path, terminal: &mut Terminal) -> Result<(), RunError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| RunError::Folder { path, error }
+    };
+    let text = report.to_string();
+    let path = data.join("report.txt");
+    std::fs::write(&path, &text).map_err(failed(&path))?;
+    let path = data.join("report.html");
+    fleet::report::html::write(report, &path).map_err(failed(&path))?;
+    terminal.say(text);
+    terminal.say(format_args!("Look at it: {}", path.display()));
+    Ok(())
+}
+
+/// Does what was asked, and gives the exit status.
+fn command(cli: Cli, terminal: &mut Terminal) -> Result<u8, Box<dyn Error>> {
+    let (files, arguments) = match cli.command {
+        Some(Command::Bench { records }) => {
+            terminal.say(fleet::bench::run(records)?);
+            return Ok(0);
         }
-        terminal.say("Ctrl-C ends it.");
-    }
-    let (report, page) = match run(&options, live)? {
+        Some(Command::Run { files, run }) => (files, run),
+        None => (Vec::new(), cli.run),
+    };
+    let serve_at = arguments.serve;
+    let options = options(files, arguments, terminal)?;
+    let stop = Stop::on_signals()?;
+    let served = serve_at.map(|address| serve(address, &options, &stop, terminal));
+    let (server, live) = served.transpose()?.unzip();
+    let (report, page) = match run(&options, live, &stop)? {
         Ended::Reported { report, page } => (report, page),
         Ended::Stopped { at } => {
             let data = options.data.display();
@@ -238,17 +325,11 @@ fn command(cli: Cli, terminal: &mut Terminal) -> Result<u8, Box<dyn Error>> {
                 "Stopped at {}: --data {data} goes on from there.",
                 hms(at)
             ));
-            return Ok(0);
+            // A page has no other end; a run that nobody watches was to go to its own.
+            return Ok(if server.is_some() { 0 } else { stop.status() });
         }
     };
-    // The files first: whoever reads the output may have gone.
-    let text = report.to_string();
-    std::fs::write(options.data.join("report.txt"), &text)
-        .map_err(|error| format!("report.txt: {error}"))?;
-    let path = options.data.join("report.html");
-    fleet::report::html::write(&report, &path).map_err(|error| format!("report.html: {error}"))?;
-    terminal.say(text);
-    terminal.say(format_args!("Look at it: {}", path.display()));
+    show(&report, &options.data, terminal)?;
     if let (Some(server), Some(page)) = (server, page) {
         page.end();
         terminal.say(format_args!(

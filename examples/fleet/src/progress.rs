@@ -118,6 +118,14 @@ impl Progress {
         }
     }
 
+    /// Says something beside the progress.
+    pub fn say(&self, sentence: &str) {
+        match self {
+            Self::Bars([.., last]) => last.suspend(|| Terminal::new().warn(sentence)),
+            Self::Lines { .. } => Terminal::new().warn(sentence),
+        }
+    }
+
     /// Shows the end.
     pub fn finish(&mut self, stages: Stages, since_start: Duration) {
         match self {

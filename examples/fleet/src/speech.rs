@@ -20,8 +20,16 @@ impl Voice {
         found.is_ok_and(|s| s.success()).then_some(Self(()))
     }
 
-    /// Speaks `text` into a WAV file; `false` if the synthesizer failed.
+    /// Speaks `text` into a WAV file; `false` if the synthesizer failed, and then there is no file.
     pub fn speak(self, text: &str, wav: &Path) -> bool {
+        let spoken = Self::synthesize(text, wav);
+        if !spoken {
+            let _ = std::fs::remove_file(wav);
+        }
+        spoken
+    }
+
+    fn synthesize(text: &str, wav: &Path) -> bool {
         let child = Command::new("espeak-ng")
             .args(["--stdin", "-w"])
             .arg(wav)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use services::ingest::{AnnouncementWait, BuiltInError, DevicesFull, IngestConfig, IngestEvent, PutBack};
+use services::ingest::{AnnouncementWait, BuiltInError, DevicesFull, IngestConfig, IngestEvent};
 use services::{Absent, Driver, Ingest, Intervals};
 use telemetry_core::records::{ActivitySample, Enrichment};
 use telemetry_core::{DeviceId, Envelope, StreamName, Timestamp, stream_of};
@@ -95,8 +95,8 @@ pub struct Tally {
     pub rejected: Ring<Rejected>,
     /// How often batches were put back.
     pub put_back: u64,
-    /// Why the last one was.
-    pub put_back_for: Option<PutBack>,
+    /// Why nothing is stored just now.
+    pub trouble: Option<String>,
     /// Rows of each stream of each device, those of earlier runs included.
     pub stored: BTreeMap<(DeviceId, StreamName), u64>,
     /// Records that stand among the dead letters. `Limits::dead_letter_bytes` bounds it.
@@ -112,7 +112,7 @@ impl Default for Tally {
             samples: 0,
             rejected: Ring::new(REASONS_MAX),
             put_back: 0,
-            put_back_for: None,
+            trouble: None,
             stored: BTreeMap::new(),
             set_aside: BTreeMap::new(),
         }
@@ -138,6 +138,7 @@ impl Tally {
                 new,
                 duplicates,
             } => {
+                self.trouble = None;
                 self.rows += u64::from(new);
                 self.duplicates += u64::from(duplicates);
                 self.newest = self.newest.max(Some(published));
@@ -161,7 +162,7 @@ impl Tally {
             }
             IngestEvent::PutBack { cause } => {
                 self.put_back += 1;
-                self.put_back_for = Some(cause);
+                self.trouble = Some(words::put_back(&cause));
             }
             IngestEvent::Quarantined {
                 subject,
@@ -178,7 +179,10 @@ impl Tally {
                 let device = Some(device);
                 self.rejected.push(Rejected::Schema { device, reason });
             }
-            IngestEvent::Waiting { .. } => {}
+            IngestEvent::Waiting { error } => {
+                let sentence = format!("The store does not answer: {error}. It is asked again.");
+                self.trouble = Some(sentence);
+            }
         }
     }
 }
@@ -261,6 +265,17 @@ impl Storing {
     /// Everything that was set aside and stands among the dead letters.
     pub fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoringError> {
         Ok(self.driver.deliveries.dead_letters()?)
+    }
+
+    /// Why nothing is stored just now, in a sentence.
+    pub fn trouble(&self) -> Option<String> {
+        self.tally.trouble.clone()
+    }
+
+    /// Samples of a device that are stored.
+    pub fn samples_of(&self, device: DeviceId) -> u64 {
+        let key = (device, self.samples.clone());
+        self.tally.stored.get(&key).copied().unwrap_or(0)
     }
 
     /// Whether batches were put back and have not come again yet.

@@ -21,7 +21,7 @@ use crate::clock::{DeviceClock, Now, Stopwatch};
 use crate::firmware::Firmware;
 use crate::latency::Histogram;
 
-/// Longest wait of real time for a client that should have something to say.
+/// Longest wait of real time for a sign of life of a client that should have something to say.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// More than a frame of the shim takes.
@@ -47,6 +47,8 @@ pub struct TrackerSpec {
     pub clock: DeviceClock,
     /// Its folder.
     pub dir: PathBuf,
+    /// Its samples that earlier processes of the run stored: its spool knows at least these.
+    pub stored: u64,
     /// Identity of a tracker that has none yet.
     pub new_device: DeviceId,
     /// Random bits for this opening.
@@ -139,6 +141,7 @@ pub enum TrackerError {
         /// Which tracker.
         index: usize,
         /// What stopped it.
+        #[source]
         error: AgentError,
     },
     /// The workout program.
@@ -149,8 +152,23 @@ pub enum TrackerError {
         /// What stopped it.
         error: UiError,
     },
+    /// The spool is not the one that was there.
+    #[error(
+        "{}: the spool knows {known} samples, and {stored} of this tracker are stored: it was made \
+         again, or is an older copy; to go on would store samples twice: put the newest copy back, or \
+         use another --data",
+        dir.display()
+    )]
+    Older {
+        /// The tracker's folder.
+        dir: PathBuf,
+        /// Samples that the spool has or had.
+        known: u64,
+        /// Samples in the store.
+        stored: u64,
+    },
     /// The workout program says nothing.
-    #[error("tracker {index}: the workout screen sent no record for 30 s")]
+    #[error("tracker {index}: the workout screen sent no record and drew nothing for 30 s")]
     Silent {
         /// Which tracker.
         index: usize,
@@ -161,6 +179,7 @@ pub enum TrackerError {
         /// Which tracker.
         index: usize,
         /// What the system said.
+        #[source]
         error: io::Error,
     },
 }
@@ -219,6 +238,8 @@ struct Running {
     wake: UnixStream,
     client: Option<JoinHandle<Result<workout_ui::Summary, UiError>>>,
     state: State,
+    /// Where its monotonic time was at the end of the last step.
+    latest: Instant,
     /// Frames at the last time the screen was shown to somebody.
     shown: u64,
     /// The last picture of an activity that is over: without its program the screen is dark.
@@ -285,6 +306,13 @@ fn switch_on(spec: &TrackerSpec, now: Now) -> Result<Running, TrackerError> {
     let wall = spec.clock.at(now);
     let mut it = Agent::open(&spec.dir, spec.new_device, now, wall, spec.random).map_err(agent)?;
     let resumed = it.resume(&spec.source).map_err(agent)?;
+    if resumed < spec.stored && it.device() == spec.new_device {
+        return Err(TrackerError::Older {
+            dir: spec.dir.clone(),
+            known: resumed,
+            stored: spec.stored,
+        });
+    }
     for _ in 0..resumed {
         samples.next();
     }
@@ -323,6 +351,7 @@ fn switch_on(spec: &TrackerSpec, now: Now) -> Result<Running, TrackerError> {
         wake,
         client: Some(client),
         state,
+        latest: now.instant(),
         shown: 0,
         last_picture: None,
     })
@@ -350,8 +379,23 @@ impl From<io::Error> for Stop {
 impl Running {
     fn step(&mut self, spec: &TrackerSpec, step: Step) -> Result<Answer, Stop> {
         let watch = Stopwatch::start();
-        // Virtual time stands during a step; real time is added, so that latencies are real.
-        let instant = || step.now.instant() + watch.elapsed().min(Duration::from_millis(900));
+        // Virtual time stands during a step; real time is added, so that latencies are real. It is
+        // never held up: on a busy machine a step may take longer than a virtual second, and a screen
+        // whose time stands gets no frame any more. Then the next step goes on from where this one was.
+        let base = self.latest.max(step.now.instant());
+        let instant = || base + watch.elapsed();
+        let answer = self.turn(spec, step, &watch, &instant);
+        self.latest = instant();
+        answer
+    }
+
+    fn turn(
+        &mut self,
+        spec: &TrackerSpec,
+        step: Step,
+        watch: &Stopwatch,
+        instant: &impl Fn() -> Instant,
+    ) -> Result<Answer, Stop> {
         self.agent.set_clock(spec.clock.at(step.now));
         if step.confirmed {
             self.agent.confirm(instant())?;
@@ -371,7 +415,7 @@ impl Running {
             self.last_picture = Some(self.agent.screen());
         }
         self.release(spec, step.now);
-        self.collect(&instant, &watch)?;
+        self.collect(instant, watch)?;
         if step.fault == Some(Fault::PowerCut) {
             return Ok(Answer {
                 state: self.state.clone(),
@@ -453,9 +497,14 @@ impl Running {
             return Ok(());
         }
         let ended = lock(&self.feed).ended;
-        let mut heard = watch.elapsed();
+        let (mut heard, mut frames) = (watch.elapsed(), self.agent.counts().frames);
         loop {
             let taken = self.agent.turn(instant())?;
+            // A program that still draws is slow, and not silent.
+            if self.agent.counts().frames > frames {
+                frames = self.agent.counts().frames;
+                heard = watch.elapsed();
+            }
             let delivered = self.state.resumed + self.agent.counts().records;
             let waiting = self.agent.counts().records > self.agent.counts().durable;
             if taken > 0 {

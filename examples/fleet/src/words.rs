@@ -1,6 +1,7 @@
 //! What the layers say in words of their own, in sentences for people.
 
 use services::coaching::Ending;
+use services::ingest::PutBack;
 use telemetry_airpods::{Haptic, Reason, Route};
 use telemetry_core::Quarantine;
 use telemetry_itil::{Actor, ClockKind, ClosureCode, Effect, Notice, State, Step};
@@ -56,19 +57,6 @@ pub const fn haptic(haptic: Haptic) -> &'static str {
         Haptic::Critical => "something critical",
         Haptic::Notice => "a notice",
         Haptic::Heartbeat { .. } => "a heart rate",
-    }
-}
-
-/// Where an incident is.
-pub const fn state(state: State) -> &'static str {
-    match state {
-        State::New => "new",
-        State::Assigned => "assigned",
-        State::InProgress => "being worked on",
-        State::Pending => "on hold",
-        State::Resolved => "resolved",
-        State::Closed => "closed",
-        State::Cancelled => "cancelled",
     }
 }
 
@@ -136,6 +124,20 @@ pub fn notice(effect: &Effect) -> String {
     )
 }
 
+/// Why a batch waits, and what is done about it.
+pub fn put_back(cause: &PutBack) -> String {
+    match cause {
+        PutBack::Unknown(error) => {
+            format!("The store takes nothing: {error}. What is in the log is offered again.")
+        }
+        PutBack::Announcement => "A batch waits for the announcement of its schema.".to_owned(),
+        PutBack::NotSetAside(_) => {
+            "A batch was refused, and there is no room to set it aside: it is tried again."
+                .to_owned()
+        }
+    }
+}
+
 /// Why a schema was not accepted.
 pub fn quarantine(reason: &Quarantine) -> String {
     match reason {
@@ -147,6 +149,23 @@ pub fn quarantine(reason: &Quarantine) -> String {
         }
         Quarantine::Unsupported { reason } => reason.clone(),
     }
+}
+
+/// The verdict on a run of which nothing is missing; so many records are set aside, and so many things
+/// are wrong with its files.
+pub fn whole(set_aside: u64, file_faults: usize) -> String {
+    let mut verdict = "Nothing is lost, and nothing is stored twice.".to_owned();
+    match set_aside {
+        0 => {}
+        1 => verdict += " 1 record is set aside, with its reason.",
+        n => verdict += &format!(" {n} records are set aside, each with its reason."),
+    }
+    match file_faults {
+        0 => {}
+        1 => verdict += " But something is wrong with a file.",
+        n => verdict += &format!(" But {n} things are wrong with the files."),
+    }
+    verdict
 }
 
 /// Some ways, as people say them: "a", "a and b", "a, b and c".

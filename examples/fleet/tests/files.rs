@@ -9,6 +9,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use telemetry_core::records::{ActivitySample, FrameTiming, SurfaceEvent, SystemState};
 use telemetry_core::{AvroRecord, Schema, stream_of};
@@ -245,11 +246,9 @@ fn a_device_follows_when_its_clock_is_set() {
     assert_eq!(stored, written.collect::<Vec<_>>());
 }
 
-#[test]
-fn many_files_are_replayed_with_few_threads() {
-    let data = tempfile::tempdir().unwrap();
-    let files: Vec<PathBuf> = (0..64).map(|_| file("hr-only.fit")).collect();
-    let child = command(data.path(), &files)
+/// The most threads that a run of these files has, and what it said.
+fn threads_of(mut command: Command) -> (usize, Option<i32>, String) {
+    let child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -269,8 +268,65 @@ fn many_files_are_replayed_with_few_threads() {
         most
     });
     let (status, text) = said(child.wait_with_output().unwrap());
+    (watcher.join().unwrap(), status, text)
+}
+
+/// So many files of five samples, each with bytes of its own.
+fn rides(folder: &Path, count: u32) -> Vec<PathBuf> {
+    let ride = |index: u32| {
+        let path = folder.join(format!("ride-{index}.fit"));
+        let samples = (0..5).map(|second| activity::Sample {
+            serial: second + 1,
+            offset: Duration::from_secs(second),
+            heart_rate: Some(100 + second as i32),
+            ..activity::Sample::default()
+        });
+        let file = std::fs::File::create(&path).unwrap();
+        activity::write(file, 1_731_065_600 + i64::from(index), 0, samples).unwrap();
+        path
+    };
+    (0..count).map(ride).collect()
+}
+
+#[test]
+fn many_files_are_replayed_with_few_threads() {
+    let data = tempfile::tempdir().unwrap();
+    let files: Vec<PathBuf> = (0..64).map(|_| file("hr-only.fit")).collect();
+    let (most, status, text) = threads_of(command(data.path(), &files));
     assert_eq!(status, Some(0), "{text}");
     assert_eq!(column::<ActivitySample>(data.path(), "time").len(), 64 * 20);
-    let most = watcher.join().unwrap();
     assert!(most < 40, "{most} threads");
+}
+
+#[test]
+fn slow_two_thousand_files_are_one_run_of_bounded_threads_that_loses_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let files = rides(data.path(), 2_000);
+    let (most, status, text) = threads_of(command(&data.path().join("run"), &files));
+    assert_eq!(status, Some(0), "{text}");
+    assert!(
+        says(&text, "Nothing is lost, and nothing is stored twice."),
+        "{text}"
+    );
+    let times = column::<ActivitySample>(&data.path().join("run"), "time");
+    assert_eq!(times.len(), 2_000 * 5);
+    assert!(most < 2 * 256 + 16, "{most} threads");
+}
+
+/// An outage keeps every tracker at work that cannot deliver.
+#[test]
+fn slow_four_hundred_files_in_an_outage_are_a_run_of_bounded_threads_that_loses_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let files = rides(data.path(), 450);
+    let mut command = command(&data.path().join("run"), &files);
+    command.args(["--outage", "12m"]);
+    let (most, status, text) = threads_of(command);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(
+        says(&text, "Nothing is lost, and nothing is stored twice."),
+        "{text}"
+    );
+    let times = column::<ActivitySample>(&data.path().join("run"), "time");
+    assert_eq!(times.len(), 450 * 5);
+    assert!(most < 2 * 256 + 16, "{most} threads");
 }

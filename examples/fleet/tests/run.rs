@@ -233,7 +233,7 @@ fn nothing_to_replay_is_an_error() {
 }
 
 #[test]
-fn help_teaches() {
+fn the_help_names_every_option_and_every_exit_status() {
     let help = Command::new(env!("CARGO_BIN_EXE_fleet"))
         .arg("--help")
         .output()

@@ -7,26 +7,29 @@
     reason = "a failed check of a test panics"
 )]
 
+mod served;
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fleet::live::{Live, server};
+use fleet::signals::Stop;
+use rustix::process::Signal;
+use served::{Served, address};
 
 /// Longest wait for what must come: far above every limit of the server.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn served(data: &Path) -> (SocketAddr, Live) {
-    let (server, live) = server::start("127.0.0.1:0".parse().unwrap(), "sesame", data).unwrap();
+    let (server, live) = {
+        let address = "127.0.0.1:0".parse().unwrap();
+        server::start(address, "sesame", data, Stop::new()).unwrap()
+    };
     (address(server.url()), live)
-}
-
-fn address(url: &str) -> SocketAddr {
-    let address = url.trim_start_matches("http://").trim_end_matches('/');
-    address.parse().unwrap()
 }
 
 /// Sends bytes on a connection of their own.
@@ -139,101 +142,56 @@ fn memory() -> usize {
     pages * 4096
 }
 
-/// The program with a page that stays once the run is over.
-struct Fleet {
-    child: Child,
-    out: BufReader<ChildStdout>,
-    address: SocketAddr,
-    /// Its folder.
-    _data: tempfile::TempDir,
-}
-
-impl Fleet {
-    /// Starts it with at most so many descriptors, and waits until its run is over.
-    fn start(descriptors: u32) -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/garmin-fenix-5-walk.fit");
-        let mut child = Command::new("sh")
-            .args([
-                "-c",
-                &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""),
-            ])
-            .arg(env!("CARGO_BIN_EXE_fleet"))
-            .arg("run")
-            .arg(file)
-            .args([
-                "--outage",
-                "0s",
-                "--serve=127.0.0.1:0",
-                "--speed",
-                "1000",
-                "--data",
-            ])
-            .arg(data.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        // What the files are is said first.
-        while !line.starts_with("Look at it live: ") {
-            line.clear();
-            assert!(out.read_line(&mut line).unwrap() > 0, "no page");
-        }
-        let url = line.trim().trim_start_matches("Look at it live: ");
-        let address = address(url);
-        while !line.starts_with("The live page stays") {
-            line.clear();
-            assert!(out.read_line(&mut line).unwrap() > 0, "the run ended");
-        }
-        Self {
-            child,
-            out,
-            address,
-            _data: data,
-        }
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, signal).unwrap();
-    }
-
-    /// Its exit status, once its output has ended.
-    fn end(mut self) -> Option<i32> {
-        let mut rest = String::new();
-        self.out.read_to_string(&mut rest).unwrap();
-        self.child.wait().unwrap().code()
-    }
+/// The program with at most so many descriptors, and a page that stays now that its run is over.
+fn after_a_run(data: &Path, descriptors: u32) -> Served {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/garmin-fenix-5-walk.fit");
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""),
+        ])
+        .arg(env!("CARGO_BIN_EXE_fleet"))
+        .arg("run")
+        .arg(file)
+        .args(["--outage", "0s", "--serve=127.0.0.1:0", "--speed", "1000"])
+        .arg("--data")
+        .arg(data)
+        .stderr(Stdio::null());
+    let mut fleet = Served::start(&mut command);
+    fleet.until("The live page stays");
+    fleet
 }
 
 #[test]
 fn a_process_without_descriptors_still_ends_and_answers_again() {
-    let fleet = Fleet::start(48);
-    let many: Vec<TcpStream> = (0..120).map(|_| send(fleet.address, "")).collect();
+    let data = tempfile::tempdir().unwrap();
+    let fleet = after_a_run(data.path(), 48);
+    let address = fleet.address();
+    let many: Vec<TcpStream> = (0..120).map(|_| send(address, "")).collect();
     drop(many);
-    assert_eq!(status(get(fleet.address, "/page.js")), "HTTP/1.1 200 OK");
-    fleet.signal(rustix::process::Signal::TERM);
-    assert_eq!(fleet.end(), Some(0));
+    assert_eq!(status(get(address, "/page.js")), "HTTP/1.1 200 OK");
+    fleet.signal(Signal::TERM);
+    assert_eq!(fleet.end().0, Some(0));
 }
 
 #[test]
 fn half_a_request_does_not_hold_the_end_and_a_second_signal_does_not_wait() {
-    let fleet = Fleet::start(256);
-    let half = send(fleet.address, "GET / HTTP/1.1\r\nHost: loc");
-    fleet.signal(rustix::process::Signal::INT);
-    assert_eq!(fleet.end(), Some(0));
+    let data = tempfile::tempdir().unwrap();
+    let fleet = after_a_run(data.path(), 256);
+    let half = send(fleet.address(), "GET / HTTP/1.1\r\nHost: loc");
+    fleet.signal(Signal::INT);
+    assert_eq!(fleet.end().0, Some(0));
     drop(half);
 
-    let fleet = Fleet::start(256);
-    let half = send(fleet.address, "GET / HTTP/1.1\r\nHost: loc");
-    fleet.signal(rustix::process::Signal::INT);
+    let fleet = after_a_run(data.path(), 256);
+    let half = send(fleet.address(), "GET / HTTP/1.1\r\nHost: loc");
+    fleet.signal(Signal::INT);
     // It was heard when nobody is let in any more; the grace period runs.
-    while TcpStream::connect(fleet.address).is_ok() {
+    while TcpStream::connect(fleet.address()).is_ok() {
         std::thread::yield_now();
     }
-    fleet.signal(rustix::process::Signal::INT);
-    assert_eq!(fleet.end(), Some(128 + 2));
+    fleet.signal(Signal::INT);
+    assert_eq!(fleet.end().0, Some(128 + 2));
     drop(half);
 }

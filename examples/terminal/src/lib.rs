@@ -18,6 +18,7 @@
 //! let _status = terminal.exit(1);
 //! ```
 
+mod closed;
 mod escape;
 mod layout;
 mod output;

@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, Stderr, Stdout, Write};
 use std::process::ExitCode;
 
+use crate::closed;
 use crate::escape::Escaping;
 
 /// Exit status of a program that did everything but print it: standard output was closed or full.
@@ -17,13 +18,18 @@ pub const OUTPUT_LOST: u8 = 4;
 pub struct Terminal<O = Stdout, E = Stderr> {
     out: O,
     errors: E,
+    /// There is no standard output to print on.
+    closed: bool,
     lost: Option<io::ErrorKind>,
 }
 
 impl Terminal {
     /// The process's own.
     pub fn new() -> Self {
-        Self::with(io::stdout(), io::stderr())
+        Self {
+            closed: closed::at_start(),
+            ..Self::with(io::stdout(), io::stderr())
+        }
     }
 }
 
@@ -39,6 +45,7 @@ impl<O: Write, E: Write> Terminal<O, E> {
         Self {
             out,
             errors,
+            closed: false,
             lost: None,
         }
     }
@@ -47,6 +54,11 @@ impl<O: Write, E: Write> Terminal<O, E> {
     /// character that steers a terminal is escaped.
     pub fn say(&mut self, text: impl Display) {
         if self.lost.is_some() {
+            return;
+        }
+        if self.closed {
+            self.lost = Some(io::ErrorKind::NotConnected);
+            self.warn("standard output is closed");
             return;
         }
         let text = lines(text);

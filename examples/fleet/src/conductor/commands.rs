@@ -51,19 +51,22 @@ impl Conductor<'_> {
         at: Duration,
     ) -> Result<Result<String, Refused>, RunError> {
         Ok(match command {
-            Command::CutLink => self.cut_link(at),
-            Command::RestoreLink => self.restore_link(at),
-            Command::RollOut => self.roll_out(),
+            Command::CutLink {} => self.cut_link(at),
+            Command::RestoreLink {} => self.restore_link(at),
+            Command::RollOut {} => self.roll_out(),
             Command::Plug { tracker } => return self.plug(tracker),
             Command::Unplug { tracker } => inject(&mut self.trackers, tracker, Fault::PowerCut)
-                .map(|()| format!("Tracker {tracker} is unplugged while it measures.")),
+                .map(|measures| match measures {
+                    true => format!("Tracker {tracker} is unplugged while it measures."),
+                    false => format!("Tracker {tracker} is unplugged. Its workout was over."),
+                }),
             Command::Poison { tracker } => {
-                inject(&mut self.trackers, tracker, Fault::Poison).map(|()| {
+                inject(&mut self.trackers, tracker, Fault::Poison).map(|_| {
                     format!("A program on tracker {tracker} sends a record that nobody can read.")
                 })
             }
             Command::CorruptTail { tracker } => {
-                inject(&mut self.trackers, tracker, Fault::PowerCut).map(|()| {
+                inject(&mut self.trackers, tracker, Fault::PowerCut).map(|_| {
                     self.state.begun.torn.push(tracker - 1);
                     format!("Tracker {tracker} loses its power while it writes.")
                 })
@@ -189,8 +192,8 @@ fn find(trackers: &mut Trackers, number: usize) -> Result<&mut Tracker, Refused>
     })
 }
 
-/// Has something go wrong with a tracker in its next step.
-fn inject(trackers: &mut Trackers, number: usize, fault: Fault) -> Result<(), Refused> {
+/// Has something go wrong with a tracker in its next step; whether its workout goes on.
+fn inject(trackers: &mut Trackers, number: usize, fault: Fault) -> Result<bool, Refused> {
     let tracker = find(trackers, number)?;
     if !tracker.is_plugged() {
         return Err(Refused::Unplugged { tracker: number });
@@ -198,9 +201,12 @@ fn inject(trackers: &mut Trackers, number: usize, fault: Fault) -> Result<(), Re
     if tracker.state.device.is_none() {
         return Err(Refused::NotOn { tracker: number });
     }
+    if tracker.is_off() {
+        return Err(Refused::Off { tracker: number });
+    }
     if tracker.fault.is_some() {
         return Err(Refused::Busy { tracker: number });
     }
     tracker.fault = Some(fault);
-    Ok(())
+    Ok(!tracker.state.done)
 }

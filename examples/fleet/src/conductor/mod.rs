@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use activity::Survey;
+use run_folder::{CONSUMERS, Folder, Plan, Progress as Reached, RunFile, RunFileError, Workout};
 use services::producer::{Producer, ProducerError};
 use telemetry_core::Batch;
 use telemetry_core::records::Enrichment;
@@ -36,7 +37,7 @@ use crate::firmware::Firmware;
 use crate::live::{Command, Live};
 use crate::progress::{Progress, Stages};
 use crate::report::Report;
-use crate::run_file::{RunFile, RunFileError};
+use crate::signals::Stop;
 use crate::speech::Voice;
 use crate::storing::{Storing, StoringError};
 use crate::tracker::{State, Step, TrackerError, TrackerSpec};
@@ -96,6 +97,7 @@ pub enum RunError {
         /// Which.
         path: PathBuf,
         /// What the system said.
+        #[source]
         error: std::io::Error,
     },
     /// The log cannot be opened.
@@ -159,23 +161,33 @@ pub enum Ended {
     },
 }
 
+/// What is wrong with the files, in sentences.
+///
+/// # Errors
+/// None of them has a sample: there is nothing to run.
+pub fn file_faults(surveys: &[Survey]) -> Result<Vec<String>, RunError> {
+    let faults = surveys.iter().flat_map(|survey| &survey.faults);
+    let faults: Vec<String> = faults.map(|fault| escaped(fault).to_string()).collect();
+    match surveys.iter().any(|survey| survey.summary.samples > 0) {
+        true => Ok(faults),
+        false => Err(RunError::Nothing(faults)),
+    }
+}
+
 /// Runs to the end, or until somebody stops it, and shows it to visitors if there is a page.
 ///
 /// With a page, every tracker has firmware 1 until visitors roll out another.
-pub fn run(options: &Options, live: Option<Live>) -> Result<Ended, RunError> {
-    let faults = options.surveys.iter().flat_map(|survey| &survey.faults);
-    let faults: Vec<String> = faults.map(|fault| escaped(fault).to_string()).collect();
+pub fn run(options: &Options, live: Option<Live>, stop: &Stop) -> Result<Ended, RunError> {
+    let faults = file_faults(&options.surveys)?;
     let with_samples = options.surveys.iter().filter(|s| s.summary.samples > 0);
     let workouts: Vec<&Survey> = with_samples.collect();
-    if workouts.is_empty() {
-        return Err(RunError::Nothing(faults));
-    }
     let devices = options.devices.unwrap_or(workouts.len());
-    std::fs::create_dir_all(&options.data).map_err(|error| RunError::Folder {
-        path: options.data.clone(),
-        error,
-    })?;
-    let file = RunFile::open(&options.data, &workouts, devices, options.outage)?;
+    let plan = Plan {
+        workouts: workouts.iter().map(|survey| workout(survey)).collect(),
+        devices,
+        outage: options.outage,
+    };
+    let file = RunFile::open(Folder::new(&options.data), &plan)?;
 
     let lengths = (0..devices).map(|index| workouts[index % workouts.len()].summary.duration);
     let starts = switched_on(&lengths.collect::<Vec<_>>());
@@ -183,7 +195,7 @@ pub fn run(options: &Options, live: Option<Live>) -> Result<Ended, RunError> {
         .map(|index| {
             let place = index % workouts.len();
             let survey = workouts[place];
-            let dir = options.data.join(format!("tracker-{index}"));
+            let dir = file.folder().tracker(index);
             let installed = Firmware::installed(&dir).map_err(|error| RunError::Folder {
                 path: dir.clone(),
                 error,
@@ -201,6 +213,7 @@ pub fn run(options: &Options, live: Option<Live>) -> Result<Ended, RunError> {
                 firmware: installed.unwrap_or(came_with),
                 starts,
                 dir,
+                stored: 0,
                 new_device: file.device(index),
                 random: file.random(),
             };
@@ -208,7 +221,14 @@ pub fn run(options: &Options, live: Option<Live>) -> Result<Ended, RunError> {
         })
         .collect::<Result<_, RunError>>()?;
     let conductor = Conductor::new(options, file, &trackers, live.is_some())?;
-    conductor.run(&trackers, live, faults)
+    conductor.run(&trackers, live, faults, stop)
+}
+
+fn workout(survey: &Survey) -> Workout<'_> {
+    Workout {
+        name: survey.activity.name(),
+        content: survey.content.map(|content| *content.as_bytes()),
+    }
 }
 
 /// When each tracker is switched on, after the start of the run, given how long its workout is: one
@@ -230,6 +250,46 @@ fn switched_on(lengths: &[Duration]) -> Vec<Duration> {
     starts.collect()
 }
 
+/// Open files of a process besides those of its trackers: store, log, gateway, incident log, page,
+/// terminal.
+const DESCRIPTORS: u64 = 36;
+
+/// Open files of a tracker at work: spool, sockets, activity.
+const DESCRIPTORS_OF_TRACKER: u64 = 9;
+
+/// How many files a run has open at once, at most.
+///
+/// Trackers that deliver as they measure are done one after the other. If there is an outage, or a page
+/// on which visitors may cut the link, all of them may be at work together.
+pub fn descriptors(surveys: &[Survey], devices: Option<usize>, waits: bool) -> u64 {
+    let lengths: Vec<Duration> = surveys
+        .iter()
+        .filter(|survey| survey.summary.samples > 0)
+        .map(|survey| survey.summary.duration)
+        .collect();
+    let count = devices.unwrap_or(lengths.len());
+    let lengths: Vec<Duration> = lengths.into_iter().cycle().take(count).collect();
+    let at_work = match waits {
+        true => count.min(ACTIVE_MAX),
+        false => at_work(&lengths),
+    };
+    DESCRIPTORS + DESCRIPTORS_OF_TRACKER * at_work as u64
+}
+
+/// How many trackers are at work at once, at most.
+fn at_work(lengths: &[Duration]) -> usize {
+    let starts = switched_on(lengths);
+    let mut ends = BinaryHeap::new();
+    let counts = starts.iter().zip(lengths).map(|(start, length)| {
+        while ends.peek().is_some_and(|Reverse(end)| end <= start) {
+            ends.pop();
+        }
+        ends.push(Reverse(*start + *length + TAIL));
+        ends.len()
+    });
+    counts.max().unwrap_or(0)
+}
+
 /// Sentences below each other.
 fn listed(sentences: &[String]) -> String {
     sentences.iter().map(|said| format!("\n  {said}")).collect()
@@ -248,47 +308,62 @@ struct Conductor<'a> {
     state: RunState,
     /// What the trackers and the gateway are doing.
     step: Step,
+    /// Rows that earlier processes of the run stored.
+    rows_before: u64,
+    /// What is waited for, as it was told last.
+    waits_for: Option<String>,
 }
 
 impl<'a> Conductor<'a> {
     fn new(
         options: &'a Options,
-        file: RunFile,
+        mut file: RunFile,
         specs: &[(TrackerSpec, &Survey)],
         has_page: bool,
     ) -> Result<Self, RunError> {
-        let data = &options.data;
-        let store = SqliteStore::open(&data.join("store.sqlite"), SqliteOptions::default())?;
+        let folder = file.folder().clone();
+        let store = SqliteStore::open(&folder.store(), SqliteOptions::default())?;
         let limits = Limits {
             segment_bytes: 4 << 20,
             ..Limits::default()
         };
         let (log, _) = EmbeddedLog::open(
-            Directory::open(data.join("log")).map_err(|error| RunError::Folder {
-                path: data.join("log"),
+            Directory::open(folder.log()).map_err(|error| RunError::Folder {
+                path: folder.log(),
                 error,
             })?,
             limits,
         )?;
-        let mut storing = Storing::new(log.subscribe("etl")?, &store)?;
+        let [etl, coach] = CONSUMERS;
+        let mut storing = Storing::new(log.subscribe(etl)?, &store)?;
         for (spec, survey) in specs {
             storing.enrol(file.device(spec.index), enrichment(&file, spec, survey))?;
         }
-        let now = Now::new(file.start(), file.reached());
+        let now = Now::new(file.start(), file.progress().reached);
         let state = RunState::new(now, options.outage, specs, has_page);
         let gateway = Producer::open(
-            &data.join("gateway"),
+            &folder.gateway(),
             file.device(specs.len()),
             now.at(),
             file.random(),
         )?;
-        let incidents = data.join("incidents.log");
+        let cues = Cues::new(log.subscribe(coach)?, &folder.sounds(), Voice::find())?;
+        let controller = Controller::open(&folder.incidents(), file.writer(), STEP, now)?;
+        let trackers = specs.iter().map(|(spec, _)| TrackerSpec {
+            stored: storing.samples_of(spec.new_device),
+            ..spec.clone()
+        });
+        let trackers = Trackers::new(trackers, has_page);
+        // Every part is there. From now on, a run without one of them does not go on.
+        file.begin()?;
         Ok(Self {
+            rows_before: storing.tally().stored.values().sum(),
+            waits_for: None,
             storing,
-            cues: Cues::new(log.subscribe("coach")?, &data.join("cues"), Voice::find())?,
-            controller: Controller::open(&incidents, file.writer(), STEP, now)?,
+            cues,
+            controller,
             gateway,
-            trackers: Trackers::new(specs.iter().map(|(spec, _)| spec.clone()), has_page),
+            trackers,
             step: state.step(now, false, false),
             state,
             log,
@@ -303,6 +378,7 @@ impl<'a> Conductor<'a> {
         specs: &[(TrackerSpec, &Survey)],
         live: Option<Live>,
         faults: Vec<String>,
+        stop: &Stop,
     ) -> Result<Ended, RunError> {
         let watch = Stopwatch::start();
         let total: u64 = specs.iter().map(|(_, s)| s.summary.samples).sum();
@@ -315,15 +391,17 @@ impl<'a> Conductor<'a> {
         self.trackers.step(self.step)?;
         let mut late = 0;
         let (now, stopped) = loop {
-            let leaving = || page.as_ref().is_some_and(PageView::is_leaving);
             let orders = page.as_ref().map_or_else(Vec::new, PageView::orders);
             let commands: Vec<Command> = orders.iter().map(|order| order.command).collect();
             let show = page.as_ref().is_some_and(PageView::is_looking);
-            let stopped = leaving();
+            let stopped = stop.is_set();
             let report = self.step(&commands, stopped, show)?;
             let now = report.now;
             let stages = self.stages();
             progress.show(stages, self.state.phase(now.since_start), now.since_start);
+            if let Some(told) = &report.waits_for {
+                progress.say(told);
+            }
             let (last, waits) = (report.last, report.waits);
             if let Some(page) = &mut page {
                 page.show(&self, report, orders)?;
@@ -335,10 +413,8 @@ impl<'a> Conductor<'a> {
             if late > STEPS_LATE_MAX {
                 return Err(RunError::Stuck);
             }
-            // The trackers are in that step already: a run that is killed now goes on from there.
-            let reached = self.file.reach(self.step.now.since_start);
-            reached.map_err(|error| self.folder(error))?;
-            pace.wait(STEP, || page.as_ref().is_some_and(PageView::is_leaving));
+            self.reach()?;
+            pace.wait(STEP, || stop.is_set());
         };
         let stages = self.stages();
         let trackers = self.trackers.end();
@@ -394,7 +470,53 @@ impl<'a> Conductor<'a> {
         // not answer.
         report.waits =
             !self.step.link_up || self.trackers.wait_for_a_plug() || self.storing.is_waiting();
+        let waits_for = match report.last {
+            true => None,
+            false => self.waits_for(over),
+        };
+        if waits_for != self.waits_for {
+            report.waits_for.clone_from(&waits_for);
+            self.waits_for = waits_for;
+        }
         Ok(report)
+    }
+
+    /// What has to happen before the run can go on or end, in a sentence: whoever looks at it would
+    /// wait for ever otherwise.
+    fn waits_for(&self, over: bool) -> Option<String> {
+        if let Some(trouble) = self.storing.trouble().or_else(|| self.cues.trouble()) {
+            return Some(trouble);
+        }
+        if !over {
+            return None;
+        }
+        if !self.step.link_up {
+            let sentence = "The link to the log is down. The run ends when it is back.";
+            return Some(sentence.to_owned());
+        }
+        let unplugged = self.trackers.iter().filter(|t| !t.is_plugged());
+        let unplugged: Vec<String> = unplugged.map(|t| (t.spec.index + 1).to_string()).collect();
+        let (which, it) = match &unplugged[..] {
+            [] => return None,
+            [one] => (format!("Tracker {one} is"), "it is"),
+            many => (format!("Trackers {} are", many.join(", ")), "they are"),
+        };
+        Some(format!(
+            "{which} unplugged, and may have records. The run ends when {it} plugged in again."
+        ))
+    }
+
+    /// Notes how far the run is. The trackers are in the next step already: a run that is killed now
+    /// goes on from there.
+    fn reach(&mut self) -> Result<(), RunError> {
+        let on = self.trackers.states();
+        let on = on.take_while(|state| state.device.is_some()).count();
+        Ok(self.file.reach(Reached {
+            reached: self.step.now.since_start,
+            trackers: on,
+            rows: self.rows_before + self.storing.tally().rows,
+            groups: self.controller.groups(),
+        })?)
     }
 
     /// The gateway publishes like a tracker.
@@ -465,13 +587,6 @@ impl<'a> Conductor<'a> {
             stored: self.storing.tally().samples,
         }
     }
-
-    fn folder(&self, error: std::io::Error) -> RunError {
-        RunError::Folder {
-            path: self.options.data.clone(),
-            error,
-        }
-    }
 }
 
 /// What is known about a tracker besides what it sends.
@@ -490,12 +605,26 @@ fn enrichment(file: &RunFile, spec: &TrackerSpec, survey: &Survey) -> Enrichment
     }
 }
 
-/// A new folder for a run that was given none.
-pub fn new_folder(base: &Path) -> PathBuf {
-    (1..)
-        .map(|n| base.join(format!("run-{n}")))
-        .find(|path| !path.exists())
-        .unwrap_or_else(|| base.join("run"))
+/// Makes a new folder for a run that was given none. Each of several programs that begin at the same
+/// moment gets its own.
+///
+/// # Errors
+/// No folder can be made there.
+pub fn new_folder(base: &Path) -> Result<PathBuf, RunError> {
+    let failed = |path: &Path, error| RunError::Folder {
+        path: path.to_owned(),
+        error,
+    };
+    std::fs::create_dir_all(base).map_err(|error| failed(base, error))?;
+    let mut number = 1_u64;
+    loop {
+        let path = base.join(format!("run-{number}"));
+        match std::fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(failed(&path, error)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -513,6 +642,8 @@ mod tests {
             let at_work = many.iter().filter(|s| **s <= at && at < **s + minutes(60));
             assert!(at_work.count() <= ACTIVE_MAX);
         }
+        assert_eq!(at_work(&vec![minutes(60); 2_000]), ACTIVE_MAX);
+        assert_eq!(at_work(&[minutes(60); 6]), 6);
         // Short ones do not wait for each other.
         let short = switched_on(&vec![Duration::from_secs(20); 2_000]);
         assert!(short[1_999] <= SPREAD_MAX);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use run_folder::RunFile;
 use telemetry_core::{DeviceId, StreamName};
 use telemetry_storage::Presence;
 
@@ -11,7 +12,6 @@ use super::{Conductor, RunError};
 use crate::clock::Now;
 use crate::live::snapshot::Snapshot;
 use crate::live::{self, Details, DeviceNow, Live, Model, Moment, Order, TrackerNow};
-use crate::run_file::RunFile;
 
 /// The page, and what it has told so far.
 pub(super) struct PageView {
@@ -58,11 +58,6 @@ impl PageView {
         }
     }
 
-    /// Whether somebody wants the run to end.
-    pub(super) fn is_leaving(&self) -> bool {
-        self.live.is_stopping()
-    }
-
     /// Whether somebody wants to see the next step.
     pub(super) fn is_looking(&self) -> bool {
         self.live.is_due()
@@ -96,7 +91,7 @@ impl PageView {
             }
             order.answer(answer);
         }
-        for note in report.notes {
+        for note in report.notes.into_iter().chain(report.waits_for) {
             self.model.answered(at, note);
         }
         for (device, mut samples) in report.samples {

@@ -70,6 +70,8 @@ pub(super) struct StepReport {
     pub last: bool,
     /// Something outside is waited for: the run is not late.
     pub waits: bool,
+    /// What is waited for, in the step in which that changes.
+    pub waits_for: Option<String>,
 }
 
 impl StepReport {
@@ -83,6 +85,7 @@ impl StepReport {
             screens: Vec::new(),
             last: false,
             waits: false,
+            waits_for: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use services::Ledger;
 use services::ledger::LedgerInput;
 use telemetry_core::{DeviceId, StreamName};
 
+use super::trackers::Tracker;
 use super::{Conductor, RunError};
 use crate::clock::Now;
 use crate::latency::Histogram;
@@ -42,30 +43,7 @@ impl Conductor<'_> {
             samples_appended += tracker.past.records;
             numbered(&mut ledger, device, last.state.epoch, &last.state.next_seqs);
             states.extend(spec.clock.shown().map(|times| (device, times)));
-            let picture = self
-                .options
-                .data
-                .join(format!("screen-{}.png", spec.index + 1));
-            if last.showed || !picture.exists() {
-                let written = File::create(&picture)
-                    .and_then(|file| screen::write_png(BufWriter::new(file), &last.screen));
-                written.map_err(|error| RunError::Folder {
-                    path: picture.clone(),
-                    error,
-                })?;
-            }
-            devices.push(DeviceLine {
-                index: spec.index,
-                device,
-                source: spec.source.clone(),
-                firmware: spec.firmware.number(),
-                read: survey.summary.samples,
-                agent: last.state.durable,
-                frames: tracker.past.frames,
-                ring_drops: tracker.past.ring_drops,
-                picture,
-                curves: Curves::read(&self.store, device, &spec.clock)?,
-            });
+            devices.push(self.device_line(tracker, survey, device, last)?);
         }
         let gateway = self.gateway.spool();
         let next_seqs = self.gateway.next_seqs();
@@ -104,6 +82,41 @@ impl Conductor<'_> {
             pulse: self.state.pulse,
             outages: self.state.outages,
             faults,
+        })
+    }
+}
+
+impl Conductor<'_> {
+    /// What a tracker did, with a picture of its last screen.
+    fn device_line(
+        &self,
+        tracker: &Tracker,
+        survey: &Survey,
+        device: DeviceId,
+        last: &FinalState,
+    ) -> Result<DeviceLine, RunError> {
+        let spec = &tracker.spec;
+        let name = format!("screen-{}.png", spec.index + 1);
+        let picture = self.options.data.join(name);
+        if last.showed || !picture.exists() {
+            let written = File::create(&picture)
+                .and_then(|file| screen::write_png(BufWriter::new(file), &last.screen));
+            written.map_err(|error| RunError::Folder {
+                path: picture.clone(),
+                error,
+            })?;
+        }
+        Ok(DeviceLine {
+            index: spec.index,
+            device,
+            source: spec.source.clone(),
+            firmware: spec.firmware.number(),
+            read: survey.summary.samples,
+            agent: last.state.durable,
+            frames: tracker.past.frames,
+            ring_drops: tracker.past.ring_drops,
+            picture,
+            curves: Curves::read(&self.store, device, &spec.clock)?,
         })
     }
 }

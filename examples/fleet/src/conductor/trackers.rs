@@ -2,7 +2,7 @@
 
 use telemetry_core::Batch;
 
-use super::RunError;
+use super::{ACTIVE_MAX, RunError};
 use crate::clock::Now;
 use crate::latency::Histogram;
 use crate::tracker::{Answer, Fault, FinalState, Handle, State, Step, TrackerError, TrackerSpec};
@@ -50,6 +50,11 @@ impl Tracker {
         self.plugged
     }
 
+    /// Whether it delivered everything and was switched off.
+    pub(super) const fn is_off(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Puts the plug in: from its next step on, it opens its spool under a new epoch and goes on.
     pub(super) fn plug(&mut self, random: u64) {
         if !self.plugged {
@@ -59,10 +64,14 @@ impl Tracker {
         }
     }
 
+    /// Whether it is to be at work.
+    fn is_due(&self, now: Now) -> bool {
+        self.plugged && self.last.is_none() && now.since_start >= self.spec.starts
+    }
+
     /// Its thread at a moment of the run, which starts when the tracker is to be switched on.
     fn thread(&mut self, now: Now) -> Result<Option<&Handle>, TrackerError> {
-        let due = self.plugged && self.last.is_none() && now.since_start >= self.spec.starts;
-        if self.handle.is_none() && due {
+        if self.handle.is_none() && self.is_due(now) {
             let index = self.spec.index;
             let handle = Handle::start(self.spec.clone());
             self.handle = Some(handle.map_err(|error| TrackerError::Io { index, error })?);
@@ -90,7 +99,8 @@ impl Tracker {
 }
 
 impl Trackers {
-    /// Trackers that are plugged in; `keep` lets those that are done stay on.
+    /// Trackers that are plugged in; `keep` lets those that are done stay on, if they are not more than
+    /// may be at work at once.
     pub(super) fn new(specs: impl Iterator<Item = TrackerSpec>, keep: bool) -> Self {
         let all = specs.map(|spec| Tracker {
             spec,
@@ -102,9 +112,10 @@ impl Trackers {
             screen: None,
             past: Past::default(),
         });
+        let all: Vec<Tracker> = all.collect();
         Self {
-            all: all.collect(),
-            keep,
+            keep: keep && all.len() <= ACTIVE_MAX,
+            all,
         }
     }
 
@@ -134,10 +145,18 @@ impl Trackers {
         self.all.iter().any(|t| !t.is_plugged())
     }
 
-    /// Gives each a step.
+    /// Gives each a step. Those that are to be switched on while enough are at work are switched on
+    /// later, when another one is done: an outage keeps all of them at work until it is over.
     pub(super) fn step(&mut self, step: Step) -> Result<(), RunError> {
+        let mut at_work = self.all.iter().filter(|t| t.handle.is_some()).count();
         for tracker in &mut self.all {
             let fault = tracker.fault;
+            if tracker.handle.is_none() {
+                if at_work >= ACTIVE_MAX {
+                    continue;
+                }
+                at_work += usize::from(tracker.is_due(step.now));
+            }
             if let Some(handle) = tracker.thread(step.now)? {
                 handle.step(Step { fault, ..step });
             }

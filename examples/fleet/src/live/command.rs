@@ -3,13 +3,15 @@
 use serde::Deserialize;
 
 /// A button, and what it is pressed for. Trackers count from 1, as they do on the page.
+///
+/// Commands without a field have braces all the same: serde refuses unknown fields only there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
     /// The link to the log goes down.
-    CutLink,
+    CutLink {},
     /// The link is back.
-    RestoreLink,
+    RestoreLink {},
     /// A tracker loses its power in the middle of what it does.
     Unplug {
         /// Which.
@@ -21,7 +23,7 @@ pub enum Command {
         tracker: usize,
     },
     /// Every tracker gets firmware 2, one after the other.
-    RollOut,
+    RollOut {},
     /// A program on a tracker sends a record that nobody can read.
     Poison {
         /// Which.
@@ -69,6 +71,12 @@ pub enum Refused {
         /// Which.
         tracker: usize,
     },
+    /// The tracker has delivered everything and is switched off.
+    #[error("tracker {tracker} has delivered everything and is switched off: take another one")]
+    Off {
+        /// Which.
+        tracker: usize,
+    },
     /// The last command for the tracker is not carried out yet.
     #[error("tracker {tracker} is busy with the last command: try again")]
     Busy {
@@ -94,15 +102,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_the_page() {
+    fn a_command_is_what_the_page_says_and_nothing_besides() {
         let read = |text| serde_json::from_str::<Command>(text).ok();
-        assert_eq!(read(r#"{"do":"cut-link"}"#), Some(Command::CutLink));
+        assert_eq!(read(r#"{"do":"cut-link"}"#), Some(Command::CutLink {}));
         let unplug = Some(Command::Unplug { tracker: 2 });
         assert_eq!(read(r#"{"do":"unplug","tracker":2}"#), unplug);
         for wrong in [
             r#"{"do":"unplug"}"#,
             r#"{"do":"unplug","tracker":-1}"#,
             r#"{"do":"format-disk"}"#,
+            r#"{"do":"cut-link","x":1}"#,
+            r#"{"do":"restore-link","tracker":1}"#,
+            r#"{"do":"roll-out","x":1}"#,
+            r#"{"do":"unplug","tracker":2,"x":1}"#,
             "[]",
         ] {
             assert_eq!(read(wrong), None, "{wrong}");

@@ -16,9 +16,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
+
+use crate::signals::Stop;
 
 /// Connections at once; later ones wait in the system's queue. A browser makes six.
 const CONNECTIONS_MAX: usize = 128;
@@ -38,14 +40,14 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Time after a connection could not be accepted, as where the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections until `stop` is true, and ends within [`GRACE`] of that.
-pub(super) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+/// Accepts connections until `stop` is set, and ends within [`GRACE`] of that.
+pub(super) async fn serve(listener: TcpListener, router: Router, stop: Stop) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stop.stopped() => break,
         };
         // What has ended is forgotten.
         while connections.try_join_next().is_some() {}
@@ -73,12 +75,7 @@ async fn accept(
     Ok((stream, place))
 }
 
-async fn connection(
-    stream: TcpStream,
-    router: Router,
-    mut stop: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
-) {
+async fn connection(stream: TcpStream, router: Router, stop: Stop, _place: OwnedSemaphorePermit) {
     let stream = TokioIo::new(Limited {
         stream,
         stalled: None,
@@ -92,7 +89,7 @@ async fn connection(
     // Whatever a connection ends with, the one at the other end knows it.
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+        () = stop.stopped() => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }

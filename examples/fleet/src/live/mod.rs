@@ -19,7 +19,6 @@ mod guard;
 mod model;
 mod seats;
 pub mod server;
-mod signals;
 pub mod snapshot;
 mod window;
 
@@ -34,6 +33,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Stopwatch;
 use crate::screen;
+use crate::signals::Stop;
 pub use command::{Command, Refused};
 pub use model::{Details, DeviceNow, Model, Moment, TrackerNow, ending, numbers, recovered};
 use snapshot::Snapshot;
@@ -65,7 +65,7 @@ struct Page {
     snapshot: watch::Sender<Bytes>,
     screens: Mutex<Vec<Screen>>,
     orders: SyncSender<Order>,
-    stop: watch::Sender<bool>,
+    stop: Stop,
     /// The run is over: commands get an answer at once.
     over: AtomicBool,
     data: PathBuf,
@@ -115,25 +115,20 @@ pub struct Live {
 }
 
 impl Live {
-    fn new(data: &Path) -> Self {
+    fn new(data: &Path, stop: Stop) -> Self {
         let (orders, todo) = sync_channel(ORDERS_MAX);
         Self {
             page: Arc::new(Page {
                 snapshot: watch::Sender::new(Bytes::new()),
                 screens: Mutex::default(),
                 orders,
-                stop: watch::Sender::new(false),
+                stop,
                 over: AtomicBool::new(false),
                 data: data.to_owned(),
             }),
             orders: todo,
             since: None,
         }
-    }
-
-    /// Whether somebody wants the program to end.
-    pub fn is_stopping(&self) -> bool {
-        *self.page.stop.borrow()
     }
 
     /// The next command, if there is one.

@@ -16,7 +16,7 @@ use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::{Path as Part, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION,
-    REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    REFERRER_POLICY, SET_COOKIE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
@@ -30,7 +30,8 @@ use tokio::time::timeout;
 
 use super::guard::{self, COOKIE_NAME, Denied};
 use super::seats::{Seat, Seats};
-use super::{Command, Live, Order, Page, Refused, connections, signals};
+use super::{Command, Live, Order, Page, Refused, connections};
+use crate::signals::Stop;
 
 /// Where the page is without an address of one's own: port 4370 of this machine.
 pub const ADDRESS: &str = "127.0.0.1:4370";
@@ -88,10 +89,13 @@ struct Shared {
 
 /// Serves the page of the run in `data`. `token` is asked for where `address` is not loopback.
 ///
-/// It ends with the first interrupt (Ctrl-C) or termination signal, which also reaches
-/// [`Live::is_stopping`], and within seconds, whatever its connections do. The second one ends the
-/// process.
-pub fn start(address: SocketAddr, token: &str, data: &Path) -> io::Result<(Server, Live)> {
+/// It ends within seconds of `stop`, whatever its connections do.
+pub fn start(
+    address: SocketAddr,
+    token: &str,
+    data: &Path,
+    stop: Stop,
+) -> io::Result<(Server, Live)> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let bound = listener.local_addr()?;
@@ -100,13 +104,12 @@ pub fn start(address: SocketAddr, token: &str, data: &Path) -> io::Result<(Serve
         true => format!("?token={token}"),
         false => String::new(),
     };
-    let live = Live::new(data);
+    let live = Live::new(data, stop);
     let shared = Shared {
         page: Arc::clone(&live.page),
         seats: Arc::default(),
         token: needed.then(|| token.into()),
     };
-    signals::watch(live.page.stop.clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -122,7 +125,7 @@ pub fn start(address: SocketAddr, token: &str, data: &Path) -> io::Result<(Serve
 
 async fn run(listener: std::net::TcpListener, shared: Shared) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let stop = shared.page.stop.subscribe();
+    let stop = shared.page.stop.clone();
     connections::serve(listener, router(shared), stop).await;
     Ok(())
 }
@@ -190,10 +193,7 @@ async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Re
         },
         Err(Denied::Token) => match token.filter(|t| brings(&request, t)) {
             Some(token) => welcome(token),
-            None => sentence(
-                StatusCode::UNAUTHORIZED,
-                "This page needs its token: open the address that fleet printed at its start.",
-            ),
+            None => ask_for_the_token(),
         },
         Err(Denied::Host) => sentence(
             StatusCode::FORBIDDEN,
@@ -219,6 +219,18 @@ async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Re
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
     }
+    response
+}
+
+/// Refuses a request without the token, and says by what it could get in: HTTP demands a challenge
+/// here (RFC 9110, 15.5.2).
+fn ask_for_the_token() -> Response {
+    let mut response = sentence(
+        StatusCode::UNAUTHORIZED,
+        "This page needs its token: open the address that fleet printed at its start.",
+    );
+    let challenge = HeaderValue::from_static("Token realm=\"fleet\"");
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     response
 }
 
@@ -267,7 +279,7 @@ async fn events(State(shared): State<Shared>) -> Response {
     newest.mark_changed();
     let viewer = Viewer {
         newest,
-        stop: shared.page.stop.subscribe(),
+        stop: shared.page.stop.clone(),
         seat: shared.seats.take(),
     };
     let snapshots = Sse::new(stream::unfold(viewer, Viewer::next));
@@ -277,7 +289,7 @@ async fn events(State(shared): State<Shared>) -> Response {
 
 struct Viewer {
     newest: watch::Receiver<Bytes>,
-    stop: watch::Receiver<bool>,
+    stop: Stop,
     seat: Seat,
 }
 
@@ -286,7 +298,7 @@ impl Viewer {
         loop {
             tokio::select! {
                 changed = self.newest.changed() => changed.ok()?,
-                _ = self.stop.wait_for(|stop| *stop) => return None,
+                () = self.stop.stopped() => return None,
                 _ = &mut self.seat.given_away => return None,
             }
             let text = self.newest.borrow_and_update().clone();

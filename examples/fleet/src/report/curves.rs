@@ -8,6 +8,7 @@ use telemetry_storage::{Cell, ReadError, Selection, SqliteStore, Store as _, Sto
 
 use super::Series;
 use crate::clock::DeviceClock;
+use crate::measure::{MEASURES, Measure};
 use crate::progress::Stages;
 
 /// Event time read at once.
@@ -52,50 +53,18 @@ impl Pulse {
     }
 }
 
-/// What a tracker measured, read back from the store.
+/// What a tracker measured, read back from the store: a series for each of [`MEASURES`].
 #[derive(Clone, Debug, Default)]
-pub struct Curves {
-    /// Beats per minute.
-    pub heart_rate: Series,
-    /// Watts.
-    pub power: Series,
-    /// Kilometres an hour.
-    pub speed: Series,
-    /// Kilometres.
-    pub distance: Series,
-    /// Metres.
-    pub altitude: Series,
-}
-
-/// A curve to draw.
-pub(crate) struct Curve<'a> {
-    pub title: &'static str,
-    pub unit: &'static str,
-    /// Its colour, a class of the style sheet.
-    pub class: &'static str,
-    pub series: &'a Series,
-}
+pub struct Curves([Series; MEASURES.len()]);
 
 /// Curves of a tracker that are drawn: more of them tell less.
 const CURVES_MAX: usize = 4;
 
 impl Curves {
     /// What there are values of, the first few.
-    pub(crate) fn with_values(&self) -> Vec<Curve<'_>> {
-        let curve = |title, unit, class, series| Curve {
-            title,
-            unit,
-            class,
-            series,
-        };
-        let all = [
-            curve("Heart rate", "bpm", "heart", &self.heart_rate),
-            curve("Power", "W", "power", &self.power),
-            curve("Speed", "km/h", "speed", &self.speed),
-            curve("Distance", "km", "distance", &self.distance),
-            curve("Altitude", "m", "altitude", &self.altitude),
-        ];
-        let known = all.into_iter().filter(|c| c.series.span().is_some());
+    pub(crate) fn with_values(&self) -> Vec<(&'static Measure, &Series)> {
+        let all = MEASURES.iter().zip(&self.0);
+        let known = all.filter(|(_, series)| series.span().is_some());
         known.take(CURVES_MAX).collect()
     }
 
@@ -113,14 +82,7 @@ impl Curves {
         };
         let time = field("time");
         let mut curves = Self::default();
-        // Each with what it is multiplied by to be read by people.
-        let drawn = [
-            (field("heart_rate"), 1.0),
-            (field("power_watts"), 1.0),
-            (field("speed"), 3.6),
-            (field("distance"), 1e-3),
-            (field("altitude"), 1.0),
-        ];
+        let places = MEASURES.each_ref().map(|measure| field(measure.field));
         let stream = stream_of::<ActivitySample>();
         for times in clock.shown() {
             let mut from = times.start;
@@ -139,28 +101,19 @@ impl Curves {
                         continue;
                     };
                     let at = clock.moment(Timestamp::from_micros(*time));
-                    for (series, (place, factor)) in curves.all_mut().into_iter().zip(drawn) {
-                        match cell(place) {
+                    let measured = curves.0.iter_mut().zip(&MEASURES).zip(places);
+                    for ((series, measure), place) in measured {
+                        let value = match cell(place) {
                             // Beats and watts are small numbers.
-                            Some(Cell::Integer(value)) => series.push(at, *value as f64 * factor),
-                            Some(Cell::Real(value)) => series.push(at, value * factor),
-                            _ => {}
-                        }
+                            Some(Cell::Integer(value)) => *value as f64,
+                            Some(Cell::Real(value)) => *value,
+                            _ => continue,
+                        };
+                        series.push(at, measure.scaled(value));
                     }
                 }
             }
         }
         Ok(curves)
-    }
-
-    /// Every curve, in the order in which they are drawn.
-    const fn all_mut(&mut self) -> [&mut Series; 5] {
-        [
-            &mut self.heart_rate,
-            &mut self.power,
-            &mut self.speed,
-            &mut self.distance,
-            &mut self.altitude,
-        ]
     }
 }

@@ -12,7 +12,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use telemetry_itil::Incident;
 
-use super::curves::Curve;
 use super::markup::Markup;
 use super::plot::{self, Line, Plot};
 use super::{DeviceLine, Report, Series, story, who};
@@ -212,16 +211,11 @@ fn tracker(report: &Report, device: &DeviceLine, m: &mut Markup) -> io::Result<(
         );
     }
     // Some activities are over in a minute: each is shown in its own time.
-    let spans = curves.iter().filter_map(|curve| curve.series.span());
+    let spans = curves.iter().filter_map(|(_, series)| series.span());
     let span = spans.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
     let span = span.unwrap_or(Duration::ZERO..report.length);
-    for Curve {
-        title,
-        unit,
-        class,
-        series,
-    } in curves
-    {
+    for (measure, series) in curves {
+        let (title, unit, class) = (measure.name, measure.unit, measure.class);
         let summary = format!("{name}: {title}, {}", in_words(series, unit));
         over_time(
             (outages, span.clone()),
@@ -328,15 +322,7 @@ fn pipeline(report: &Report, m: &mut Markup) {
             lines,
             m,
         );
-        m.element("figure", &[], |m| {
-            m.element("figcaption", &[], |m| {
-                m.line("strong", &[], "Latencies on the real clock");
-                let key = "bar p10 to p90, mark p50, line to p99";
-                m.line("span", &[("class", &"unit")], key);
-            });
-            let stages = report.way().map(|stage| (stage.name, stage.times));
-            plot::latencies(m, &stages.collect::<Vec<_>>());
-        });
+        latencies(report, m);
     });
     m.line("h3", &[], "The way of a record, on the real clock");
     let rows = report.way().map(|stage| {
@@ -354,6 +340,18 @@ fn pipeline(report: &Report, m: &mut Markup) {
         &["stage", "p50", "p90", "p99", "records/s while busy"],
         rows,
     );
+}
+
+fn latencies(report: &Report, m: &mut Markup) {
+    m.element("figure", &[], |m| {
+        m.element("figcaption", &[], |m| {
+            m.line("strong", &[], "Latencies on the real clock");
+            let key = "bar p10 to p90, mark p50, line to p99";
+            m.line("span", &[("class", &"unit")], key);
+        });
+        let stages = report.way().map(|stage| (stage.name, stage.times));
+        plot::latencies(m, &stages.collect::<Vec<_>>());
+    });
 }
 
 fn schemas(report: &Report, m: &mut Markup) {
@@ -403,7 +401,7 @@ fn incidents(report: &Report, m: &mut Markup) {
                 m.text(format!(
                     "{}, {}: {}",
                     incident.id,
-                    words::state(incident.state),
+                    incident.state.as_str(),
                     incident.signature
                 ));
             });
@@ -497,46 +495,8 @@ fn cues(report: &Report, sounds: &Sounds<'_>, m: &mut Markup) {
     let count = report.cues.iter().filter(given).count();
     let not = report.cues.iter().count() - count;
     m.line("p", &[], format!("{count} given, {not} not given."));
-    m.element("div", &[("class", &"plots")], |m| {
-        let mut drawn = Vec::new();
-        for cue in &report.cues {
-            if drawn.contains(&cue.haptic) {
-                continue;
-            }
-            drawn.push(cue.haptic);
-            m.element("figure", &[("class", &"card")], |m| {
-                m.element("figcaption", &[], |m| {
-                    let what = format!("How {} feels", words::haptic(cue.haptic));
-                    m.line("strong", &[], what);
-                });
-                plot::haptic(m, cue.haptic);
-            });
-        }
-    });
-    if !sounds.data.is_empty() {
-        m.line("h3", &[], "Sounds");
-        m.element("div", &[("class", &"sounds")], |m| {
-            for (path, (number, uri)) in &sounds.data {
-                m.element("figure", &[], |m| {
-                    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                    m.line("figcaption", &[], &name);
-                    let id = format!("sound-{number}");
-                    let audio: [(&str, &dyn Display); 5] = [
-                        ("id", &id),
-                        ("controls", &""),
-                        ("preload", &"metadata"),
-                        ("aria-label", &name),
-                        ("src", &uri),
-                    ];
-                    m.line("audio", &audio, "");
-                });
-            }
-        });
-    }
-    if sounds.left_out > 0 {
-        let text = format!("{} more sounds are in the folder “cues”.", sounds.left_out);
-        m.line("p", &[("class", &"note")], text);
-    }
+    haptics(report, m);
+    players(sounds, m);
     let list: [(&str, &dyn Display); 3] = [
         ("class", &"line long"),
         ("tabindex", &0),
@@ -576,6 +536,54 @@ fn cues(report: &Report, sounds: &Sounds<'_>, m: &mut Markup) {
             &[],
             format!("And {} before them.", report.cues.dropped()),
         );
+    }
+}
+
+/// How each pattern of touch feels, once.
+fn haptics(report: &Report, m: &mut Markup) {
+    m.element("div", &[("class", &"plots")], |m| {
+        let mut drawn = Vec::new();
+        for cue in &report.cues {
+            if drawn.contains(&cue.haptic) {
+                continue;
+            }
+            drawn.push(cue.haptic);
+            m.element("figure", &[("class", &"card")], |m| {
+                m.element("figcaption", &[], |m| {
+                    let what = format!("How {} feels", words::haptic(cue.haptic));
+                    m.line("strong", &[], what);
+                });
+                plot::haptic(m, cue.haptic);
+            });
+        }
+    });
+}
+
+/// Something to play each sound with.
+fn players(sounds: &Sounds<'_>, m: &mut Markup) {
+    if !sounds.data.is_empty() {
+        m.line("h3", &[], "Sounds");
+        m.element("div", &[("class", &"sounds")], |m| {
+            for (path, (number, uri)) in &sounds.data {
+                m.element("figure", &[], |m| {
+                    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                    m.line("figcaption", &[], &name);
+                    let id = format!("sound-{number}");
+                    let audio: [(&str, &dyn Display); 5] = [
+                        ("id", &id),
+                        ("controls", &""),
+                        ("preload", &"metadata"),
+                        ("aria-label", &name),
+                        ("src", &uri),
+                    ];
+                    m.line("audio", &audio, "");
+                });
+            }
+        });
+    }
+    if sounds.left_out > 0 {
+        let text = format!("{} more sounds are in the folder “cues”.", sounds.left_out);
+        m.line("p", &[("class", &"note")], text);
     }
 }
 

@@ -123,27 +123,12 @@ impl Report {
         if !self.is_whole() {
             return "RECORDS ARE MISSING: see the lines that are not equal.".to_owned();
         }
-        let mut verdict = "Nothing is lost, and nothing is stored twice.".to_owned();
-        match self.set_aside() {
-            0 => {}
-            1 => verdict += " 1 record is set aside, with its reason.",
-            n => verdict += &format!(" {n} records are set aside, each with its reason."),
-        }
-        match self.faults.len() {
-            0 => {}
-            1 => verdict += " But something is wrong with a file.",
-            n => verdict += &format!(" But {n} things are wrong with the files."),
-        }
-        verdict
+        words::whole(self.set_aside(), self.faults.len())
     }
 
     /// How good the run was, as a colour.
     pub fn tone(&self) -> Tone {
-        match (self.is_whole(), self.faults.len(), self.set_aside()) {
-            (false, ..) => Tone::Bad,
-            (true, 0, 0) => Tone::Good,
-            (true, ..) => Tone::Partly,
-        }
+        Tone::of(self.is_whole(), self.set_aside(), self.faults.len())
     }
 
     /// When the link was down, in words.
@@ -193,6 +178,16 @@ pub enum Tone {
 }
 
 impl Tone {
+    /// The tone of a run: whether it is whole, how many records are set aside, and how many things
+    /// are wrong with its files.
+    pub const fn of(whole: bool, set_aside: u64, file_faults: usize) -> Self {
+        match (whole, set_aside, file_faults) {
+            (false, ..) => Self::Bad,
+            (true, 0, 0) => Self::Good,
+            (true, ..) => Self::Partly,
+        }
+    }
+
     /// A class of the style sheets.
     pub const fn as_str(self) -> &'static str {
         match self {

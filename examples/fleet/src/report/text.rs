@@ -158,7 +158,7 @@ impl Report {
             writeln!(f, "  none")?;
         }
         for i in &self.incidents {
-            let (priority, state) = (i.priority.as_str(), words::state(i.state));
+            let (priority, state) = (i.priority.as_str(), i.state.as_str());
             sentence(
                 f,
                 2,

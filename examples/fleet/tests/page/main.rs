@@ -8,26 +8,23 @@
 )]
 
 mod browser;
+#[path = "../served/mod.rs"]
+mod served;
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use browser::{Browser, http};
 use fleet::live::server;
+use fleet::signals::Stop;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use hyper::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
+use rustix::process::Signal;
 use serde_json::json;
-
-/// A fleet with a page, at a pace that a test can wait for.
-struct Fleet {
-    child: Child,
-    out: BufReader<ChildStdout>,
-    url: String,
-}
+use served::Served;
 
 fn command(data: &Path) -> Command {
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data");
@@ -42,33 +39,9 @@ fn command(data: &Path) -> Command {
     command
 }
 
-impl Fleet {
-    fn start(data: &Path) -> Self {
-        let mut child = command(data)
-            .args(["--serve=127.0.0.1:0", "--speed", "20"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        // What the files are is said first.
-        while !line.starts_with("Look at it live: ") {
-            line.clear();
-            assert!(out.read_line(&mut line).unwrap() > 0, "no page");
-        }
-        let url = line.trim().trim_start_matches("Look at it live: ");
-        let url = url.to_owned();
-        Self { child, out, url }
-    }
-
-    /// Ends it as Ctrl-C does; what it said.
-    fn stop(mut self) -> String {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
-        let said: Vec<String> = self.out.lines().map_while(Result::ok).collect();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{said:?}");
-        said.join("\n")
-    }
+/// A fleet with a page, at a pace that a test can wait for.
+fn start(data: &Path) -> Served {
+    Served::start(command(data).args(["--serve=127.0.0.1:0", "--speed", "20"]))
 }
 
 /// Whether an expression has another value than now.
@@ -80,6 +53,12 @@ fn changes(browser: &Browser, expression: &str) {
 const HOLDS: &str = "document.querySelector('#verdict.good') \
                      && document.querySelector('#verdict-text').innerText \
                         === 'Nothing is lost, and nothing is stored twice.'";
+
+/// The same once a record is set aside: the page says so as the report will.
+const HOLDS_BUT_ONE: &str = "document.querySelector('#verdict.partly') \
+                             && document.querySelector('#verdict-text').innerText \
+                                === 'Nothing is lost, and nothing is stored twice. \
+1 record is set aside, with its reason.'";
 
 fn total(name: &str) -> String {
     format!("Number(document.getElementById('total-{name}').innerText.replace(/\\D/g, ''))")
@@ -97,7 +76,7 @@ fn happened(words: &str) -> String {
 #[test]
 fn slow_the_page_moves_and_each_button_does_what_it_says() {
     let data = tempfile::tempdir().unwrap();
-    let fleet = Fleet::start(data.path());
+    let fleet = start(data.path());
     let browser = Browser::start();
     browser.open(&fleet.url);
 
@@ -164,18 +143,21 @@ fn slow_the_page_moves_and_each_button_does_what_it_says() {
         total("missing"),
         total("twice")
     ));
-    assert_eq!(browser.value(&format!("Boolean({HOLDS})")), json!(true));
+    assert_eq!(
+        browser.value(&format!("Boolean({HOLDS_BUT_ONE})")),
+        json!(true)
+    );
     fits_people(&browser);
     assert_eq!(browser.console(), [] as [String; 0]);
     let requests = browser.requests();
     assert!(requests.len() > 10);
-    let foreign: Vec<_> = requests
-        .iter()
-        .filter(|r| !r.starts_with(&fleet.url))
-        .collect();
+    let own = format!("http://{}/", fleet.address());
+    let foreign: Vec<_> = requests.iter().filter(|r| !r.starts_with(&own)).collect();
     assert_eq!(foreign, [] as [&String; 0]);
 
-    let said = fleet.stop();
+    fleet.signal(Signal::INT);
+    let (status, said) = fleet.end();
+    assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("goes on from there"), "{said}");
     // The same folder, to the end and without visitors.
     let Output { status, stdout, .. } = command(data.path()).output().unwrap();
@@ -253,7 +235,8 @@ fn get(path: &str, headers: &[(hyper::header::HeaderName, &str)]) -> Request<Ful
 }
 
 fn served(address: &str, data: &Path) -> (SocketAddr, String, fleet::live::Live) {
-    let (server, live) = server::start(address.parse().unwrap(), "sesame", data).unwrap();
+    let (server, live) =
+        server::start(address.parse().unwrap(), "sesame", data, Stop::new()).unwrap();
     let url = server.url().to_owned();
     let port = url
         .split(['/', ':'])
@@ -333,8 +316,9 @@ fn off_loopback_the_page_needs_its_token() {
         "/page.js",
         "/screens/1?token=sesame",
     ] {
-        let (status, _, said) = http(address, get(path, std::slice::from_ref(&host)));
+        let (status, headers, said) = http(address, get(path, std::slice::from_ref(&host)));
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(headers[WWW_AUTHENTICATE], "Token realm=\"fleet\"");
         assert!(
             said.contains("open the address that fleet printed"),
             "{said}"

@@ -16,6 +16,7 @@ use super::snapshot as page;
 use super::window::Window;
 use crate::clock::Now;
 use crate::cues::CueLine;
+use crate::measure::MEASURES;
 use crate::progress::Phase;
 use crate::ring::Ring;
 use crate::storing::Tally;
@@ -141,15 +142,6 @@ pub fn numbers(next_seqs: impl Iterator<Item = u64>) -> u64 {
     next_seqs.map(|next| next.saturating_sub(1)).sum()
 }
 
-/// What a tracker can measure: name, unit, class of its colour, digits behind the point.
-const MEASURES: [(&str, &str, &str, u32); 5] = [
-    ("Heart rate", "bpm", "heart", 0),
-    ("Power", "W", "power", 0),
-    ("Speed", "km/h", "speed", 1),
-    ("Distance", "km", "distance", 2),
-    ("Altitude", "m", "altitude", 0),
-];
-
 /// Curves on a card.
 const CURVES_MAX: usize = 2;
 
@@ -164,13 +156,13 @@ struct Rider {
 impl Rider {
     /// The first curves that ever had a value, so that a card keeps what it shows.
     fn curves(&self, now: Duration) -> Vec<page::Measured> {
-        let known = self.measured.iter().zip(MEASURES);
+        let known = self.measured.iter().zip(&MEASURES);
         let known = known.filter(|(window, _)| !window.is_empty());
-        let curves = known.map(|(window, (name, unit, class, digits))| page::Measured {
-            name,
-            unit,
-            class,
-            digits,
+        let curves = known.map(|(window, measure)| page::Measured {
+            name: measure.name,
+            unit: measure.unit,
+            class: measure.class,
+            digits: measure.digits,
             values: window.means(now),
         });
         curves.take(CURVES_MAX).collect()
@@ -224,15 +216,8 @@ impl Model {
         for sample in samples {
             let at = sample.time.saturating_since(self.start);
             rider.newest = rider.newest.max(Some(at));
-            let values = [
-                sample.heart_rate.map(f64::from),
-                sample.power_watts.map(f64::from),
-                sample.speed.map(|metres_a_second| metres_a_second * 3.6),
-                sample.distance.map(|metres| metres / 1e3),
-                sample.altitude,
-            ];
-            for (window, value) in rider.measured.iter_mut().zip(values) {
-                if let Some(value) = value {
+            for (window, measure) in rider.measured.iter_mut().zip(&MEASURES) {
+                if let Some(value) = measure.of(sample) {
                     window.push(at, value);
                 }
             }

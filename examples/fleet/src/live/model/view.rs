@@ -103,23 +103,13 @@ impl Model {
     }
 
     fn verdict(&self, total: &page::Account) -> (Tone, String) {
-        let whole = "Nothing is lost, and nothing is stored twice.";
-        if total.missing > 0 || total.twice > 0 {
-            let (missing, twice) = (total.missing, total.twice);
-            let lost = format!("{missing} records are missing, {twice} are stored twice.");
-            return (Tone::Bad, lost);
-        }
-        match self.file_faults {
-            0 => (Tone::Good, whole.to_owned()),
-            1 => {
-                let but = format!("{whole} But something is wrong with a file.");
-                (Tone::Partly, but)
-            }
-            n => {
-                let but = format!("{whole} But {n} things are wrong with the files.");
-                (Tone::Partly, but)
-            }
-        }
+        let (missing, twice) = (total.missing, total.twice);
+        let whole = missing == 0 && twice == 0;
+        let verdict = match whole {
+            true => words::whole(total.set_aside, self.file_faults),
+            false => format!("{missing} records are missing, {twice} are stored twice."),
+        };
+        (Tone::of(whole, total.set_aside, self.file_faults), verdict)
     }
 
     fn pipeline(&self, moment: &Moment<'_>) -> page::Pipeline {
@@ -212,7 +202,7 @@ impl Model {
         page::Incident {
             id: incident.id.to_string(),
             priority: incident.priority.as_str().to_owned(),
-            state: words::state(incident.state).to_owned(),
+            state: incident.state.as_str().to_owned(),
             text: incident.signature.clone(),
             story: story
                 .map(|(at, text)| page::Line {

@@ -1,0 +1,409 @@
+//! Runs that cannot begin, go on or end by themselves: what is said, and with which exit status.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed check of a test panics"
+)]
+
+mod served;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use served::Served;
+use telemetry_core::records::ActivitySample;
+use telemetry_core::stream_of;
+use telemetry_storage::{Accounting as _, SqliteOptions, SqliteStore};
+
+fn ride() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/garmin-fenix-5-walk.fit")
+}
+
+/// A run of one file with 17 samples.
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+    command.arg("run").arg(ride()).arg("--data").arg(data);
+    command
+}
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    let text = [&output.stdout[..], &output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    (output.status.code(), text)
+}
+
+fn run(data: &Path) -> (Option<i32>, String) {
+    said(&command(data).output().unwrap())
+}
+
+/// Samples in the store.
+fn stored(data: &Path) -> u64 {
+    let store = data.join("store.sqlite");
+    let store = SqliteStore::open_read_only(&store, SqliteOptions::default()).unwrap();
+    let samples = stream_of::<ActivitySample>();
+    let presence = pollster::block_on(store.presence()).unwrap();
+    let samples = presence.iter().filter(|p| p.stream == samples);
+    samples.map(|p| p.stored).sum()
+}
+
+fn content(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).unwrap();
+    file.take(64 << 20).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn segment(queue: &Path) -> PathBuf {
+    let files = fs::read_dir(queue).unwrap().map(|e| e.unwrap().path());
+    let segments = files.filter(|path| path.extension().is_some_and(|e| e == "segment"));
+    segments.max().unwrap()
+}
+
+#[test]
+fn a_run_without_one_of_its_parts_says_so_and_begins_nothing_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("run");
+    assert_eq!(run(&data).0, Some(0));
+    let aside = dir.path().join("aside");
+    for (part, told) in [
+        ("run.json", "run.json is missing"),
+        ("clock", "clock is missing"),
+        ("store.sqlite", "store.sqlite is missing"),
+        ("incidents.log", "incidents.log is missing"),
+        ("log", "log is missing"),
+        ("gateway", "gateway/spool is missing"),
+        ("tracker-0", "tracker-0/spool is missing"),
+    ] {
+        let path = data.join(part);
+        fs::rename(&path, &aside).unwrap();
+        let (status, text) = run(&data);
+        assert_eq!(status, Some(1), "{text}");
+        assert!(text.contains(told), "{text}");
+        assert!(text.contains("put the newest copy of each back"), "{text}");
+        assert!(!path.exists(), "{part} was made anew");
+        fs::rename(&aside, &path).unwrap();
+    }
+    // Nothing was changed: it is the run that it was.
+    let (status, text) = run(&data);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(
+        text.contains("Nothing is lost, and nothing is stored twice."),
+        "{text}"
+    );
+    assert_eq!(stored(&data), 17);
+}
+
+#[test]
+fn a_run_whose_part_is_damaged_or_older_says_so_and_stores_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("run");
+    assert_eq!(run(&data).0, Some(0));
+    let check = |told: &str| {
+        let (status, text) = run(&data);
+        assert_eq!(status, Some(1), "{told}: {text}");
+        assert!(text.contains(told), "{told}: {text}");
+    };
+    // What stands in a file instead of what a run wrote.
+    for (part, other, told) in [
+        ("clock", "hello", "clock is damaged"),
+        ("clock", "", "clock is empty"),
+        (
+            "run.json",
+            "{}",
+            "run.json: it is a run file of another release",
+        ),
+        ("store.sqlite", "", "store.sqlite is empty"),
+        ("incidents.log", "", "incidents.log is empty"),
+    ] {
+        let path = data.join(part);
+        let whole = content(&path);
+        fs::write(&path, other).unwrap();
+        check(told);
+        fs::write(&path, whole).unwrap();
+    }
+    // A store that was made again, while its log and spools are what they were.
+    let store = data.join("store.sqlite");
+    let whole = content(&store);
+    fs::remove_file(&store).unwrap();
+    drop(SqliteStore::open(&store, SqliteOptions::default()).unwrap());
+    check("it was made again, or is an older copy");
+    fs::write(&store, whole).unwrap();
+    // A consumer that does not know any more how far it is.
+    let files = fs::read_dir(data.join("log"))
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let mut place = files.filter(|path| path.to_string_lossy().ends_with("etl"));
+    let place = place.next().unwrap();
+    let whole = content(&place);
+    fs::remove_file(&place).unwrap();
+    check("how far its consumer etl is");
+    fs::write(&place, whole).unwrap();
+    // A spool that was cut.
+    let segment = segment(&data.join("tracker-0/spool"));
+    let whole = content(&segment);
+    for len in [0, 777] {
+        fs::write(&segment, &whole[..len]).unwrap();
+        let (status, text) = run(&data);
+        assert_ne!(status, Some(0), "{len}: {text}");
+        assert!(text.contains("tracker-0"), "{len}: {text}");
+        assert_eq!(stored(&data), 17, "{len}: {text}");
+        fs::write(&segment, &whole).unwrap();
+    }
+}
+
+#[test]
+fn programs_that_begin_together_get_a_folder_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let begin = |_| {
+        Command::new(env!("CARGO_BIN_EXE_fleet"))
+            .arg("run")
+            .arg(ride())
+            .current_dir(dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let all: Vec<_> = (0..4).map(begin).collect();
+    for child in all {
+        let (status, text) = said(&child.wait_with_output().unwrap());
+        assert_eq!(status, Some(0), "{text}");
+    }
+    for number in 1..=4 {
+        let data = dir.path().join(format!("fleet-data/run-{number}"));
+        assert_eq!(stored(&data), 17, "run {number}");
+    }
+}
+
+#[test]
+fn a_second_program_in_a_folder_is_told_that_the_first_one_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = command(dir.path());
+    first
+        .args(["--serve=127.0.0.1:0", "--speed", "1"])
+        .stderr(Stdio::null());
+    let first = Served::start(&mut first);
+    // Its page is there before its folder is.
+    while !dir.path().join("clock").exists() {
+        std::thread::yield_now();
+    }
+    let (status, text) = run(dir.path());
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("another program has this run open"), "{text}");
+    first.signal(Signal::INT);
+    assert_eq!(first.end().0, Some(0));
+    assert_eq!(run(dir.path()).0, Some(0));
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let (status, text) = run(&file);
+    assert_eq!(status, Some(1), "{text}");
+    assert!(
+        text.contains("it is a file, and a run needs a folder"),
+        "{text}"
+    );
+}
+
+/// A command of the program below a shell that does something first.
+fn below(shell: &str, data: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", shell, env!("CARGO_BIN_EXE_fleet"), "run"])
+        .arg(ride())
+        .arg("--data")
+        .arg(data);
+    command
+}
+
+#[test]
+fn too_few_descriptors_are_told_before_anything_begins() {
+    for limit in [10, 20, 40] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("run");
+        let shell = format!("ulimit -n {limit}; exec \"$0\" \"$@\" --devices 6");
+        let (status, text) = said(&below(&shell, &data).output().unwrap());
+        assert_eq!(status, Some(1), "{limit}: {text}");
+        assert!(text.contains("raise it with `ulimit -n"), "{limit}: {text}");
+        assert!(!data.exists(), "{limit}: {text}");
+    }
+}
+
+#[test]
+fn the_descriptors_that_a_run_asks_for_are_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, text) = said(
+        &below(
+            "ulimit -n 10; exec \"$0\" \"$@\" --devices 6 --outage 30s",
+            dir.path(),
+        )
+        .output()
+        .unwrap(),
+    );
+    let needed = text.split("ulimit -n ").nth(1).unwrap();
+    let needed: u32 = needed.split('`').next().unwrap().parse().unwrap();
+    let data = dir.path().join("run");
+    let shell = format!("ulimit -n {needed}; exec \"$0\" \"$@\" --devices 6 --outage 30s");
+    let (status, text) = said(&below(&shell, &data).output().unwrap());
+    assert_eq!(status, Some(0), "{needed}: {text}");
+}
+
+#[test]
+fn output_that_was_closed_at_the_start_costs_no_report_and_is_an_exit_status() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = below("exec \"$0\" \"$@\" >&-", dir.path())
+        .output()
+        .unwrap();
+    let (status, text) = said(&closed);
+    assert_eq!(status, Some(4), "{text}");
+    assert!(text.contains("standard output is closed"), "{text}");
+    assert!(dir.path().join("report.html").is_file());
+}
+
+#[test]
+fn numbers_beyond_their_limits_are_refused_and_the_limits_are_in_the_help() {
+    let fleet = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+        said(&command.args(arguments).output().unwrap())
+    };
+    let (_, help) = fleet(&["--help"]);
+    for limit in ["1 to 256", "0.001 to 1000000", "at most a week"] {
+        assert!(help.contains(limit), "{limit}: {help}");
+    }
+    for (arguments, told) in [
+        (["--speed", "1e-300"], "from 0.001 to 1000000"),
+        (["--speed", "0"], "from 0.001 to 1000000"),
+        (["--speed", "nan"], "from 0.001 to 1000000"),
+        (["--devices", "257"], "1..=256"),
+        (["--outage", "8d"], "a whole number and a unit"),
+        (["--outage", "169h"], "at most a week"),
+        (["--outage", "s"], "a whole number and a unit"),
+        (["--outage", "99999999999999999999s"], "at most a week"),
+    ] {
+        let (status, text) = fleet(&arguments);
+        assert_eq!(status, Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(told), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_signal_without_a_page_ends_a_run_well_and_with_words() {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = command(dir.path())
+            .args(["--speed", "1"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It runs once it says how far it is.
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        errors.read_line(&mut String::new()).unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let (code, text) = said(&output);
+        assert_eq!(code, Some(status), "{text}");
+        assert!(text.contains("goes on from there"), "{text}");
+        let (code, text) = run(dir.path());
+        assert_eq!(code, Some(0), "{text}");
+    }
+}
+
+#[test]
+fn a_run_that_was_started_to_outlive_its_terminal_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = below("trap '' HUP; exec \"$0\" \"$@\" --speed 2", dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    errors.read_line(&mut String::new()).unwrap();
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    // It still speaks: the signal changed nothing.
+    errors.read_line(&mut String::new()).unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let (code, text) = said(&child.wait_with_output().unwrap());
+    assert_eq!(code, Some(130), "{text}");
+}
+
+/// Presses a button of the page; what is answered.
+fn press(fleet: &Served, command: &str) -> String {
+    let mut stream = TcpStream::connect(fleet.address()).unwrap();
+    let request = format!(
+        "POST /command HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{command}",
+        command.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_run_that_waits_for_a_plug_or_the_link_says_so() {
+    for (button, told) in [
+        (r#"{"do":"unplug","tracker":1}"#, "Tracker 1 is unplugged"),
+        (r#"{"do":"cut-link"}"#, "The link to the log is down"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = command(dir.path());
+        let errors = fs::File::create(dir.path().join("errors")).unwrap();
+        command
+            .args(["--serve=127.0.0.1:0", "--speed", "100", "--devices", "2"])
+            .stderr(errors);
+        let fleet = Served::start(&mut command);
+        // A tracker that is not on yet is not unplugged.
+        while !press(&fleet, button).contains(r#""done":true"#) {
+            std::thread::yield_now();
+        }
+        while !String::from_utf8_lossy(&content(&dir.path().join("errors"))).contains(told) {
+            std::thread::yield_now();
+        }
+        let refused = press(&fleet, r#"{"do":"cut-link","x":1}"#);
+        assert!(refused.contains("400 Bad Request"), "{refused}");
+        // All that is waited for is the plug: the other tracker has nothing to measure any more.
+        let unplugged = press(&fleet, r#"{"do":"unplug","tracker":2}"#);
+        if told.contains("unplugged") {
+            assert!(unplugged.contains("Its workout was over."), "{unplugged}");
+        }
+        fleet.signal(Signal::INT);
+        let (status, text) = fleet.end();
+        assert_eq!(status, Some(0), "{text}");
+    }
+}
+
+/// A disk that is too small for the run, below a name space of its own.
+fn on_a_small_disk(data: &Path, size: &str, arguments: &str) -> (Option<i32>, String) {
+    let script = format!(
+        "mount -t tmpfs -o size={size} tmpfs \"$1\" && exec \"$0\" run \"$2\" --data \"$1/run\" {arguments}"
+    );
+    let output = Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-c", &script])
+        .arg(env!("CARGO_BIN_EXE_fleet"))
+        .arg(data)
+        .arg(ride())
+        .output()
+        .unwrap();
+    said(&output)
+}
+
+#[test]
+fn a_full_disk_is_told_with_the_path_and_what_to_do() {
+    for size in ["1m", "4m", "6m"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (status, text) = on_a_small_disk(dir.path(), size, "");
+        assert_eq!(status, Some(1), "{size}: {text}");
+        assert!(text.contains("No space left"), "{size}: {text}");
+        assert!(text.contains("Make room on the disk"), "{size}: {text}");
+    }
+}

@@ -1,0 +1,591 @@
+//! What makes a run the same run after a restart: its start, its random bits, what it replays.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use telemetry_core::{DeviceId, Timestamp, owner_only};
+use terminal::escaped;
+use uuid::Uuid;
+
+use crate::clock_file::{ClockFile, Progress};
+use crate::{Folder, PartFault};
+
+/// Format of the file.
+const VERSION: u64 = 3;
+
+/// Longest file believed: far above what the names of some thousand workouts take.
+const BYTES_MAX: u64 = 8 << 20;
+
+/// What is to be replayed.
+#[derive(Clone, Debug)]
+pub struct Plan<'a> {
+    pub workouts: Vec<Workout<'a>>,
+    /// Trackers.
+    pub devices: usize,
+    /// How long the link is down.
+    pub outage: Duration,
+}
+
+/// A workout of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Workout<'a> {
+    /// What its file is called.
+    pub name: &'a str,
+    /// SHA-256 of its bytes; `None` if they could not be read to their end.
+    pub content: Option<[u8; 32]>,
+}
+
+/// A run that is open: nobody else can open it.
+#[derive(Debug)]
+pub struct RunFile {
+    run: Uuid,
+    start: Timestamp,
+    /// What each workout was called when the run began: part of its sources' names.
+    names: Vec<String>,
+    /// What the file says, as it is written back when the run begins.
+    text: Value,
+    folder: Folder,
+    /// `None` until the run has begun.
+    clock: Option<ClockFile>,
+    progress: Progress,
+    _lock: File,
+}
+
+/// Why a run cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFileError {
+    /// The file system.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+    /// A program runs in this folder. Wait until it has ended.
+    #[error(
+        "{}: another program has this run open; wait until it has ended, or use another --data",
+        path.display()
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file is no run file of this release.
+    #[error("{}: {reason}; use another --data", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The folder belongs to another run.
+    #[error("{} holds a run of {theirs}; this is {ours}: use another --data", path.display())]
+    Other {
+        /// The folder.
+        path: PathBuf,
+        /// What the folder's run replays.
+        theirs: String,
+        /// What this run replays.
+        ours: String,
+    },
+    /// The run cannot go on with what is in its folder.
+    #[error(
+        "the run in {} cannot go on:{}\n\
+         to begin these parts anew would store records twice or lose them: put the newest copy of \
+         each back, or use another --data",
+        path.display(),
+        listed(faults)
+    )]
+    Parts {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with which part.
+        faults: Vec<PartFault>,
+    },
+}
+
+/// Faults below each other; of many, the first ones.
+fn listed(faults: &[PartFault]) -> String {
+    const SAID_MAX: usize = 10;
+    let said = faults.iter().take(SAID_MAX);
+    let mut said: String = said.map(|fault| format!("\n  {fault}")).collect();
+    if faults.len() > SAID_MAX {
+        said += &format!("\n  and {} more", faults.len() - SAID_MAX);
+    }
+    said
+}
+
+/// Some of many names.
+fn said(names: &[&str]) -> String {
+    const SAID_MAX: usize = 5;
+    let some = &names[..names.len().min(SAID_MAX)];
+    let some = escaped(some.join(", "));
+    match names.len().saturating_sub(SAID_MAX) {
+        0 => some.to_string(),
+        more => format!("{some} and {more} more"),
+    }
+}
+
+impl Plan<'_> {
+    /// The same for the same bytes of files, whatever they are called and wherever they lie.
+    fn identity(&self) -> String {
+        let content = self.workouts.iter().map(|workout| match workout.content {
+            Some(content) => hex(&content),
+            None => "unknown".to_owned(),
+        });
+        let content: Vec<String> = content.collect();
+        let outage = self.outage.as_micros();
+        format!("{} {} {outage}", self.devices, content.join(" "))
+    }
+
+    /// For people.
+    fn in_words(&self) -> String {
+        let names: Vec<&str> = self.workouts.iter().map(|workout| workout.name).collect();
+        let trackers = match self.devices {
+            1 => "1 tracker".to_owned(),
+            n => format!("{n} trackers"),
+        };
+        let outage = self.outage.as_secs_f64();
+        format!("{trackers} with {}, outage {outage} s", said(&names))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What is read of a run file.
+pub(crate) struct Content {
+    run: Uuid,
+    start: Timestamp,
+    identity: String,
+    plan: String,
+    names: Vec<String>,
+    /// Every part was made, and must be there since then.
+    pub(crate) begun: bool,
+    text: Value,
+}
+
+/// Reads the run file; `None` if there is none.
+pub(crate) fn read(folder: &Folder) -> Result<Option<Content>, RunFileError> {
+    let path = folder.run_file();
+    let io = |error| RunFileError::Io {
+        path: path.clone(),
+        error,
+    };
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(io)?,
+    };
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(io)?;
+    let format = |reason: &str| RunFileError::Format {
+        path: path.clone(),
+        reason: reason.to_owned(),
+    };
+    let text: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| format(&format!("it is no run file: {error}")))?;
+    if text["version"] != VERSION {
+        return Err(format("it is a run file of another release"));
+    }
+    let word = |field: &str| {
+        let word = text[field].as_str().map(str::to_owned);
+        word.ok_or_else(|| format(&format!("it has no {field}")))
+    };
+    let run = Uuid::try_parse(&word("run")?).map_err(|_| format("its run is no UUID"))?;
+    let start = text["start_us"].as_i64();
+    let start = start.ok_or_else(|| format("it has no start_us"))?;
+    let names = text["names"].as_array().into_iter().flatten();
+    let names = names.map(|name| name.as_str().unwrap_or_default().to_owned());
+    Ok(Some(Content {
+        run,
+        start: Timestamp::from_micros(start),
+        identity: word("identity")?,
+        plan: word("plan")?,
+        names: names.collect(),
+        begun: text["begun"] == true,
+        text,
+    }))
+}
+
+impl RunFile {
+    /// Opens the run in `folder`, or starts one there. It is the same run if its files have the same
+    /// bytes, whatever they are called and wherever they lie.
+    ///
+    /// # Errors
+    /// The folder is in use or belongs to another run, or a part of the run is missing. Nothing was
+    /// changed then.
+    pub fn open(folder: Folder, plan: &Plan<'_>) -> Result<Self, RunFileError> {
+        let path = folder.path().to_owned();
+        let io = |error| RunFileError::Io {
+            path: path.clone(),
+            error,
+        };
+        if path.is_file() {
+            let reason = "it is a file, and a run needs a folder".to_owned();
+            return Err(RunFileError::Format { path, reason });
+        }
+        owner_only::create_dir_all(&path).map_err(io)?;
+        let lock = lock(&folder)?;
+        let content = match read(&folder)? {
+            Some(content) => content,
+            None if folder.is_run() => {
+                let faults = folder.look()?.faults;
+                return Err(RunFileError::Parts { path, faults });
+            }
+            None => create(&folder, plan)?,
+        };
+        let ours = plan.in_words();
+        if content.identity != plan.identity() {
+            // Two files of one name are told apart by what is in them.
+            let other = match content.plan == ours {
+                true => " whose files have other bytes",
+                false => "",
+            };
+            let theirs = format!("{}{other}", content.plan);
+            return Err(RunFileError::Other { path, theirs, ours });
+        }
+        let found = folder.look()?;
+        if !found.faults.is_empty() {
+            let faults = found.faults;
+            return Err(RunFileError::Parts { path, faults });
+        }
+        let clock = match content.begun {
+            true => Some(ClockFile::open(&folder.clock()).map_err(io)?),
+            false => None,
+        };
+        Ok(Self {
+            run: content.run,
+            start: content.start,
+            names: content.names,
+            text: content.text,
+            clock,
+            progress: found.progress.unwrap_or_default(),
+            folder,
+            _lock: lock,
+        })
+    }
+
+    /// Every part was made: from now on each of them must be there.
+    pub fn begin(&mut self) -> Result<(), RunFileError> {
+        if self.clock.is_some() {
+            return Ok(());
+        }
+        let clock = self.folder.clock();
+        let made = ClockFile::create(&clock);
+        let made = made.map_err(|error| RunFileError::Io { path: clock, error })?;
+        self.text["begun"] = json!(true);
+        write(&self.folder, &self.text)?;
+        self.clock = Some(made);
+        Ok(())
+    }
+
+    /// The folder.
+    pub const fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// What the workout at this place was called when the run began.
+    pub fn name(&self, place: usize) -> &str {
+        self.names.get(place).map_or("", String::as_str)
+    }
+
+    /// How far the run was when its last process ended, or at the last [`RunFile::reach`].
+    pub const fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// Notes how far the run is: it goes on from there after a kill. No number ever goes back.
+    pub fn reach(&mut self, now: Progress) -> Result<(), RunFileError> {
+        let before = self.progress;
+        self.progress = Progress {
+            reached: before.reached.max(now.reached),
+            trackers: before.trackers.max(now.trackers),
+            rows: before.rows.max(now.rows),
+            groups: before.groups.max(now.groups),
+        };
+        let Some(clock) = &self.clock else {
+            return Ok(());
+        };
+        let written = clock.write(&self.progress);
+        written.map_err(|error| RunFileError::Io {
+            path: self.folder.clock(),
+            error,
+        })
+    }
+
+    /// Wall time of the start.
+    pub const fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Identity of the device at this position.
+    pub fn device(&self, index: usize) -> DeviceId {
+        let name = format!("device {index}");
+        DeviceId::from_u128(Uuid::from_bytes(self.keyed(&name)).as_u128())
+    }
+
+    /// The wearer's name in data: it leads back to nobody without the run's key.
+    pub fn pseudonym(&self, index: usize) -> String {
+        let hash = self.keyed(&format!("wearer {index}"));
+        format!("w-{}", hex(&hash[..8]))
+    }
+
+    fn keyed(&self, name: &str) -> [u8; 16] {
+        let mut hasher = Sha256::new();
+        hasher.update(self.run.as_bytes());
+        hasher.update(name.as_bytes());
+        let hash = hasher.finalize();
+        let mut out = [0; 16];
+        out.copy_from_slice(&hash[..16]);
+        out
+    }
+
+    /// Random bits, others at every call.
+    pub fn random(&self) -> u64 {
+        Uuid::new_v4().as_u64_pair().1
+    }
+
+    /// Who writes the incident log in this process.
+    pub fn writer(&self) -> u128 {
+        Uuid::new_v4().as_u128()
+    }
+}
+
+/// Keeps others out for as long as the file is open, also those that begin at the same moment.
+fn lock(folder: &Folder) -> Result<File, RunFileError> {
+    let path = folder.lock();
+    let opened = owner_only::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
+    let io = |error| RunFileError::Io {
+        path: path.clone(),
+        error,
+    };
+    let file = opened.map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunFileError::InUse {
+            path: folder.path().to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the start of a run is the one wall time it reads"
+)]
+fn create(folder: &Folder, plan: &Plan<'_>) -> Result<Content, RunFileError> {
+    let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = now.unwrap_or_default().as_secs();
+    let names: Vec<&str> = plan.workouts.iter().map(|workout| workout.name).collect();
+    let text = json!({
+        "version": VERSION,
+        "run": Uuid::new_v4().to_string(),
+        "start_us": seconds * 1_000_000,
+        "identity": plan.identity(),
+        "plan": plan.in_words(),
+        "names": names,
+        "begun": false,
+    });
+    write(folder, &text)?;
+    read(folder)?.ok_or_else(|| RunFileError::Io {
+        path: folder.run_file(),
+        error: io::ErrorKind::NotFound.into(),
+    })
+}
+
+/// Writes the run file, whole or not at all.
+fn write(folder: &Folder, text: &Value) -> Result<(), RunFileError> {
+    let path = folder.run_file();
+    let written = replace(&path, folder.path(), text);
+    written.map_err(|error| RunFileError::Io { path, error })
+}
+
+fn replace(path: &Path, folder: &Path, text: &Value) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut out = owner_only::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&new)?;
+    writeln!(out, "{text:#}")?;
+    out.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use telemetry_itil::FileLog;
+    use telemetry_storage::{SqliteOptions, SqliteStore};
+    use telemetry_transport::{Directory, EmbeddedLog, Limits, Opening, Spool};
+
+    use super::*;
+    use crate::{CONSUMERS, Fault};
+
+    const PLAN: &Workout<'static> = &Workout {
+        name: "ride",
+        content: Some([7; 32]),
+    };
+
+    fn plan() -> Plan<'static> {
+        Plan {
+            workouts: vec![*PLAN],
+            devices: 1,
+            outage: Duration::ZERO,
+        }
+    }
+
+    /// A run that has begun and switched one tracker on.
+    fn begun(path: &Path) -> Folder {
+        let folder = Folder::new(path);
+        let mut run = RunFile::open(folder.clone(), &plan()).unwrap();
+        SqliteStore::open(&folder.store(), SqliteOptions::default()).unwrap();
+        FileLog::open(folder.incidents()).unwrap();
+        let log = Directory::open(folder.log()).unwrap();
+        let (log, _) = EmbeddedLog::open(log, Limits::default()).unwrap();
+        for name in CONSUMERS {
+            log.subscribe(name).unwrap();
+        }
+        for device in [folder.gateway(), folder.tracker(0)] {
+            let spool = Directory::open(Folder::spool_of(&device)).unwrap();
+            Spool::open(spool, Opening::new().unwrap()).unwrap();
+        }
+        run.begin().unwrap();
+        let progress = Progress {
+            reached: Duration::from_secs(9),
+            trackers: 1,
+            ..Progress::default()
+        };
+        run.reach(progress).unwrap();
+        folder
+    }
+
+    fn refused(folder: &Folder) -> Vec<PartFault> {
+        match RunFile::open(folder.clone(), &plan()) {
+            Err(RunFileError::Parts { faults, .. }) => faults,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_with_what_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = begun(dir.path());
+        let mut run = RunFile::open(folder.clone(), &plan()).unwrap();
+        assert_eq!(run.progress().reached, Duration::from_secs(9));
+        let device = run.device(0);
+        // No number goes back.
+        run.reach(Progress::default()).unwrap();
+        drop(run);
+        let run = RunFile::open(folder, &plan()).unwrap();
+        assert_eq!((run.progress().trackers, run.device(0)), (1, device));
+    }
+
+    #[test]
+    fn a_run_whose_part_is_missing_or_another_thing_is_refused_by_the_part_s_name() {
+        for (part, fault) in [
+            ("run.json", Fault::Missing),
+            ("clock", Fault::Missing),
+            ("store.sqlite", Fault::Missing),
+            ("incidents.log", Fault::Missing),
+            ("log", Fault::Missing),
+            ("gateway/spool", Fault::Missing),
+            ("tracker-0/spool", Fault::Missing),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = begun(dir.path());
+            let path = dir.path().join(part);
+            match path.is_dir() {
+                true => fs::remove_dir_all(&path).unwrap(),
+                false => fs::remove_file(&path).unwrap(),
+            }
+            let part = part.to_owned();
+            let missing = PartFault { part, fault };
+            assert_eq!(refused(&folder), std::slice::from_ref(&missing));
+            assert!(!path.exists(), "{missing} was made anew");
+            assert_eq!(folder.look().unwrap().faults, [missing]);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let folder = begun(dir.path());
+        fs::remove_file(folder.store()).unwrap();
+        fs::create_dir(folder.store()).unwrap();
+        fs::write(folder.incidents(), "").unwrap();
+        fs::write(dir.path().join("clock"), "hello").unwrap();
+        fs::remove_dir_all(folder.log()).unwrap();
+        fs::create_dir(folder.log()).unwrap();
+        let said: Vec<String> = refused(&folder).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "clock is damaged: it does not hold what a run writes there",
+                "store.sqlite is a folder, and should be a file",
+                "log has no segment in it",
+                "incidents.log is empty",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_part_that_was_made_again_is_told_from_the_one_that_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = begun(dir.path());
+        let mut run = RunFile::open(folder.clone(), &plan()).unwrap();
+        let progress = Progress {
+            rows: 3,
+            groups: 2,
+            ..Progress::default()
+        };
+        run.reach(progress).unwrap();
+        drop(run);
+        let place = fs::read_dir(folder.log())
+            .unwrap()
+            .map(|e| e.unwrap().path());
+        let mut place = place.filter(|path| path.to_string_lossy().ends_with("etl"));
+        fs::remove_file(place.next().unwrap()).unwrap();
+        let said: Vec<String> = refused(&folder).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "store.sqlite has 0 rows and had 3: it was made again, or is an older copy",
+                "log does not know any more how far its consumer etl is",
+                "incidents.log has 0 groups and had 2: it was made again, or is an older copy",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_run_that_was_killed_before_it_began_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        drop(RunFile::open(folder.clone(), &plan()).unwrap());
+        fs::write(folder.store(), "").unwrap();
+        assert!(RunFile::open(folder, &plan()).is_ok());
+    }
+
+    #[test]
+    fn a_run_has_one_owner_and_others_can_see_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = begun(dir.path());
+        assert!(!folder.is_open());
+        let run = RunFile::open(folder.clone(), &plan()).unwrap();
+        let second = RunFile::open(folder.clone(), &plan());
+        assert!(
+            matches!(second, Err(RunFileError::InUse { .. })),
+            "{second:?}"
+        );
+        assert!(folder.is_open());
+        drop(run);
+        assert!(!folder.is_open());
+    }
+}
