@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use activity::{Activity, Survey};
+use activity::{Activity, Fault, Survey};
 use clap::Args;
 use serde_json::json;
 
@@ -29,7 +29,13 @@ impl Files {
             "mean beats/min",
         ]);
         let mut faults = Vec::new();
-        for survey in Survey::of_all(&Activity::files(self.files)) {
+        let surveys = Survey::of_all(&Activity::files(self.files));
+        if surveys.iter().all(is_unreadable) {
+            let faults = surveys.iter().flat_map(|survey| &survey.faults);
+            let faults: Vec<String> = faults.map(ToString::to_string).collect();
+            return Err(faults.join("\n"));
+        }
+        for survey in surveys {
             let summary = &survey.summary;
             table.row([
                 json!(survey.activity.name()),
@@ -44,4 +50,16 @@ impl Files {
         }
         Ok(table.with((!faults.is_empty()).then(|| faults.join("\n"))))
     }
+}
+
+/// Whether nothing of a file could be looked at.
+fn is_unreadable(survey: &Survey) -> bool {
+    let faults = survey.faults.iter().map(activity::ActivityError::fault);
+    survey.summary.samples == 0
+        && faults.into_iter().any(|fault| {
+            matches!(
+                fault,
+                Fault::Missing | Fault::Denied | Fault::Folder | Fault::Io(_)
+            )
+        })
 }

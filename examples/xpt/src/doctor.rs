@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use run_folder::Folder;
 use serde_json::json;
 
 use crate::answer::{Answer, Failure, Table};
-use crate::numbers::Numbers;
+use crate::numbers::{self, Numbers};
 use crate::{itil, queue, store};
 
 /// The start of 2025: a clock that is behind was never set.
@@ -21,6 +22,9 @@ const FREE_BYTES_MIN: u64 = 1 << 30;
 /// How every SQLite file begins.
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
+/// How every incident log begins.
+const INCIDENTS: &[u8] = b"telemetry-itil log ";
+
 /// Where to look.
 #[derive(Args)]
 pub(crate) struct Doctor {
@@ -31,6 +35,10 @@ pub(crate) struct Doctor {
 impl Doctor {
     /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
+        // What is not there cannot be looked at, and is not sick.
+        for path in &self.paths {
+            fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
         let mut rows = Rows {
             table: Table::new(["what", "state", "to do"]),
             bad: 0,
@@ -39,11 +47,8 @@ impl Doctor {
         for path in &self.paths {
             look(path, &mut rows);
         }
-        let hint = match self.paths.is_empty() {
-            true => Some("nothing to look into was given: `xpt doctor fleet-data/run-1`"),
-            false => None,
-        };
-        if let Some(hint) = hint {
+        if self.paths.is_empty() {
+            let hint = "nothing to look into was given: `xpt doctor fleet-data/run-1`";
             rows.table.row([json!("data"), json!("-"), json!(hint)]);
         }
         let fault = format!("{} not in order", rows.bad);
@@ -58,12 +63,22 @@ struct Rows {
 
 impl Rows {
     fn add(&mut self, what: String, state: Result<(), String>) {
-        let (word, todo) = match state {
-            Ok(()) => ("ok", None),
-            Err(todo) => ("LOOK", Some(todo)),
-        };
-        self.bad += usize::from(word == "LOOK");
-        self.table.row([json!(what), json!(word), json!(todo)]);
+        match state {
+            Ok(()) => self.row(what, "ok", None),
+            Err(todo) => {
+                self.bad += 1;
+                self.row(what, "LOOK", Some(todo));
+            }
+        }
+    }
+
+    /// Something that is in order, and that a person should know.
+    fn note(&mut self, what: String, note: String) {
+        self.row(what, "ok", Some(note));
+    }
+
+    fn row(&mut self, what: String, state: &str, todo: Option<String>) {
+        self.table.row([json!(what), json!(state), json!(todo)]);
     }
 
     fn answer(&mut self, what: &Path, answer: Result<Answer, Failure>) {
@@ -86,44 +101,87 @@ fn clock() -> Result<(), String> {
 
 /// Looks at whatever a path turns out to be.
 fn look(path: &Path, rows: &mut Rows) {
-    let name = path.display().to_string();
-    match fs::metadata(path) {
-        Err(error) => rows.add(name, Err(error.to_string())),
-        Ok(found) if found.is_dir() => {
-            space(path, rows);
-            folder(path, rows);
-        }
-        Ok(_) if is_sqlite(path) => rows.answer(path, store::missing_in(path)),
-        Ok(_) => rows.answer(path, itil::verify(path)),
+    if !path.is_dir() {
+        file(path, rows);
+        return;
+    }
+    space(path, rows);
+    let folder = Folder::new(path);
+    let spool = Folder::spool_of(path);
+    if folder.is_run() {
+        run(&folder, rows);
+    } else if spool.is_dir() {
+        in_queue(&spool, rows);
+    } else {
+        in_queue(path, rows);
     }
 }
 
-fn folder(path: &Path, rows: &mut Rows) {
-    let parts = ["log", "spool", "store.sqlite", "incidents.log"];
-    let mut parts: Vec<PathBuf> = parts.iter().map(|part| path.join(part)).collect();
-    // A run has a folder for each tracker, with a spool in it.
-    if let Ok(entries) = fs::read_dir(path) {
-        let spools = entries.flatten().map(|entry| entry.path().join("spool"));
-        let mut spools: Vec<PathBuf> = spools.filter(|spool| spool.is_dir()).collect();
-        spools.sort();
-        parts.extend(spools);
+/// A store or an incident log, whichever it is by its first bytes.
+fn file(path: &Path, rows: &mut Rows) {
+    let begins = |with: &[u8]| {
+        let mut head = Vec::new();
+        let file = File::open(path).map(|file| file.take(with.len() as u64));
+        file.is_ok_and(|mut file| file.read_to_end(&mut head).is_ok()) && head == with
+    };
+    if begins(SQLITE) {
+        rows.answer(path, store::missing_in(path));
+    } else if begins(INCIDENTS) {
+        rows.answer(path, itil::verify(path));
+    } else {
+        let todo = match fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+            true => "it is empty: put the newest copy back",
+            false => "it is neither a store nor an incident log",
+        };
+        rows.add(path.display().to_string(), Err(todo.to_owned()));
     }
-    let mut found = false;
-    for part in parts.into_iter().filter(|part| part.exists()) {
-        found = true;
-        match part.is_dir() {
-            true => in_queue(&part, rows),
-            false if is_sqlite(&part) => rows.answer(&part, store::missing_in(&part)),
-            false => rows.answer(&part, itil::verify(&part)),
+}
+
+/// A run: whether its parts are there and are those that were there, what is in each of them, and
+/// whether everything that has a number is stored.
+fn run(folder: &Folder, rows: &mut Rows) {
+    let name = folder.path().display();
+    let is_open = folder.is_open();
+    let mut faulty: Vec<PathBuf> = Vec::new();
+    match folder.look() {
+        Err(error) => rows.add(format!("{name}: run.json"), Err(error.to_string())),
+        Ok(found) => {
+            for fault in found.faults {
+                faulty.push(folder.path().join(&fault.part));
+                let todo = "the run cannot go on with it: put the newest copy back";
+                rows.add(
+                    format!("{name}/{}", fault.part),
+                    Err(format!("{fault}; {todo}")),
+                );
+            }
         }
     }
-    if !found {
-        in_queue(path, rows);
+    let sound = |part: &PathBuf| part.exists() && !faulty.contains(part);
+    for part in [folder.store(), folder.incidents()]
+        .iter()
+        .filter(|p| sound(p))
+    {
+        file(part, rows);
     }
-    if path.join("store.sqlite").is_file() && path.join("log").is_dir() {
+    let spools = match numbers::spools(folder.path()) {
+        Ok(spools) => spools.into_iter().map(|(_, spool)| spool).collect(),
+        Err(error) => {
+            rows.add(name.to_string(), Err(error));
+            Vec::new()
+        }
+    };
+    let queues = std::iter::once(folder.log()).chain(spools);
+    for queue in queues.filter(sound) {
+        in_queue(&queue, rows);
+    }
+    if is_open {
+        let note = "a program has this run open: what has no row yet is on its way; look again when \
+                    the program has ended";
+        rows.note(format!("{name}: every number is stored"), note.to_owned());
+    } else if sound(&folder.store()) && sound(&folder.log()) {
         rows.add(
-            format!("{}: every number is stored", path.display()),
-            whole(path),
+            format!("{name}: every number is stored"),
+            whole(folder.path()),
         );
     }
 }
@@ -135,10 +193,13 @@ fn whole(data: &Path) -> Result<(), String> {
         return Ok(());
     };
     let data = data.display();
+    let missing = match numbers.missing() {
+        1 => "1 record has a number and is not stored".to_owned(),
+        n => format!("{n} records have a number and are not stored"),
+    };
     Err(format!(
-        "{} records have a number and are not stored: run it again with --data {data}; \
-         `xpt why {first} --data {data}` says where the first one is",
-        numbers.missing()
+        "{missing}: run it again with --data {data}; `xpt why {first} --data {data}` says where the \
+         first one is"
     ))
 }
 
@@ -159,12 +220,6 @@ fn in_queue(dir: &Path, rows: &mut Rows) {
         );
         rows.add(format!("{}: set aside", dir.display()), Err(todo));
     }
-}
-
-fn is_sqlite(path: &Path) -> bool {
-    let mut head = Vec::new();
-    let file = File::open(path).map(|file| file.take(SQLITE.len() as u64));
-    file.is_ok_and(|mut file| file.read_to_end(&mut head).is_ok()) && head == SQLITE
 }
 
 fn space(path: &Path, rows: &mut Rows) {

@@ -11,13 +11,16 @@ use crate::answer::{Answer, Failure, Table};
 /// What to do with an incident log.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Check every seal of the chain.
+    /// Check every seal of the hash chain.
     Verify {
         /// The log, e.g. fleet-data/run-1/incidents.log.
         log: PathBuf,
     },
-    /// The incidents that follow from the log.
-    Replay { log: PathBuf },
+    /// Show the incidents that follow from the log.
+    Replay {
+        /// The log, e.g. fleet-data/run-1/incidents.log.
+        log: PathBuf,
+    },
 }
 
 impl Command {
@@ -71,8 +74,8 @@ fn replay(log: &Path) -> Result<Answer, Failure> {
     for incident in itil.incidents() {
         table.row([
             json!(incident.id.to_string()),
-            json!(format!("{:?}", incident.priority)),
-            json!(format!("{:?}", incident.state)),
+            json!(incident.priority.as_str()),
+            json!(incident.state.as_str()),
             json!(incident.occurred_at.to_string()),
             json!(incident.service),
             json!(incident.signature),

@@ -14,6 +14,7 @@ mod datums;
 mod doctor;
 mod explain;
 mod itil;
+mod name;
 mod numbers;
 mod pods;
 mod queue;
@@ -26,11 +27,11 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use terminal::Terminal;
 
-/// Looks into stores, queues, incident logs, schemas and pods' frames.
+/// Examines stores, queues, incident logs, schemas, activity files and the frames of earphones.
 ///
-/// Exit status: 0 all is well; 1 what was looked at has a fault (records missing, bytes damaged,
-/// schemas incompatible); 2 wrong words on the command line; 3 it could not be looked at; 4 standard
-/// output was closed or full.
+/// Exit status: 0 all is well; 1 what was examined has a fault (records are missing, bytes are damaged,
+/// schemas are incompatible); 2 the command line was not understood; 3 it could not be examined;
+/// 4 standard output was closed or full.
 #[derive(Parser)]
 #[command(name = "xpt", version)]
 struct Cli {
@@ -43,28 +44,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Rows in a SQLite store.
+    /// Examine the rows in a SQLite store.
     #[command(subcommand)]
     Store(store::Command),
-    /// A spool, or an embedded log; a running program may own it.
+    /// Examine a spool or an embedded log, which a running program may own, or a broker's dead letters.
     #[command(subcommand)]
     Queue(queue::Command),
-    /// An incident log.
+    /// Examine an incident log.
     #[command(subcommand)]
     Itil(itil::Command),
-    /// Frames that AirPods advertise.
+    /// Decode frames that AirPods advertise.
     #[command(subcommand)]
     Pods(pods::Command),
-    /// What activity files hold, and what is wrong with them.
+    /// Show what activity files hold, and what is wrong with them.
     Activity(activity::Files),
-    /// Schemas.
+    /// Compare, explain and use Avro schemas.
     #[command(subcommand)]
     Avro(avro::Command),
-    /// The story of one record of a fleet run.
+    /// Tell where a record of a fleet run is, or each record of a range.
     Why(why::Why),
-    /// What is in order here, and what to do next.
+    /// Tell what is in order, what is not, and what to do next.
     Doctor(doctor::Doctor),
-    /// Completions for a shell, on standard output.
+    /// Print the completions for a shell.
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,

@@ -2,19 +2,20 @@
 //! calls missing.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use telemetry_core::{DeviceId, RecordId, Seq, StreamName};
+use run_folder::Folder;
+use telemetry_core::{DeviceId, StreamName};
 use telemetry_storage::{Accounting as _, Limits, SqliteStore};
 use telemetry_transport::inspect::Content;
 
 use crate::answer::Failure;
+use crate::name::{self, Who};
 use crate::{queue, store};
 
 /// A stream of a device in one epoch; the epoch stands before the stream, so that the newest of a
 /// device is the last.
-type Key = (DeviceId, u64, StreamName);
+pub(crate) type Key = (DeviceId, u64, StreamName);
 
 /// What a run's folder says about numbers.
 #[derive(Default)]
@@ -27,20 +28,21 @@ pub(crate) struct Numbers {
     set_aside: u64,
     /// The device of each tracker's folder, by its number from 1.
     trackers: BTreeMap<u64, DeviceId>,
+    gateway: Option<DeviceId>,
 }
 
 impl Numbers {
     /// Reads spools, log and store of the run in `data`.
     pub(crate) fn of(data: &Path) -> Result<Self, Failure> {
         let mut numbers = Self::default();
-        for spool in spools(data)? {
-            let tracker = tracker_of(&spool);
+        for (owner, spool) in spools(data)? {
             queue::look(&spool, |_, content| match content {
-                Content::Opening { device, .. } => {
-                    numbers
-                        .trackers
-                        .extend(tracker.map(|number| (number, device)));
-                }
+                Content::Opening { device, .. } => match owner {
+                    Owner::Tracker(number) => {
+                        numbers.trackers.insert(number, device);
+                    }
+                    Owner::Gateway => numbers.gateway = Some(device),
+                },
                 Content::Record { id, .. } => {
                     let key = (id.device, id.epoch.get(), id.stream);
                     numbers.reaches(key, id.seq.get());
@@ -49,7 +51,8 @@ impl Numbers {
             })?;
         }
         let mut letters = Vec::new();
-        let log = data.join("log");
+        let folder = Folder::new(data);
+        let log = folder.log();
         if log.is_dir() {
             let found = queue::look(&log, |_, content| {
                 if let Content::Batch(batch) = content {
@@ -60,7 +63,7 @@ impl Numbers {
             let refused = found.dead_letters.iter();
             letters.extend(refused.map(|(_, letter)| range(&letter.batch.envelope)));
         }
-        let stored = store::open(&data.join("store.sqlite"), Limits::default())?;
+        let stored = store::open(&folder.store(), Limits::default())?;
         numbers.compare(&stored)?;
         numbers.set_aside(&letters);
         Ok(numbers)
@@ -130,72 +133,70 @@ impl Numbers {
         self.ends.iter().map(|(key, end)| (key, *end))
     }
 
-    /// The record that a person means: a name as `xpt` and a run print it, of a record or a batch
-    /// (then its first record), with a stream's whole or last name; or `1:ActivitySample:5`, a
-    /// tracker of this run, a stream and a number, in its newest epoch.
-    pub(crate) fn record(&self, text: &str) -> Result<RecordId, Failure> {
-        let parts: Vec<&str> = text.split(':').map(str::trim).collect();
-        let (device, epoch, stream, number) = match parts[..] {
-            [device, epoch, stream, number] => {
-                let device = device.parse().map_err(|e| format!("{device}: {e}"))?;
-                (device, Some(epoch), stream, number)
+    /// The records that a person means; a stream goes by its whole or its last name.
+    pub(crate) fn records(&self, text: &str) -> Result<Records, Failure> {
+        let name = name::parse(text)?;
+        let (device, epoch) = match name.who {
+            Who::Device { device, epoch } => (device, Some(epoch)),
+            Who::Tracker(number) => {
+                let device = self.trackers.get(&number).copied();
+                let unknown = || match self.trackers.len() {
+                    1 => format!("the tracker {number}: this run has 1 tracker"),
+                    count => format!("the tracker {number}: this run has {count} trackers"),
+                };
+                (device.ok_or_else(unknown)?, None)
             }
-            [tracker, stream, number] => (self.tracker(tracker)?, None, stream, number),
-            _ => {
-                return Err(format!(
-                    "{text}: a name is DEVICE:EPOCH:STREAM:NUMBER, or TRACKER:STREAM:NUMBER as in \
-                     1:ActivitySample:5; `xpt why --data DIR` lists names"
-                ));
+            Who::Gateway => {
+                let unknown = "this run has no gateway with a record";
+                (self.gateway.ok_or(unknown)?, None)
             }
         };
-        let first = number.split('-').next().unwrap_or_default();
-        let seq: u64 = first
-            .parse()
-            .map_err(|_| format!("{number}: a record's number counts from 1"))?;
         let wanted = |key: &&Key| {
-            let epoch_fits = epoch.is_none_or(|epoch| epoch == key.1.to_string());
-            key.0 == device && epoch_fits && is_called(&key.2, stream)
+            let epoch_fits = epoch.is_none_or(|epoch| epoch == key.1);
+            key.0 == device && epoch_fits && is_called(&key.2, name.stream)
         };
-        let (_, epoch, stream) = self.ends.keys().rfind(wanted).ok_or_else(|| {
+        let stream = self.ends.keys().rfind(wanted).ok_or_else(|| {
             format!("{text}: this run has no such stream; `xpt why --data DIR` lists names")
         })?;
-        let name = format!("{device}:{epoch}:{stream}:{seq}");
-        name.parse().map_err(|error| format!("{name}: {error}"))
-    }
-
-    fn tracker(&self, text: &str) -> Result<DeviceId, Failure> {
-        let lower = text.to_ascii_lowercase();
-        let number = lower.trim_start_matches("tracker").trim();
-        let number = number.trim_start_matches(['-', '#']);
-        let device = number.parse().ok().and_then(|n: u64| self.trackers.get(&n));
-        device
-            .copied()
-            .ok_or_else(|| format!("{text}: this run has no such tracker"))
+        Ok(Records {
+            stream: stream.clone(),
+            first: name.first,
+            last: name.last,
+        })
     }
 }
 
-/// The spools of a run, one in the folder of each tracker.
-pub(crate) fn spools(data: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let failed = |e: std::io::Error| format!("{}: {e}", data.display());
-    let mut spools = Vec::new();
-    for entry in fs::read_dir(data).map_err(failed)? {
-        let spool = entry.map_err(failed)?.path().join("spool");
-        if spool.is_dir() {
-            spools.push(spool);
-        }
-    }
-    spools.sort();
-    Ok(spools)
+/// Consecutive records of a stream.
+pub(crate) struct Records {
+    pub stream: Key,
+    pub first: u64,
+    pub last: u64,
 }
 
-/// The number of the tracker that a spool belongs to: folders count from 0, people from 1.
-fn tracker_of(spool: &Path) -> Option<u64> {
-    let folder = spool.parent()?.file_name()?.to_str()?;
-    let index: u64 = folder.strip_prefix("tracker-")?.parse().ok()?;
-    index.checked_add(1)
+/// The spools of a run: those of its trackers in their order, and the gateway's.
+pub(crate) fn spools(data: &Path) -> Result<Vec<(Owner, PathBuf)>, Failure> {
+    let folder = Folder::new(data);
+    let trackers = folder.trackers();
+    let trackers = trackers.map_err(|error| format!("{}: {error}", data.display()))?;
+    let trackers = trackers.into_iter().map(|index| {
+        let owner = Owner::Tracker(index as u64 + 1);
+        (owner, Folder::spool_of(&folder.tracker(index)))
+    });
+    let gateway = (Owner::Gateway, Folder::spool_of(&folder.gateway()));
+    let spools = trackers.chain([gateway]);
+    Ok(spools.filter(|(_, spool)| spool.is_dir()).collect())
 }
 
-fn range(envelope: &telemetry_core::Envelope) -> (Key, u64, u64) {
+/// Whose spool it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Owner {
+    /// A tracker's, by its number from 1.
+    Tracker(u64),
+    Gateway,
+}
+
+/// The records of a batch: their stream, the first and the last number.
+pub(crate) fn range(envelope: &telemetry_core::Envelope) -> (Key, u64, u64) {
     let first = envelope.first_seq.get();
     let last = first.saturating_add(u64::from(envelope.count).saturating_sub(1));
     let subject = envelope.subject.clone();
@@ -232,9 +233,4 @@ pub(crate) fn stream_called<'a>(
             Err(format!("no rows of {name}: there are {}", names.join(", ")))
         }
     }
-}
-
-/// Whether a number is one of a batch's, which begins at `first`.
-pub(crate) fn is_within(seq: Seq, first: u64, count: u32) -> bool {
-    (first..first.saturating_add(u64::from(count))).contains(&seq.get())
 }

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use serde_json::json;
-use telemetry_airpods::proximity::{Frame, Parts, Pod, decode};
+use telemetry_airpods::proximity::{Activity, Frame, Lid, Parts, Pod, decode};
 
 use crate::answer::{Answer, Failure, Table};
 
@@ -74,9 +74,9 @@ fn proximity(bytes: &[u8]) -> &[u8] {
 
 fn table(frame: &Frame) -> Table {
     let mut table = Table::new(["what", "value"]);
-    table.row([json!("model"), json!(format!("{:?}", frame.model))]);
+    table.row([json!("model"), json!(frame.model.to_string())]);
     table.row([json!("worn"), json!(frame.is_worn())]);
-    table.row([json!("activity"), json!(format!("{:?}", frame.activity))]);
+    table.row([json!("activity"), json!(activity(frame.activity))]);
     match &frame.parts {
         Parts::Dual(dual) => {
             for (side, pod) in [("left", &dual.left), ("right", &dual.right)] {
@@ -91,7 +91,7 @@ fn table(frame: &Frame) -> Table {
             }
             table.row([json!("case battery %"), json!(dual.case.battery)]);
             table.row([json!("case charging"), json!(dual.case.charging)]);
-            table.row([json!("lid"), json!(format!("{:?}", dual.lid))]);
+            table.row([json!("lid"), json!(lid(dual.lid))]);
         }
         Parts::Single(single) => {
             table.row([json!("battery %"), json!(single.battery)]);
@@ -99,6 +99,29 @@ fn table(frame: &Frame) -> Table {
         }
     }
     table
+}
+
+/// What the owner does, for people.
+fn activity(activity: Activity) -> String {
+    match activity {
+        Activity::Disconnected => "no device is connected".to_owned(),
+        Activity::Idle => "connected and silent".to_owned(),
+        Activity::Music => "music plays".to_owned(),
+        Activity::Call => "in a call".to_owned(),
+        Activity::Ringing => "it rings".to_owned(),
+        Activity::HangingUp => "a call ends".to_owned(),
+        Activity::Other(code) => format!("unknown, code {code}"),
+    }
+}
+
+/// The lid of the case, for people.
+const fn lid(lid: Lid) -> &'static str {
+    match lid {
+        Lid::NotInCase => "unknown: no pod is in the case",
+        Lid::Unknown => "unknown: only the pod outside speaks",
+        Lid::Open => "open",
+        Lid::Closed => "closed",
+    }
 }
 
 #[cfg(test)]

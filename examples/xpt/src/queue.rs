@@ -1,7 +1,8 @@
 //! `xpt queue`: a spool or an embedded log, which a running program may own, and a broker's dead
 //! letters; the speed of a disk.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -76,6 +77,7 @@ pub(crate) fn look(
 /// Checks every byte.
 pub(crate) fn verify(dir: &Path) -> Result<Answer, Failure> {
     let mut unreadable = 0u64;
+    let segments = segments(dir)?;
     let found = look(dir, |_, content| {
         unreadable += u64::from(content == Content::Unreadable);
     })?;
@@ -89,10 +91,79 @@ pub(crate) fn verify(dir: &Path) -> Result<Answer, Failure> {
     ] {
         table.row([json!(what), json!(count)]);
     }
-    let bad = found.damaged_bytes > 0 || unreadable > 0;
-    let fault = "what was durable is damaged: keep a copy of the folder; its owner puts the \
-                 damage aside at the next opening";
-    Ok(table.with(bad.then(|| fault.to_owned())))
+    let mut faults = gone(&segments, &self::segments(dir)?, &found);
+    if found.damaged_bytes > 0 || unreadable > 0 {
+        faults.push("what was durable is damaged".to_owned());
+    }
+    let todo = "keep a copy of the folder; its owner puts the damage aside at the next opening";
+    let fault = format!("{}: {todo}", faults.join("; "));
+    Ok(table.with((!faults.is_empty()).then_some(fault)))
+}
+
+/// The segment files of a queue: number and length.
+fn segments(dir: &Path) -> Result<BTreeMap<u32, u64>, Failure> {
+    let failed = |error: std::io::Error| format!("{}: {error}", dir.display());
+    let mut segments = BTreeMap::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let hex = path.file_name().and_then(|name| name.to_str());
+        let hex = hex.and_then(|name| name.strip_suffix(".segment"));
+        if let Some(number) = hex.and_then(|hex| u32::from_str_radix(hex, 16).ok())
+            // Its owner may have freed it just now.
+            && let Ok(found) = fs::metadata(&path)
+        {
+            segments.insert(number, found.len());
+        }
+    }
+    Ok(segments)
+}
+
+/// What was durable and is gone, as its traces show: segments are numbered without gaps, only the
+/// oldest are freed, and a reader has read up to its place. `before` and `after` are the segments at
+/// the beginning and at the end of the inspection, during which an owner may make and free some.
+fn gone(
+    before: &BTreeMap<u32, u64>,
+    after: &BTreeMap<u32, u64>,
+    found: &Inspection,
+) -> Vec<String> {
+    let mut gone = Vec::new();
+    if found.frames == 0 {
+        gone.push("there is no whole frame in it: it was cut or overwritten".to_owned());
+    }
+    let mut all = before.clone();
+    all.extend(after);
+    let (Some((&oldest, _)), Some((&newest, _))) = (all.first_key_value(), all.last_key_value())
+    else {
+        return gone;
+    };
+    // What was found damaged before is put aside, and leaves a gap that is known.
+    let neighbours = all.keys().zip(all.keys().skip(1));
+    for (before, after) in neighbours.filter(|_| found.quarantined_bytes == 0) {
+        match after - before {
+            0 | 1 => {}
+            2 => gone.push(format!("segment {:08x} is missing", before + 1)),
+            _ => gone.push(format!(
+                "segments {:08x} to {:08x} are missing",
+                before + 1,
+                after - 1
+            )),
+        }
+    }
+    for (reader, place) in &found.places {
+        let Position { segment, offset } = *place;
+        match all.get(&segment) {
+            Some(len) if *len < offset => gone.push(format!(
+                "segment {segment:08x} has {len} bytes, and {reader} has read up to byte {offset}: it \
+                 was cut"
+            )),
+            None if segment > newest || segment.saturating_add(1) < oldest => gone.push(format!(
+                "{reader} stands in segment {segment:08x}, and the segments are {oldest:08x} to \
+                 {newest:08x}: some are missing"
+            )),
+            _ => {}
+        }
+    }
+    gone
 }
 
 fn stats(dir: &Path) -> Result<Answer, Failure> {
@@ -118,7 +189,7 @@ fn stats(dir: &Path) -> Result<Answer, Failure> {
         table.row([json!(what), json!(count)]);
     }
     for (reader, place) in found.places {
-        table.row([json!(format!("{reader} is at")), at(place)]);
+        table.row([json!(format!("{reader} is at")), json!(at(place))]);
     }
     Ok(table.fine())
 }
@@ -145,7 +216,7 @@ fn tail(dir: &Path, count: usize) -> Result<Answer, Failure> {
     })?;
     let mut table = Table::new(["at", "name", "schema", "bytes"]);
     for (position, row) in newest {
-        table.row(std::iter::once(at(position)).chain(row.map(Value::from)));
+        table.row(std::iter::once(json!(at(position))).chain(row.map(Value::from)));
     }
     Ok(table.fine())
 }
@@ -161,6 +232,6 @@ pub(crate) fn dead_letters(dir: &Path) -> Result<Vec<(String, String)>, Failure>
 }
 
 /// A place, as segment and byte.
-pub(crate) fn at(position: Position) -> Value {
-    json!(format!("{:08x}+{}", position.segment, position.offset))
+pub(crate) fn at(position: Position) -> String {
+    format!("{:08x}+{}", position.segment, position.offset)
 }

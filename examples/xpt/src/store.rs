@@ -1,5 +1,6 @@
 //! `xpt store`: what rows there are, what is missing, and the rows themselves.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -13,36 +14,36 @@ use crate::numbers::stream_called;
 /// What to do with a store.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Records of each device, stream and epoch.
+    /// Show how many records each device, stream and epoch has.
     Stats {
         /// The store's file, e.g. fleet-data/run-1/store.sqlite.
         store: PathBuf,
     },
-    /// Numbers that devices gave and that are not stored.
+    /// List the numbers that devices gave and that are not stored.
     Missing {
-        /// The store's file.
+        /// The store's file, e.g. fleet-data/run-1/store.sqlite.
         store: PathBuf,
     },
-    /// Rows of a stream, as its newest schema reads them.
+    /// Show the rows of a stream, as its newest schema reads them.
     Read(Read),
 }
 
 #[derive(Args)]
 pub(crate) struct Read {
-    /// The store's file.
+    /// The store's file, e.g. fleet-data/run-1/store.sqlite.
     store: PathBuf,
     /// The stream, e.g. ActivitySample or xp.telemetry.ActivitySample.
     stream: String,
-    /// Of this device only.
+    /// Show only the rows of this device.
     #[arg(long)]
     device: Option<DeviceId>,
-    /// From this event time on, in microseconds since 1970.
+    /// Show only rows from this event time on, in microseconds since 1970.
     #[arg(long, value_name = "US")]
     from: Option<i64>,
-    /// Up to, not including, this event time.
+    /// Show only rows before this event time, in microseconds since 1970.
     #[arg(long, value_name = "US")]
     until: Option<i64>,
-    /// Rows at most: the first ones.
+    /// Show at most this many rows: the first ones.
     #[arg(long, default_value_t = 100_000)]
     limit: usize,
 }
@@ -60,12 +61,28 @@ impl Command {
 
 /// Opens a store to look at it.
 pub(crate) fn open(path: &Path, limits: Limits) -> Result<SqliteStore, Failure> {
+    let shown = path.display();
+    match fs::metadata(path) {
+        Err(error) => return Err(format!("{shown}: {error}")),
+        Ok(found) if found.is_dir() => {
+            return Err(format!(
+                "{shown}: this is a folder; give the file of a store, e.g. \
+                 fleet-data/run-1/store.sqlite"
+            ));
+        }
+        Ok(found) if found.len() == 0 => {
+            return Err(format!(
+                "{shown}: the file is empty; put the newest copy of it back"
+            ));
+        }
+        Ok(_) => {}
+    }
     let options = SqliteOptions {
         limits,
         ..SqliteOptions::default()
     };
     let store = SqliteStore::open_read_only(path, options);
-    store.map_err(|e| format!("{}: {e}", path.display()))
+    store.map_err(|error| format!("{shown}: {error}"))
 }
 
 fn stats(store: &SqliteStore) -> Result<Answer, Failure> {

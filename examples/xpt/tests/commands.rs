@@ -4,10 +4,12 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use run_folder::{CONSUMERS, Folder, Plan, Progress, RunFile, Workout};
 use telemetry_core::records::Enrichment;
 use telemetry_core::single_object;
-use telemetry_core::{ClockMark, DeviceId, Registry as _, Schema, StreamName, Timestamp};
+use telemetry_core::{DeviceId, Registry as _, Schema, StreamName, Timestamp};
 use telemetry_itil::{Config, FileLog, Input, Itil, Output as ItilOutput};
 use telemetry_storage::{Outcome, SqliteOptions, SqliteStore, Store as _, Write};
 use telemetry_transport::{Directory, EmbeddedLog, Limits, Opening, Spool};
@@ -23,37 +25,74 @@ fn xpt(arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(text).unwrap())
 }
 
-/// A run's folder: ten records in five batches, of which the third one is not stored.
-fn run(data: &Path) -> String {
-    let schema = Schema::parse(SCHEMA).unwrap();
-    let stream = StreamName::new("vendor.Beat").unwrap();
-    let opening = Opening {
-        new_device: DeviceId::from_u128(7),
-        hardware_token: None,
-        clock: ClockMark::default(),
-        random: 42,
-        limits: Limits::default(),
-    };
-    let spool = Directory::open(data.join("tracker-0/spool")).unwrap();
-    let (mut spool, _) = Spool::open(spool, opening).unwrap();
-    let number = spool.stream(&stream).unwrap();
+/// What the run of a test replays.
+fn plan() -> Plan<'static> {
+    Plan {
+        workouts: vec![Workout {
+            name: "ride",
+            content: Some([7; 32]),
+        }],
+        devices: 1,
+        outage: Duration::ZERO,
+    }
+}
+
+fn message(schema: &Schema) -> Vec<u8> {
     let mut record = single_object::header(schema.fingerprint()).to_vec();
     record.extend([0x82, 0x01]);
-    for _ in 0..10 {
-        spool.append(number, &record, None).unwrap();
+    record
+}
+
+/// A spool with so many durable records of one stream.
+fn spool(device: &Path, id: u128, schema: &Schema, count: usize) -> Spool<Directory> {
+    let opening = Opening {
+        new_device: DeviceId::from_u128(id),
+        ..Opening::new().unwrap()
+    };
+    let storage = Directory::open(Folder::spool_of(device)).unwrap();
+    let (mut spool, _) = Spool::open(storage, opening).unwrap();
+    let number = spool.stream(&stream_of(schema)).unwrap();
+    for _ in 0..count {
+        spool.append(number, &message(schema), None).unwrap();
     }
     spool.commit().unwrap();
+    spool
+}
 
-    let log = Directory::open(data.join("log")).unwrap();
+fn stream_of(schema: &Schema) -> StreamName {
+    StreamName::new(&schema.record().unwrap().name).unwrap()
+}
+
+/// A run's folder: ten records of a tracker in five batches, of which the third one is not stored, and
+/// one record of the gateway, which is.
+fn run(data: &Path) -> String {
+    let folder = Folder::new(data);
+    let mut file = RunFile::open(folder.clone(), &plan()).unwrap();
+    let beat = Schema::parse(SCHEMA).unwrap();
+    let cue = Schema::parse(&SCHEMA.replace("Beat", "Cue")).unwrap();
+    let log = Directory::open(folder.log()).unwrap();
     let (log, _) = EmbeddedLog::open(log, Limits::default()).unwrap();
-    let mut etl = log.subscribe("etl").unwrap();
-    let store = data.join("store.sqlite");
-    let store = SqliteStore::open(&store, SqliteOptions::default()).unwrap();
-    pollster::block_on(store.register(&stream, &schema)).unwrap();
-    while let Some(batch) = spool.next_batch(64 << 10, 2).unwrap() {
-        let published = Timestamp::from_micros(0);
-        let batch = batch.to_batch(schema.array_fingerprint(), published);
-        log.append(&batch.unwrap()).unwrap();
+    let [etl, coach] = CONSUMERS;
+    let mut etl = log.subscribe(etl).unwrap();
+    log.subscribe(coach).unwrap();
+    FileLog::open(folder.incidents()).unwrap();
+    let store = SqliteStore::open(&folder.store(), SqliteOptions::default()).unwrap();
+    let mut name = String::new();
+    for (device, id, schema, count) in [
+        (folder.tracker(0), 7, &beat, 10),
+        (folder.gateway(), 8, &cue, 1),
+    ] {
+        let mut spool = spool(&device, id, schema, count);
+        pollster::block_on(store.register(&stream_of(schema), schema)).unwrap();
+        while let Some(batch) = spool.next_batch(64 << 10, 2).unwrap() {
+            let published = Timestamp::from_micros(0);
+            let batch = batch.to_batch(schema.array_fingerprint(), published);
+            log.append(&batch.unwrap()).unwrap();
+        }
+        if name.is_empty() {
+            let stream = stream_of(schema);
+            name = format!("{}:{}:{stream}", spool.device(), spool.epoch());
+        }
     }
     log.commit().unwrap();
     let mut third = 0;
@@ -74,11 +113,19 @@ fn run(data: &Path) -> String {
         );
         etl.acknowledge(&[delivery.token]).unwrap();
     }
-    format!("{}:{}:{stream}", spool.device(), spool.epoch())
+    file.begin().unwrap();
+    let progress = Progress {
+        reached: Duration::from_secs(10),
+        trackers: 1,
+        rows: 9,
+        groups: 0,
+    };
+    file.reach(progress).unwrap();
+    name
 }
 
 #[test]
-fn stores_and_queues_and_a_records_story() {
+fn stores_queues_and_the_way_of_a_record_are_shown() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).display().to_string();
     let name = run(dir.path());
@@ -135,7 +182,7 @@ fn stores_and_queues_and_a_records_story() {
     }
     let (code, text) = xpt(&["why", "2:Beat:4", "--data", &data]);
     assert_eq!(code, Some(3), "{text}");
-    assert!(text.contains("no such tracker"), "{text}");
+    assert!(text.contains("this run has 1 tracker"), "{text}");
     let (code, text) = xpt(&["why", "--data", &data]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains(&format!("{name}:10")), "{text}");
@@ -205,7 +252,7 @@ fn an_incident_log_is_checked_and_played_again() {
 }
 
 #[test]
-fn schemas_and_pods() {
+fn schemas_are_compared_and_frames_are_decoded() {
     let dir = tempfile::tempdir().unwrap();
     let (old, new) = (dir.path().join("old.avsc"), dir.path().join("new.avsc"));
     std::fs::write(&old, SCHEMA).unwrap();
@@ -327,13 +374,201 @@ fn the_doctor_looks_at_whatever_it_is_given() {
     let (code, text) = xpt(&["doctor", &path("tracker-0/spool"), "--json"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("\"state\": \"ok\""), "{text}");
+    // What is not there cannot be looked at.
     let (code, text) = xpt(&["doctor", &path("nothing")]);
-    assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("LOOK"), "{text}");
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("No such file"), "{text}");
+    let (code, text) = xpt(&["doctor", &path(""), &path("nothing"), "--json"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("\"error\": "), "{text}");
 }
 
 #[test]
-fn words_and_completions() {
+fn the_doctor_says_which_part_of_a_run_is_missing_or_another_thing() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path());
+    let data = dir.path().display().to_string();
+    let aside = dir.path().with_extension("aside");
+    for (part, told) in [
+        ("run.json", "run.json is missing"),
+        ("clock", "clock is missing"),
+        ("store.sqlite", "store.sqlite is missing"),
+        ("incidents.log", "incidents.log is missing"),
+        ("log", "log is missing"),
+        ("gateway", "gateway/spool is missing"),
+        ("tracker-0", "tracker-0/spool is missing"),
+    ] {
+        let path = dir.path().join(part);
+        std::fs::rename(&path, &aside).unwrap();
+        let (code, text) = xpt(&["doctor", &data]);
+        assert_eq!(code, Some(1), "{part}: {text}");
+        assert!(text.contains(told), "{part}: {text}");
+        assert!(text.contains("put the newest copy back"), "{part}: {text}");
+        // A folder in place of a file, an empty file, a file in place of a folder.
+        if aside.is_file() {
+            std::fs::create_dir(&path).unwrap();
+            let (code, text) = xpt(&["doctor", &data]);
+            assert_eq!(code, Some(1), "{part}: {text}");
+            let is_named = text.contains("is a folder") || text.contains("Is a directory");
+            assert!(is_named, "{part}: {text}");
+            std::fs::remove_dir(&path).unwrap();
+            std::fs::write(&path, "").unwrap();
+            let (code, text) = xpt(&["doctor", &data]);
+            assert_eq!(code, Some(1), "{part}: {text}");
+        } else {
+            std::fs::write(&path, "").unwrap();
+            let (code, text) = xpt(&["doctor", &data]);
+            assert_eq!(code, Some(1), "{part}: {text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+    }
+}
+
+#[test]
+fn the_doctor_tells_a_store_that_was_made_again_from_the_one_that_was_there() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path());
+    let store = dir.path().join("store.sqlite");
+    std::fs::remove_file(&store).unwrap();
+    drop(SqliteStore::open(&store, SqliteOptions::default()).unwrap());
+    let (code, text) = xpt(&["doctor", &dir.path().display().to_string()]);
+    assert_eq!(code, Some(1), "{text}");
+    let told = "store.sqlite has 0 rows and had 9: it was made again, or is an older copy";
+    assert!(text.contains(told), "{text}");
+}
+
+#[test]
+fn the_doctor_and_verify_find_segments_that_are_cut_or_missing() {
+    for spool in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        run(dir.path());
+        let queue = match spool {
+            true => {
+                // What is confirmed is noted when its owner ends well.
+                let schema = Schema::parse(SCHEMA).unwrap();
+                let mut spool = self::spool(&dir.path().join("tracker-0"), 7, &schema, 100);
+                while let Some(batch) = spool.next_batch(64 << 10, 2).unwrap() {
+                    spool.confirm(&batch).unwrap();
+                }
+                spool.save_cursor().unwrap();
+                dir.path().join("tracker-0/spool")
+            }
+            false => dir.path().join("log"),
+        };
+        let segment = newest_segment(&queue);
+        let mut whole = Vec::new();
+        let file = std::fs::File::open(&segment).unwrap();
+        std::io::Read::read_to_end(&mut std::io::Read::take(file, 64 << 20), &mut whole).unwrap();
+        let queue = queue.display().to_string();
+        let data = dir.path().display().to_string();
+        for len in [0, 777] {
+            std::fs::write(&segment, &whole[..len]).unwrap();
+            for arguments in [["queue", "verify", &queue].as_slice(), &["doctor", &data]] {
+                let (code, text) = xpt(arguments);
+                assert_eq!(code, Some(1), "{len} bytes, {arguments:?}: {text}");
+            }
+        }
+        std::fs::remove_file(&segment).unwrap();
+        let (code, text) = xpt(&["doctor", &data]);
+        assert_eq!(code, Some(1), "{text}");
+    }
+}
+
+fn newest_segment(queue: &Path) -> std::path::PathBuf {
+    let files = std::fs::read_dir(queue).unwrap().map(|e| e.unwrap().path());
+    let segments = files.filter(|path| path.extension().is_some_and(|e| e == "segment"));
+    segments.max().unwrap()
+}
+
+#[test]
+fn the_doctor_says_that_a_program_has_a_run_open() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path());
+    let data = dir.path().display().to_string();
+    let owner = RunFile::open(Folder::new(dir.path()), &plan()).unwrap();
+    let log = Directory::open(dir.path().join("log")).unwrap();
+    let (_, text) = xpt(&["doctor", &data]);
+    assert!(text.contains("a program has this run open"), "{text}");
+    assert!(!text.contains("run it again"), "{text}");
+    assert!(!text.contains("operation would block"), "{text}");
+    drop((owner, log));
+    let (_, text) = xpt(&["doctor", &data]);
+    assert!(!text.contains("a program has this run open"), "{text}");
+}
+
+#[test]
+fn why_answers_for_every_record_of_a_range_and_for_the_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = run(dir.path());
+    let data = dir.path().display().to_string();
+    let (code, text) = xpt(&["why", &format!("{name}:3-12"), "--data", &data]);
+    assert_eq!(code, Some(1), "{text}");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().take(3).collect())
+        .collect();
+    for row in [
+        ["3-4", "stored", "-"],
+        ["5-6", "set", "aside"],
+        ["7-10", "stored", "-"],
+        ["11-12", "nowhere", "-"],
+    ] {
+        assert!(rows.contains(&row.to_vec()), "{row:?}: {text}");
+    }
+    assert!(text.contains("2 of 10 are refused and set aside"), "{text}");
+    assert!(
+        text.contains("2 of 10 are not stored: no such number"),
+        "{text}"
+    );
+    let (code, text) = xpt(&["why", "1:Beat:1-4", "--data", &data]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = xpt(&["why", "gateway:Cue:1", "--data", &data]);
+    assert_eq!(code, Some(0), "{text}");
+    for (wrong, told) in [
+        ("1:Beat:0", "records count from 1"),
+        ("1:Beat:0-0", "records count from 1"),
+        ("1:Beat:5-3", "from the lower to the higher"),
+        ("1:Beat:05", "without leading zeros: 5"),
+        ("1:Beat:+5", "digits alone"),
+        (":::", "a part of the name is empty"),
+        ("", "the name of the record is empty"),
+        ("1:Beat:1-9999999", "at most 100000 at once"),
+        ("gateway:Nothing:1", "no such stream"),
+    ] {
+        let (code, text) = xpt(&["why", wrong, "--data", &data]);
+        assert_eq!(code, Some(3), "{wrong}: {text}");
+        assert!(text.contains(told), "{wrong}: {text}");
+    }
+}
+
+#[test]
+fn a_store_that_is_none_is_said_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("empty.sqlite"), "").unwrap();
+    std::fs::write(path("other"), "x").unwrap();
+    for (store, told) in [
+        (path(""), "this is a folder; give the file of a store"),
+        (path("empty.sqlite"), "the file is empty"),
+        (path("nothing"), "No such file"),
+    ] {
+        let (code, text) = xpt(&["store", "stats", &store]);
+        assert_eq!(code, Some(3), "{text}");
+        assert!(text.contains(told), "{text}");
+    }
+    for (file, told) in [
+        (path("empty.sqlite"), "it is empty"),
+        (path("other"), "neither a store nor an incident log"),
+    ] {
+        let (code, text) = xpt(&["doctor", &file]);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains(told), "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_word_is_refused_and_completions_are_printed() {
     assert_eq!(xpt(&["stor"]).0, Some(2));
     let (code, text) = xpt(&["completions", "bash"]);
     assert_eq!(code, Some(0));
@@ -390,6 +625,31 @@ fn output_that_is_closed_or_full_is_an_exit_status_and_no_panic() {
 }
 
 #[test]
+fn output_that_was_closed_at_the_start_is_lost_as_well() {
+    let output = Command::new("sh")
+        .args(["-c", "exec \"$0\" \"$@\" >&-", env!("CARGO_BIN_EXE_xpt")])
+        .args(["completions", "bash"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{errors}");
+    assert!(errors.contains("standard output is closed"), "{errors}");
+    // Nobody asked for what goes to /dev/null, and nothing is lost.
+    let status = Command::new(env!("CARGO_BIN_EXE_xpt"))
+        .args(["completions", "bash"])
+        .stdout(
+            std::fs::File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/null")
+                .unwrap(),
+        )
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
 fn foreign_text_does_not_steer_a_terminal_in_tables_or_errors() {
     let (code, text) = xpt(&["queue", "stats", "no\u{1b}[2J\u{202e}such"]);
     assert_eq!(code, Some(3), "{text}");
@@ -436,25 +696,8 @@ fn the_doctor_finds_what_a_run_calls_missing() {
     assert!(text.contains("every number is stored"), "{text}");
     assert!(!text.contains("have a number and are not stored"), "{text}");
     // Three records more become durable and go nowhere: no gap in the store shows them.
-    let opening = Opening {
-        new_device: DeviceId::from_u128(7),
-        hardware_token: None,
-        clock: ClockMark::default(),
-        random: 43,
-        limits: Limits::default(),
-    };
-    let spool = Directory::open(dir.path().join("tracker-0/spool")).unwrap();
-    let (mut spool, _) = Spool::open(spool, opening).unwrap();
-    let number = spool
-        .stream(&StreamName::new("vendor.Beat").unwrap())
-        .unwrap();
     let schema = Schema::parse(SCHEMA).unwrap();
-    let mut record = single_object::header(schema.fingerprint()).to_vec();
-    record.extend([0x82, 0x01]);
-    for _ in 0..3 {
-        spool.append(number, &record, None).unwrap();
-    }
-    spool.commit().unwrap();
+    let spool = spool(&dir.path().join("tracker-0"), 7, &schema, 3);
     let (device, _) = name.split_once(':').unwrap();
     let lost = format!("{device}:{}:vendor.Beat:1", spool.epoch());
     drop(spool);
@@ -518,6 +761,24 @@ fn a_broker_that_is_not_there_is_named_with_the_cause() {
         "{text}"
     );
     assert!(!text.contains("secret"), "{text}");
+}
+
+#[test]
+fn an_activity_file_that_is_not_there_could_not_be_looked_at() {
+    let (code, text) = xpt(&["activity", "nope.fit"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("nope.fit: there is no such file"), "{text}");
+    let (code, text) = xpt(&["activity", "nope.fit", "--json"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("\"error\": "), "{text}");
+    // Beside one that can be read, it is a fault of what was asked for.
+    let ride = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../data/garmin-fenix-5-walk.fit"
+    );
+    let (code, text) = xpt(&["activity", ride, "nope.fit"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("nope.fit: there is no such file"), "{text}");
 }
 
 #[test]
