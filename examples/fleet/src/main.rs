@@ -196,8 +196,18 @@ fn more_descriptors() {
     let _ = setrlimit(Resource::Nofile, all);
 }
 
+/// A run that failed in its folder.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+struct Failed {
+    data: PathBuf,
+    #[source]
+    error: RunError,
+}
+
 /// What a person can do about an error of the operating system.
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    let data = error.downcast_ref::<Failed>().map(|failed| &failed.data);
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let mut causes = causes.filter_map(|error| error.downcast_ref::<std::io::Error>());
     let number = causes.find_map(std::io::Error::raw_os_error)?;
@@ -206,9 +216,13 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
             "The process may have {} files open at once. Allow more with `ulimit -n`.",
             getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
         )),
-        Errno::NOSPC | Errno::DQUOT => Some(
-            "Make room on the disk. Then the same command with the same --data goes on.".to_owned(),
-        ),
+        Errno::NOSPC | Errno::DQUOT => Some(match data {
+            Some(data) => format!(
+                "Make room on the disk of {0}. Then the same command with --data {0} goes on.",
+                data.display()
+            ),
+            None => "Make room on the disk.".to_owned(),
+        }),
         _ => None,
     }
 }
@@ -317,7 +331,11 @@ fn command(cli: Cli, terminal: &mut Terminal) -> Result<u8, Box<dyn Error>> {
     let stop = Stop::on_signals()?;
     let served = serve_at.map(|address| serve(address, &options, &stop, terminal));
     let (server, live) = served.transpose()?.unzip();
-    let (report, page) = match run(&options, live, &stop)? {
+    let ended = run(&options, live, &stop).map_err(|error| Failed {
+        data: options.data.clone(),
+        error,
+    })?;
+    let (report, page) = match ended {
         Ended::Reported { report, page } => (report, page),
         Ended::Stopped { at } => {
             let data = options.data.display();

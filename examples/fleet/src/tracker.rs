@@ -136,18 +136,18 @@ pub enum TrackerError {
     #[error(transparent)]
     Activity(#[from] ActivityError),
     /// The agent.
-    #[error("tracker {index}: {error}")]
+    #[error("tracker {}: {error}", index + 1)]
     Agent {
-        /// Which tracker.
+        /// Which tracker, from 0; people count from 1.
         index: usize,
         /// What stopped it.
         #[source]
         error: AgentError,
     },
     /// The workout program.
-    #[error("tracker {index}: workout screen: {error}")]
+    #[error("tracker {}: workout screen: {error}", index + 1)]
     Screen {
-        /// Which tracker.
+        /// Which tracker, from 0; people count from 1.
         index: usize,
         /// What stopped it.
         error: UiError,
@@ -168,15 +168,15 @@ pub enum TrackerError {
         stored: u64,
     },
     /// The workout program says nothing.
-    #[error("tracker {index}: the workout screen sent no record and drew nothing for 30 s")]
+    #[error("tracker {}: the workout screen sent no record and drew nothing for 30 s", index + 1)]
     Silent {
-        /// Which tracker.
+        /// Which tracker, from 0; people count from 1.
         index: usize,
     },
     /// A thread or socket could not be made.
-    #[error("tracker {index}: {error}")]
+    #[error("tracker {}: {error}", index + 1)]
     Io {
-        /// Which tracker.
+        /// Which tracker, from 0; people count from 1.
         index: usize,
         /// What the system said.
         #[source]

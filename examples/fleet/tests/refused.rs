@@ -181,6 +181,33 @@ fn programs_that_begin_together_get_a_folder_each() {
 }
 
 #[test]
+fn programs_that_begin_together_in_one_new_folder_are_one_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let begin = |_| {
+        command(&dir.path().join("run"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let all: Vec<_> = (0..4).map(begin).collect();
+    let mut well = 0;
+    for child in all {
+        let (status, text) = said(&child.wait_with_output().unwrap());
+        // Whoever comes when the first one has ended finds a run with nothing left to do.
+        match status {
+            Some(0) => well += 1,
+            other => {
+                assert_eq!(other, Some(1), "{text}");
+                assert!(text.contains("another program has this run open"), "{text}");
+            }
+        }
+    }
+    assert!(well > 0);
+    assert_eq!(stored(&dir.path().join("run")), 17);
+}
+
+#[test]
 fn a_second_program_in_a_folder_is_told_that_the_first_one_has_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = command(dir.path());
@@ -382,16 +409,17 @@ fn a_run_that_waits_for_a_plug_or_the_link_says_so() {
     }
 }
 
-/// A disk that is too small for the run, below a name space of its own.
-fn on_a_small_disk(data: &Path, size: &str, arguments: &str) -> (Option<i32>, String) {
-    let script = format!(
-        "mount -t tmpfs -o size={size} tmpfs \"$1\" && exec \"$0\" run \"$2\" --data \"$1/run\" {arguments}"
-    );
+/// Runs a script with a small disk at its first argument, in a name space of its own. Its second one
+/// is a short ride, its third one a longer one.
+fn on_a_small_disk(size: &str, script: &str) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let script = format!("mount -t tmpfs -o size={size} tmpfs \"$1\" && {script}");
+    let longer = ride().with_file_name("activity-small-fenix2-run.fit");
     let output = Command::new("unshare")
         .args(["--mount", "--map-root-user", "sh", "-c", &script])
         .arg(env!("CARGO_BIN_EXE_fleet"))
-        .arg(data)
-        .arg(ride())
+        .arg(dir.path())
+        .args([ride(), longer])
         .output()
         .unwrap();
     said(&output)
@@ -400,10 +428,26 @@ fn on_a_small_disk(data: &Path, size: &str, arguments: &str) -> (Option<i32>, St
 #[test]
 fn a_full_disk_is_told_with_the_path_and_what_to_do() {
     for size in ["1m", "4m", "6m"] {
-        let dir = tempfile::tempdir().unwrap();
-        let (status, text) = on_a_small_disk(dir.path(), size, "");
+        let (status, text) = on_a_small_disk(size, "exec \"$0\" run \"$2\" --data \"$1/run\"");
         assert_eq!(status, Some(1), "{size}: {text}");
         assert!(text.contains("No space left"), "{size}: {text}");
-        assert!(text.contains("Make room on the disk"), "{size}: {text}");
+        assert!(
+            text.contains("Make room on the disk of /"),
+            "{size}: {text}"
+        );
     }
+}
+
+#[test]
+fn a_run_whose_disk_was_full_goes_on_when_there_is_room() {
+    let script = "\"$0\" run \"$3\" --data \"$1/run\"; test $? = 1 \
+                  && mount -o remount,size=64m \"$1\" \
+                  && exec \"$0\" run \"$3\" --data \"$1/run\"";
+    let (status, text) = on_a_small_disk("8m", script);
+    assert_eq!(status, Some(0), "{text}");
+    // The store said so at once, long before a spool was full.
+    assert!(text.contains("The store takes nothing:"), "{text}");
+    assert!(text.contains("Make room on the disk of /"), "{text}");
+    let whole = "Nothing is lost, and nothing is stored twice.";
+    assert!(text.contains(whole), "{text}");
 }

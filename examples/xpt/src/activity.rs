@@ -11,7 +11,7 @@ use crate::answer::{Answer, Failure, Table};
 /// Which files.
 #[derive(Args)]
 pub(crate) struct Files {
-    /// Activities (.fit, .fit.gz, - for standard input).
+    /// The activity files, .fit or .fit.gz; - is standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }

@@ -13,34 +13,34 @@ use crate::explain::explain;
 /// What to do with schemas.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// The fingerprints of a schema and of its batches.
+    /// Print the fingerprints of a schema and of its batches.
     Fingerprint {
         /// The schema, an .avsc file.
         schema: PathBuf,
     },
-    /// Whether a new schema may follow an old one, and what to do if not.
+    /// Say whether a new schema may follow an old one, and what to do if not.
     Check {
         /// The schema that records were written with.
         old: PathBuf,
         /// The schema that is to follow.
         new: PathBuf,
-        /// What it must be able to do: BACKWARD (read old records), FORWARD (be read by old
-        /// readers) or FULL.
+        /// What the new schema must be able to do: BACKWARD (read old records), FORWARD (be read by old
+        /// readers) or FULL (both).
         #[arg(long, default_value = "BACKWARD")]
         mode: Compatibility,
     },
-    /// Where each field of a reader comes from, in words.
+    /// Say where each field of a reader comes from.
     Explain {
         /// The schema that records were written with.
         writer: PathBuf,
         /// The schema that they are read with.
         reader: PathBuf,
     },
-    /// Records as JSON, one a line: bytes as hex, a union as the value it holds.
+    /// Print records as JSON, one in each line; bytes are in hex, and a union is the value that it holds.
     Decode(datums::Decode),
-    /// Rust types of schemas, which may refer to each other's.
+    /// Print the Rust types of schemas, which may refer to each other.
     Gen {
-        /// The schemas, .avsc files in any order.
+        /// The schemas: .avsc files, in any order.
         #[arg(required = true)]
         schemas: Vec<PathBuf>,
     },

@@ -30,17 +30,18 @@ const TURN: usize = 8;
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Bench {
-    /// Folder on the disk in question. The bench works in a new folder inside, and removes it.
+    /// A folder on the disk to measure. The measurement works in a new folder in it, and removes that at
+    /// the end.
     #[arg(default_value = ".")]
     dir: PathBuf,
     /// Also publish to a broker until confirmed: `amqps://user:password@host/vhost`. The user must
     /// be allowed to declare and delete `xpt-bench-*`.
     #[arg(long)]
     amqp: Option<String>,
-    /// Seconds for each number of records a commit.
+    /// How many seconds to measure with each number of records in a commit.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Records for the broker.
+    /// How many records to publish to the broker.
     #[arg(long, default_value_t = 200_000)]
     records: u64,
 }

@@ -19,17 +19,18 @@ const REACH: Duration = Duration::from_secs(5);
 /// Where dead letters are: at a broker, with what it calls them, or in an embedded log's folder.
 #[derive(clap::Args)]
 pub(crate) struct Broker {
-    /// `amqps://user:password@host/vhost`; the variable XPT_BROKER keeps it out of process lists.
-    /// Or the folder of an embedded log, e.g. fleet-data/run-1/log.
+    /// The URL of a broker, `amqps://user:password@host/vhost`; if you put it into the variable
+    /// XPT_BROKER instead, other users cannot see it in the list of processes. Or the folder of an
+    /// embedded log, e.g. fleet-data/run-1/log.
     #[arg(value_name = "URL|DIR")]
     url: Option<String>,
-    /// First part of the names of the exchange and the queue of dead letters.
+    /// The first part of the names of the exchange and the queue of dead letters.
     #[arg(long, default_value = "telemetry")]
     dead_letters: String,
-    /// Exchange that batches are published to again.
+    /// The exchange to which batches are published again.
     #[arg(long, default_value = "telemetry.raw")]
     exchange: String,
-    /// How many, oldest first.
+    /// How many of them, the oldest first.
     #[arg(short = 'n', long, default_value_t = 100)]
     max: usize,
 }

@@ -28,7 +28,8 @@ const INCIDENTS: &[u8] = b"telemetry-itil log ";
 /// Where to look.
 #[derive(Args)]
 pub(crate) struct Doctor {
-    /// Folders of runs, spools or logs; files of stores or incident logs.
+    /// The folders of runs, spools or logs, and the files of stores or incident logs to look at. Without
+    /// any, only this machine is looked at.
     paths: Vec<PathBuf>,
 }
 

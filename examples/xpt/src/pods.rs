@@ -9,10 +9,10 @@ use crate::answer::{Answer, Failure, Table};
 /// What to do with frames.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Say what a proximity frame means.
+    /// Say what a frame means.
     Decode {
-        /// The frame in hex, as any tool shows it: 0719…, "07 19 …", 07:19:…, 0x07,0x19,…; from
-        /// `07`, from Apple's company number, or the whole advertisement.
+        /// The frame in hex, as any tool shows it: 0719…, "07 19 …", 07:19:… or 0x07,0x19,…. It may begin
+        /// at `07` or at Apple's company number, or be the whole advertisement.
         #[arg(required = true)]
         hex: Vec<String>,
     },

@@ -17,29 +17,29 @@ use crate::broker::Broker;
 /// What to do with a queue.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Check every byte.
+    /// Check every byte, and say what was durable and is damaged or gone.
     Verify {
-        /// Folder of the spool or the log.
+        /// The folder of the spool or the log, e.g. fleet-data/run-1/log.
         dir: PathBuf,
     },
-    /// Sizes, readers, dead letters.
+    /// Show its size, how far its readers are, and how many dead letters there are.
     Stats {
-        /// Folder of the spool or the log.
+        /// The folder of the spool or the log, e.g. fleet-data/run-1/log.
         dir: PathBuf,
     },
-    /// The newest records or batches.
+    /// Show the newest records or batches.
     Tail {
-        /// Folder of the spool or the log.
+        /// The folder of the spool or the log, e.g. fleet-data/run-1/log.
         dir: PathBuf,
-        /// How many.
+        /// How many to show.
         #[arg(short = 'n', default_value_t = 10)]
         count: usize,
     },
-    /// What consumers of a broker or of an embedded log put aside, and why; it stays there.
+    /// Show what consumers of a broker or of an embedded log set aside, and why; it stays there.
     Dead(Broker),
-    /// Publish again what was put aside, once what was wrong is repaired.
+    /// Publish again what was set aside, once the reason is removed.
     Replay(Broker),
-    /// How fast a spool is on this disk, and on the way to a broker; leaves nothing behind.
+    /// Measure how fast a spool is on this disk, and on the way to a broker; nothing is left behind.
     Bench(Bench),
 }
 

@@ -134,7 +134,7 @@ pub enum RunError {
     #[error(transparent)]
     Tracker(#[from] TrackerError),
     /// A tracker's thread is gone without a word.
-    #[error("tracker {index} ended without a word")]
+    #[error("tracker {} ended without a word", index + 1)]
     Gone {
         /// Which.
         index: usize,

@@ -93,28 +93,8 @@ fn slow_the_page_moves_and_each_button_does_what_it_says() {
     }
     browser.until(HOLDS);
 
-    // An outage: records wait, an incident opens and its clocks run; then all of it arrives.
-    browser.press("#link");
-    browser.until(&format!("{} > 100", total("waiting")));
-    browser.until("document.querySelector('#arrow-logged.down')");
-    browser.until("document.querySelector('#incidents article').innerText.includes('INC0000001')");
-    let clock = "document.querySelector('.sla').innerText";
-    assert!(browser.value(clock).as_str().unwrap().contains("left"));
-    changes(&browser, clock);
-    assert_eq!(browser.value(&format!("Boolean({HOLDS})")), json!(true));
-    // By keyboard this time.
-    browser.type_into("#link", "\u{e007}");
-    browser.until("!document.querySelector('#arrow-logged.down')");
-    browser.until(&format!("{} < 30", total("waiting")));
-    browser.until("document.querySelector('#incidents article').innerText.includes('Closed')");
-
-    // A tracker without power comes back with what it had.
-    browser.press("#plug");
-    browser.until(&format!("{}.includes('unplugged')", card(1)));
-    browser.until("document.getElementById('plug').innerText === 'Plug tracker 1 in'");
-    browser.press("#plug");
-    browser.until(&happened("Tracker 1 is on again with firmware 1"));
-    browser.until(&format!("{}.includes('No power') === false", card(1)));
+    goes_through_an_outage(&browser);
+    comes_back_with_what_it_had(&browser);
 
     // What nobody can read is set aside with its reason, and nothing else is.
     browser.until(&format!("{}.includes('firmware 1')", card(2)));
@@ -165,6 +145,33 @@ fn slow_the_page_moves_and_each_button_does_what_it_says() {
     let whole = "Nothing is lost, and nothing is stored twice. 1 record is set aside";
     assert!(text.contains(whole), "{text}");
     assert_eq!(status.code(), Some(3), "{text}");
+}
+
+fn goes_through_an_outage(browser: &Browser) {
+    // An outage: records wait, an incident opens and its clocks run; then all of it arrives.
+    browser.press("#link");
+    browser.until(&format!("{} > 100", total("waiting")));
+    browser.until("document.querySelector('#arrow-logged.down')");
+    browser.until("document.querySelector('#incidents article').innerText.includes('INC0000001')");
+    let clock = "document.querySelector('.sla').innerText";
+    assert!(browser.value(clock).as_str().unwrap().contains("left"));
+    changes(browser, clock);
+    assert_eq!(browser.value(&format!("Boolean({HOLDS})")), json!(true));
+    // By keyboard this time.
+    browser.type_into("#link", "\u{e007}");
+    browser.until("!document.querySelector('#arrow-logged.down')");
+    browser.until(&format!("{} < 30", total("waiting")));
+    browser.until("document.querySelector('#incidents article').innerText.includes('Closed')");
+}
+
+fn comes_back_with_what_it_had(browser: &Browser) {
+    // A tracker without power comes back with what it had.
+    browser.press("#plug");
+    browser.until(&format!("{}.includes('unplugged')", card(1)));
+    browser.until("document.getElementById('plug').innerText === 'Plug tracker 1 in'");
+    browser.press("#plug");
+    browser.until(&happened("Tracker 1 is on again with firmware 1"));
+    browser.until(&format!("{}.includes('No power') === false", card(1)));
 }
 
 /// Light and dark, wide and on a phone, without motion, for who listens instead.
