@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use activity::{Curve, Survey};
 use telemetry_core::Timestamp;
-use terminal::{COLUMNS, escaped, fit, spark, wrap};
+use terminal::{COLUMNS, counted, escaped, fit, spark, wrap};
 
 use crate::clock::hms;
 
@@ -25,7 +25,8 @@ pub fn describe(surveys: &[Survey]) -> String {
     }
     if more > 0 {
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "And {more} workouts more.");
+        let more = counted(more as u64, "workout", "workouts");
+        let _ = writeln!(out, "And {more} more.");
     }
     out
 }
@@ -46,7 +47,7 @@ fn one(survey: &Survey) -> String {
     if let Some(metres) = summary.distance {
         parts.push(format!("{:.2} km", metres / 1_000.0));
     }
-    parts.push(format!("{} samples", summary.samples));
+    parts.push(counted(summary.samples, "sample", "samples"));
     let mut out = format!("{}\n", fit(&name, COLUMNS));
     let _ = writeln!(out, "  {}", wrap(&parts.join(", "), COLUMNS - 2, 4));
     for (what, unit, curve, scale) in [

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use telemetry_core::{DeviceId, Timestamp, owner_only};
-use terminal::escaped;
+use terminal::{counted, escaped};
 use uuid::Uuid;
 
 use crate::clock_file::{ClockFile, Progress};
@@ -147,10 +147,7 @@ impl Plan<'_> {
     /// For people.
     fn in_words(&self) -> String {
         let names: Vec<&str> = self.workouts.iter().map(|workout| workout.name).collect();
-        let trackers = match self.devices {
-            1 => "1 tracker".to_owned(),
-            n => format!("{n} trackers"),
-        };
+        let trackers = counted(self.devices as u64, "tracker", "trackers");
         let outage = self.outage.as_secs_f64();
         format!("{trackers} with {}, outage {outage} s", said(&names))
     }

@@ -59,6 +59,12 @@ pub fn wrap(text: &str, most: usize, indent: usize) -> String {
     out
 }
 
+/// A number of things: `1 record`, `2 records`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    let things = if count == 1 { one } else { many };
+    format!("{count} {things}")
+}
+
 /// A line of blocks, one a value, as high as the value stands between the smallest and the largest;
 /// a space where there is none.
 pub fn spark(values: &[Option<f64>]) -> String {
@@ -99,6 +105,15 @@ mod tests {
         assert_eq!(squeeze(&wrapped), squeeze(text));
         assert_eq!(wrap("short", 10, 2), "short");
         assert_eq!(wrap("aaaa bbbb cccc", 9, 0), "aaaa bbbb\ncccc");
+    }
+
+    #[test]
+    fn one_thing_is_not_many() {
+        let records = |count| counted(count, "record", "records");
+        assert_eq!(
+            [0, 1, 2].map(records),
+            ["0 records", "1 record", "2 records"]
+        );
     }
 
     #[test]

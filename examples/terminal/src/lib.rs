@@ -24,5 +24,5 @@ mod layout;
 mod output;
 
 pub use escape::{Escaped, escaped};
-pub use layout::{COLUMNS, columns, fit, spark, wrap};
+pub use layout::{COLUMNS, columns, counted, fit, spark, wrap};
 pub use output::{OUTPUT_LOST, Terminal};

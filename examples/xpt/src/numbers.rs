@@ -8,6 +8,7 @@ use run_folder::Folder;
 use telemetry_core::{DeviceId, StreamName};
 use telemetry_storage::{Accounting as _, Limits, SqliteStore};
 use telemetry_transport::inspect::Content;
+use terminal::counted;
 
 use crate::answer::Failure;
 use crate::name::{self, Who};
@@ -140,10 +141,8 @@ impl Numbers {
             Who::Device { device, epoch } => (device, Some(epoch)),
             Who::Tracker(number) => {
                 let device = self.trackers.get(&number).copied();
-                let unknown = || match self.trackers.len() {
-                    1 => format!("the tracker {number}: this run has 1 tracker"),
-                    count => format!("the tracker {number}: this run has {count} trackers"),
-                };
+                let count = counted(self.trackers.len() as u64, "tracker", "trackers");
+                let unknown = || format!("the tracker {number}: this run has {count}");
                 (device.ok_or_else(unknown)?, None)
             }
             Who::Gateway => {

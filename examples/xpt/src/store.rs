@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use telemetry_core::{DeviceId, Registry as _, Timestamp};
 use telemetry_storage::{Accounting as _, Cell, Limits, Selection, SqliteOptions, SqliteStore};
+use terminal::counted;
 
 use crate::answer::{Answer, Failure, Table};
 use crate::numbers::stream_called;
@@ -100,7 +101,8 @@ fn stats(store: &SqliteStore) -> Result<Answer, Failure> {
             json!(gap),
         ]);
     }
-    let fault = format!("{missing} records are missing: `xpt store missing` names them");
+    let records = counted(missing, "record is", "records are");
+    let fault = format!("{records} missing: `xpt store missing` names them");
     Ok(table.with((missing > 0).then_some(fault)))
 }
 

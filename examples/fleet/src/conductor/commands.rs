@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use terminal::counted;
+
 use super::trackers::{Tracker, Trackers};
 use super::{Conductor, RunError, StepReport, TAIL, damage};
 use crate::clock::Now;
@@ -105,8 +107,9 @@ impl Conductor<'_> {
         }
         let count = old.len();
         self.state.begun.rollout = old;
+        let trackers = counted(count as u64, "tracker", "trackers");
         Ok(format!(
-            "Firmware 2 goes to {count} trackers, one after the other."
+            "Firmware 2 goes to {trackers}, one after the other."
         ))
     }
 

@@ -94,7 +94,7 @@ pub enum RunError {
     /// The folder.
     #[error("{}: {error}", path.display())]
     Folder {
-        /// Which.
+        /// The folder, or a file in it.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -136,7 +136,7 @@ pub enum RunError {
     /// A tracker's thread is gone without a word.
     #[error("tracker {} ended without a word", index + 1)]
     Gone {
-        /// Which.
+        /// The tracker, from 0; people count from 1.
         index: usize,
     },
     /// Records do not arrive.

@@ -14,24 +14,24 @@ pub enum Command {
     RestoreLink {},
     /// A tracker loses its power in the middle of what it does.
     Unplug {
-        /// Which.
+        /// The tracker, counted from 1.
         tracker: usize,
     },
     /// It gets its power back.
     Plug {
-        /// Which.
+        /// The tracker, counted from 1.
         tracker: usize,
     },
     /// Every tracker gets firmware 2, one after the other.
     RollOut {},
     /// A program on a tracker sends a record that nobody can read.
     Poison {
-        /// Which.
+        /// The tracker, counted from 1.
         tracker: usize,
     },
     /// A tracker loses its power while it writes: half a frame is on its disk.
     CorruptTail {
-        /// Which.
+        /// The tracker, counted from 1.
         tracker: usize,
     },
 }
@@ -56,31 +56,31 @@ pub enum Refused {
     /// The tracker has no power.
     #[error("tracker {tracker} is unplugged: plug it in first")]
     Unplugged {
-        /// Which.
+        /// The tracker, counted from 1.
         tracker: usize,
     },
     /// The tracker has power.
     #[error("tracker {tracker} is plugged in")]
     Plugged {
-        /// Which.
+        /// The tracker, counted from 1.
         tracker: usize,
     },
     /// The tracker has not been switched on so far.
     #[error("tracker {tracker} is not switched on yet: wait for its screen")]
     NotOn {
-        /// Which.
+        /// The tracker, counted from 1.
         tracker: usize,
     },
     /// The tracker has delivered everything and is switched off.
     #[error("tracker {tracker} has delivered everything and is switched off: take another one")]
     Off {
-        /// Which.
+        /// The tracker, counted from 1.
         tracker: usize,
     },
     /// The last command for the tracker is not carried out yet.
     #[error("tracker {tracker} is busy with the last command: try again")]
     Busy {
-        /// Which.
+        /// The tracker, counted from 1.
         tracker: usize,
     },
     /// Every tracker has it.

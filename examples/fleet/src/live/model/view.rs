@@ -6,6 +6,7 @@ use std::time::Duration;
 use telemetry_core::records::ActivitySample;
 use telemetry_core::{AvroRecord as _, DeviceId, StreamName, Timestamp};
 use telemetry_itil::Incident;
+use terminal::counted;
 
 use super::{Details, LINES_MAX, Model, Moment, TrackerNow};
 use crate::clock::{Now, hms};
@@ -107,7 +108,11 @@ impl Model {
         let whole = missing == 0 && twice == 0;
         let verdict = match whole {
             true => words::whole(total.set_aside, self.file_faults),
-            false => format!("{missing} records are missing, {twice} are stored twice."),
+            false => {
+                let missing = counted(missing, "record is", "records are");
+                let twice = counted(twice, "is", "are");
+                format!("{missing} missing, {twice} stored twice.")
+            }
         };
         (Tone::of(whole, total.set_aside, self.file_faults), verdict)
     }
