@@ -20,7 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::string::{String, ToString};
+use std::string::{String, ToString as _};
 use std::vec::Vec;
 
 use apache_avro::types::Value as Theirs;
@@ -52,39 +52,19 @@ impl TryFrom<&apache_avro::Schema> for Schema {
 impl Value {
     /// The value as `apache-avro` has it, logical types by their own variants.
     pub fn to_apache_avro(&self, schema: &Schema) -> Result<Theirs, ValueError> {
-        to(schema, schema.root_id(), self).map_err(Fault::error)
+        to(schema, schema.root_id(), self)
     }
 
     /// The value of `apache-avro`, if it is one of the schema. It must be in the schema's own form:
     /// resolve it first if it is not. Pairs of a map come in the order of their keys.
     pub fn from_apache_avro(schema: &Schema, value: &Theirs) -> Result<Self, ValueError> {
-        from(schema, schema.root_id(), value).map_err(Fault::error)
+        from(schema, schema.root_id(), value)
     }
 }
 
-/// Where a value does not fit: parts of the path, innermost first.
-struct Fault(Vec<String>);
-
-impl Fault {
-    fn here() -> Self {
-        Self(Vec::new())
-    }
-
-    fn within(mut self, part: impl Into<String>) -> Self {
-        self.0.push(part.into());
-        self
-    }
-
-    fn error(self) -> ValueError {
-        let parts = self.0.iter().rev().map(String::as_str);
-        ValueError {
-            path: core::iter::once("$").chain(parts).collect(),
-        }
-    }
-}
-
-fn to(schema: &Schema, id: NodeId, value: &Value) -> Result<Theirs, Fault> {
+fn to(schema: &Schema, id: NodeId, value: &Value) -> Result<Theirs, ValueError> {
     let node = schema.node(id);
+    let other = || ValueError::other(&node.kind);
     let logical = node.logical.as_deref();
     Ok(match (value, &node.kind) {
         (Value::Null, Kind::Primitive(Primitive::Null)) => Theirs::Null,
@@ -121,7 +101,7 @@ fn to(schema: &Schema, id: NodeId, value: &Value) -> Result<Theirs, Fault> {
             fixed_to(node.decimal.is_some(), logical, v)
         }
         (Value::Enum(v), Kind::Enum(of)) => {
-            let symbol = of.symbols.get(*v as usize).ok_or_else(Fault::here)?;
+            let symbol = of.symbols.get(*v as usize).ok_or_else(other)?;
             Theirs::Enum(*v, symbol.clone())
         }
         (Value::Array(items), Kind::Array(of)) => Theirs::Array(
@@ -134,22 +114,22 @@ fn to(schema: &Schema, id: NodeId, value: &Value) -> Result<Theirs, Fault> {
             pairs
                 .iter()
                 .map(|(k, v)| Ok((k.clone(), to(schema, *of, v).map_err(|e| e.within("{}"))?)))
-                .collect::<Result<_, Fault>>()?,
+                .collect::<Result<_, ValueError>>()?,
         ),
         (Value::Union(branch, value), Kind::Union(branches)) => {
-            let of = branches.get(*branch as usize).ok_or_else(Fault::here)?;
+            let of = branches.get(*branch as usize).ok_or_else(other)?;
             Theirs::Union(*branch, to(schema, *of, value)?.into())
         }
         (Value::Record(values), Kind::Record(of)) if values.len() == of.fields.len() => {
             let fields = of.fields.iter().zip(values);
             let fields = fields.map(|(field, value)| {
                 let value = to(schema, field.node, value);
-                let value = value.map_err(|e| e.within(std::format!(".{}", field.name)))?;
+                let value = value.map_err(|e| e.in_field(&field.name))?;
                 Ok((field.name.clone(), value))
             });
-            Theirs::Record(fields.collect::<Result<_, Fault>>()?)
+            Theirs::Record(fields.collect::<Result<_, ValueError>>()?)
         }
-        _ => return Err(Fault::here()),
+        _ => return Err(other()),
     })
 }
 
@@ -164,8 +144,9 @@ fn fixed_to(is_decimal: bool, logical: Option<&str>, bytes: &[u8]) -> Theirs {
     }
 }
 
-fn from(schema: &Schema, id: NodeId, value: &Theirs) -> Result<Value, Fault> {
+fn from(schema: &Schema, id: NodeId, value: &Theirs) -> Result<Value, ValueError> {
     let kind = &schema.node(id).kind;
+    let other = || ValueError::other(kind);
     Ok(match (value, kind) {
         (Theirs::Null, Kind::Primitive(Primitive::Null)) => Value::Null,
         (Theirs::Boolean(v), Kind::Primitive(Primitive::Boolean)) => Value::Boolean(*v),
@@ -188,20 +169,20 @@ fn from(schema: &Schema, id: NodeId, value: &Theirs) -> Result<Value, Fault> {
         (Theirs::Double(v), Kind::Primitive(Primitive::Double)) => Value::Double(*v),
         (Theirs::Bytes(v), Kind::Primitive(Primitive::Bytes)) => Value::Bytes(v.clone()),
         (Theirs::Decimal(v), Kind::Primitive(Primitive::Bytes)) => {
-            Value::Bytes(Vec::try_from(v).map_err(|_| Fault::here())?)
+            Value::Bytes(Vec::try_from(v).map_err(|_| other())?)
         }
         (Theirs::String(v), Kind::Primitive(Primitive::String)) => Value::String(v.clone()),
         (Theirs::Uuid(v), Kind::Primitive(Primitive::String)) => Value::String(v.to_string()),
         (value, Kind::Fixed(of)) => {
             let bytes = match value {
                 Theirs::Fixed(_, v) => v.clone(),
-                Theirs::Decimal(v) => Vec::try_from(v).map_err(|_| Fault::here())?,
+                Theirs::Decimal(v) => Vec::try_from(v).map_err(|_| other())?,
                 Theirs::Duration(v) => <[u8; 12]>::from(*v).to_vec(),
                 Theirs::Uuid(v) => v.as_bytes().to_vec(),
-                _ => return Err(Fault::here()),
+                _ => return Err(other()),
             };
             if bytes.len() != of.size as usize {
-                return Err(Fault::here());
+                return Err(other());
             }
             Value::Fixed(bytes)
         }
@@ -221,25 +202,24 @@ fn from(schema: &Schema, id: NodeId, value: &Theirs) -> Result<Value, Fault> {
                 let value = from(schema, *of, v).map_err(|e| e.within("{}"))?;
                 Ok((k.clone(), value))
             });
-            let mut pairs: Vec<(String, Value)> = pairs.collect::<Result<_, Fault>>()?;
+            let mut pairs: Vec<(String, Value)> = pairs.collect::<Result<_, ValueError>>()?;
             pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
             Value::Map(pairs)
         }
         (Theirs::Union(branch, value), Kind::Union(branches)) => {
-            let of = branches.get(*branch as usize).ok_or_else(Fault::here)?;
+            let of = branches.get(*branch as usize).ok_or_else(other)?;
             Value::Union(*branch, from(schema, *of, value)?.into())
         }
         (Theirs::Record(values), Kind::Record(of)) if values.len() == of.fields.len() => {
             let fields = of.fields.iter().zip(values);
             let fields = fields.map(|(field, (name, value))| {
                 if *name != field.name {
-                    return Err(Fault::here().within(std::format!(".{}", field.name)));
+                    return Err(other().in_field(&field.name));
                 }
-                from(schema, field.node, value)
-                    .map_err(|e| e.within(std::format!(".{}", field.name)))
+                from(schema, field.node, value).map_err(|e| e.in_field(&field.name))
             });
             Value::Record(fields.collect::<Result<_, _>>()?)
         }
-        _ => return Err(Fault::here()),
+        _ => return Err(other()),
     })
 }

@@ -65,6 +65,7 @@
 //! - `derive` adds the derive macros.
 //! - `arrow` converts datums to record batches and back.
 //! - `ocf` reads and writes object container files.
+//! - `serde` makes values from types of that crate, and the other way round.
 //! - `apache-avro` converts to and from the types of that crate.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -82,6 +83,8 @@ pub mod codegen;
 pub mod ocf;
 pub mod prefix;
 pub mod record;
+#[cfg(feature = "serde")]
+pub mod serde;
 pub mod single_object;
 pub mod typed;
 pub mod wire;

@@ -33,6 +33,8 @@ use std::io;
 use std::string::String;
 
 pub use codec::Codec;
+#[cfg(feature = "serde")]
+pub use read::Deserialized;
 pub use read::{Block, OcfReader, Records};
 pub use write::OcfWriter;
 
@@ -143,8 +145,8 @@ pub enum OcfError {
         /// What is allowed.
         max: usize,
     },
-    /// A record or value that is none of the file's schema.
-    #[error("the file's schema: {0}")]
+    /// A value that does not fit the file's schema, or the type that it is read as.
+    #[error("the value and the file's schema: {0}")]
     Value(#[from] ValueError),
     /// The file's schema is not the record's.
     #[error("the file has schema {file}, the record {record}")]

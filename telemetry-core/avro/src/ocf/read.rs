@@ -163,20 +163,51 @@ impl<I: Read> OcfReader<I> {
     {
         let plan = Plan::compile(&self.schema, &R::schema()?)?.check()?;
         Ok(Records {
-            reader: self,
-            plan,
-            block: 0,
-            at: 0,
-            left: 0,
-            is_over: false,
+            datums: Datums::new(self, plan),
+            record: PhantomData,
+        })
+    }
+
+    /// The file's datums as any type of `serde`, one after another, by the names of the file's schema.
+    ///
+    /// To read them by another schema, use [`block`](Self::block) with a [`Plan`] and
+    /// [`from_value`](crate::serde::from_value).
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use telemetry_avro::Schema;
+    /// use telemetry_avro::ocf::{Codec, OcfReader, OcfWriter};
+    ///
+    /// #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    /// struct Beat {
+    ///     bpm: i32,
+    /// }
+    ///
+    /// let schema = Schema::parse(r#"{"type":"record","name":"Beat","fields":[
+    ///     {"name":"bpm","type":"int"}]}"#)?;
+    /// let mut writer = OcfWriter::create(Vec::new(), &schema, Codec::Null)?;
+    /// writer.serialize(&Beat { bpm: 65 })?;
+    /// let file = writer.finish()?;
+    /// let beats: Result<Vec<Beat>, _> = OcfReader::new(&file[..])?.deserialize()?.collect();
+    /// assert_eq!(beats?, [Beat { bpm: 65 }]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "serde")]
+    pub fn deserialize<T>(self) -> Result<Deserialized<I, T>, OcfError>
+    where
+        T: serde_core::de::DeserializeOwned,
+    {
+        let plan = Plan::compile(&self.schema, &self.schema)?;
+        Ok(Deserialized {
+            datums: Datums::new(self, plan),
             record: PhantomData,
         })
     }
 }
 
-/// The records of a container file: see [`OcfReader::records`]. An error is the last item.
+/// A walk over all datums of a file. An error is the last item.
 #[derive(Debug)]
-pub struct Records<I, R> {
+struct Datums<I> {
     reader: OcfReader<I>,
     plan: Plan,
     /// Where the block begins in the file.
@@ -185,14 +216,36 @@ pub struct Records<I, R> {
     at: usize,
     left: usize,
     is_over: bool,
-    record: PhantomData<fn() -> R>,
 }
 
-impl<I: Read, R> Records<I, R>
-where
-    R: AvroRecord + for<'a> Decode<'a>,
-{
-    fn read(&mut self) -> Result<Option<R>, OcfError> {
+impl<I: Read> Datums<I> {
+    const fn new(reader: OcfReader<I>, plan: Plan) -> Self {
+        Self {
+            reader,
+            plan,
+            block: 0,
+            at: 0,
+            left: 0,
+            is_over: false,
+        }
+    }
+
+    fn next<T>(
+        &mut self,
+        decode: impl for<'d> FnOnce(&'d Plan, &mut Reader<'d>) -> Result<T, DecodeError>,
+    ) -> Option<Result<T, OcfError>> {
+        if self.is_over {
+            return None;
+        }
+        let next = self.read(decode).transpose();
+        self.is_over = !matches!(next, Some(Ok(_)));
+        next
+    }
+
+    fn read<T>(
+        &mut self,
+        decode: impl for<'d> FnOnce(&'d Plan, &mut Reader<'d>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, OcfError> {
         while self.left == 0 {
             let rest = self.reader.plain.len() - self.at;
             if rest > 0 {
@@ -208,11 +261,18 @@ where
         let offset = self.block;
         let datum = |error| OcfError::Datum { offset, error };
         input.take(self.at).map_err(|error| datum(error.into()))?;
-        let record = R::decode(&self.plan, &mut input).map_err(datum)?;
+        let record = decode(&self.plan, &mut input).map_err(datum)?;
         self.at = input.offset();
         self.left -= 1;
         Ok(Some(record))
     }
+}
+
+/// The records of a container file: see [`OcfReader::records`]. An error is the last item.
+#[derive(Debug)]
+pub struct Records<I, R> {
+    datums: Datums<I>,
+    record: PhantomData<fn() -> R>,
 }
 
 impl<I: Read, R> Iterator for Records<I, R>
@@ -222,12 +282,29 @@ where
     type Item = Result<R, OcfError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let next = self.read().transpose();
-        self.is_over = !matches!(next, Some(Ok(_)));
-        next
+        self.datums.next(|plan, input| R::decode(plan, input))
+    }
+}
+
+/// The datums of a container file as types of `serde`: see [`OcfReader::deserialize`].
+///
+/// A datum that does not fit the type is an error, after which the next one follows; any other error is
+/// the last item.
+#[cfg(feature = "serde")]
+#[derive(Debug)]
+pub struct Deserialized<I, T> {
+    datums: Datums<I>,
+    record: PhantomData<fn() -> T>,
+}
+
+#[cfg(feature = "serde")]
+impl<I: Read, T: serde_core::de::DeserializeOwned> Iterator for Deserialized<I, T> {
+    type Item = Result<T, OcfError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let value = self.datums.next(|plan, input| plan.value(input))?;
+        let schema = &self.datums.reader.schema;
+        Some(value.and_then(|value| Ok(crate::serde::from_value(&value, schema)?)))
     }
 }
 

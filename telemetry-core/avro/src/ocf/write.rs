@@ -127,6 +127,16 @@ impl<W: Write> OcfWriter<W> {
         self.push_with(|block| value.put(block))
     }
 
+    /// Adds a value of any type of `serde`, by the names of the file's schema.
+    #[cfg(feature = "serde")]
+    pub fn serialize<T>(&mut self, value: &T) -> Result<(), OcfError>
+    where
+        T: serde_core::Serialize + ?Sized,
+    {
+        let value = crate::serde::to_value(value, &self.schema)?;
+        self.push_with(|block| value.put(block))
+    }
+
     /// Adds a datum of the schema, which is not looked at.
     pub fn push(&mut self, datum: &[u8]) -> Result<(), OcfError> {
         self.push_with(|block| block.extend_from_slice(datum))

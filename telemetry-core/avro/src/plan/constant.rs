@@ -157,6 +157,17 @@ impl<'s> Constants<'s> {
     }
 }
 
+/// More than any schema's text has.
+#[cfg(any(feature = "std", feature = "serde"))]
+const BYTES_MAX: usize = 1 << 24;
+
+/// The value that a field takes where nobody gives one.
+#[cfg(feature = "serde")]
+pub(crate) fn field_default(schema: &Schema, field: &crate::Field) -> Option<Value> {
+    let made = Constants::new(schema, BYTES_MAX).make(field.node, field.default.as_deref()?);
+    Some(made.ok()??.value)
+}
+
 /// The branch of a union that a default is a value of.
 #[cfg(feature = "std")]
 pub(crate) fn default_branch(
@@ -164,8 +175,6 @@ pub(crate) fn default_branch(
     branches: &[NodeId],
     json: Json<'_>,
 ) -> Option<NodeId> {
-    /// More than any schema's text has.
-    const BYTES_MAX: usize = 1 << 24;
     let mut constants = Constants::new(schema, BYTES_MAX);
     let mut branches = branches.iter().copied();
     branches.find(|&branch| matches!(constants.value(branch, json, 0), Ok(Some(_))))

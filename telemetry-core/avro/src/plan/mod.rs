@@ -24,6 +24,8 @@ use crate::{Fingerprint, Schema};
 use constant::Constant;
 #[cfg(feature = "std")]
 pub(crate) use constant::default_branch;
+#[cfg(feature = "serde")]
+pub(crate) use constant::field_default;
 pub use cursor::{Cursor, Datum, DecodeLimits};
 pub(crate) use decode::skip;
 pub use decode::{DecodeError, FieldSink};

@@ -105,29 +105,56 @@ impl Value {
     }
 }
 
-/// A value that is none of its schema.
+/// A value that does not fit its schema, or the type that it is read as.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: the value is none of this type")]
+#[error("${path}: {reason}")]
 pub struct ValueError {
-    /// Where: `.field`, `[]` for items, `{}` for values of a map, from the root on.
+    /// Where: `.field`, `[]` for items, `{}` for values of a map, from the root on; empty for the root.
     pub path: String,
+    /// What does not fit.
+    pub reason: String,
 }
 
 crate::error_codes!(ValueError => 1160);
 
+impl ValueError {
+    #[cold]
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self {
+            path: String::new(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A value of another type than this one.
+    #[cold]
+    pub(crate) fn other(kind: &Kind) -> Self {
+        Self::new(format!("the value is none of type {}", kind.branch_name()))
+    }
+
+    /// Says in which part it happened.
+    #[cold]
+    pub(crate) fn within(mut self, part: &str) -> Self {
+        self.path.insert_str(0, part);
+        self
+    }
+
+    #[cold]
+    pub(crate) fn in_field(self, name: &str) -> Self {
+        self.within(name).within(".")
+    }
+}
+
 impl Value {
     /// Whether it is a value of `schema`, so that what [`put`](Self::put) writes is one of its datums.
     pub fn check(&self, schema: &Schema) -> Result<(), ValueError> {
-        self.check_node(schema, schema.root_id(), "$")
+        self.check_node(schema, schema.root_id())
     }
 
-    fn check_node(&self, schema: &Schema, node: NodeId, path: &str) -> Result<(), ValueError> {
-        let wrong = || {
-            Err(ValueError {
-                path: path.to_owned(),
-            })
-        };
-        match (self, &schema.node(node).kind) {
+    fn check_node(&self, schema: &Schema, node: NodeId) -> Result<(), ValueError> {
+        let kind = &schema.node(node).kind;
+        let other = || Err(ValueError::other(kind));
+        match (self, kind) {
             (value, Kind::Primitive(p)) => {
                 let fits = matches!(
                     (value, p),
@@ -140,37 +167,32 @@ impl Value {
                         | (Self::Bytes(_), Primitive::Bytes)
                         | (Self::String(_), Primitive::String)
                 );
-                if fits { Ok(()) } else { wrong() }
+                if fits { Ok(()) } else { other() }
             }
             (Self::Fixed(bytes), Kind::Fixed(fixed)) if bytes.len() == fixed.size as usize => {
                 Ok(())
             }
             (Self::Enum(i), Kind::Enum(e)) if (*i as usize) < e.symbols.len() => Ok(()),
-            (Self::Array(values), Kind::Array(items)) => {
-                let path = format!("{path}[]");
-                values
-                    .iter()
-                    .try_for_each(|value| value.check_node(schema, *items, &path))
-            }
-            (Self::Map(pairs), Kind::Map(values)) => {
-                let path = format!("{path}{{}}");
-                pairs
-                    .iter()
-                    .try_for_each(|(_, value)| value.check_node(schema, *values, &path))
-            }
+            (Self::Array(values), Kind::Array(items)) => values.iter().try_for_each(|value| {
+                let checked = value.check_node(schema, *items);
+                checked.map_err(|e| e.within("[]"))
+            }),
+            (Self::Map(pairs), Kind::Map(values)) => pairs.iter().try_for_each(|(_, value)| {
+                let checked = value.check_node(schema, *values);
+                checked.map_err(|e| e.within("{}"))
+            }),
             (Self::Union(i, value), Kind::Union(branches)) => match branches.get(*i as usize) {
-                Some(&branch) => value.check_node(schema, branch, path),
-                None => wrong(),
+                Some(&branch) => value.check_node(schema, branch),
+                None => other(),
             },
             (Self::Record(values), Kind::Record(record)) if values.len() == record.fields.len() => {
-                values
-                    .iter()
-                    .zip(&record.fields)
-                    .try_for_each(|(value, field)| {
-                        value.check_node(schema, field.node, &format!("{path}.{}", field.name))
-                    })
+                let fields = values.iter().zip(&record.fields);
+                fields.into_iter().try_for_each(|(value, field)| {
+                    let checked = value.check_node(schema, field.node);
+                    checked.map_err(|e| e.in_field(&field.name))
+                })
             }
-            _ => wrong(),
+            _ => other(),
         }
     }
 
