@@ -4,6 +4,7 @@
 //!   setup` does nothing else.
 //! - [`rabbitmq`] starts one broker or three, which end with the test.
 //! - [`apicurio`] starts a schema registry.
+//! - [`java`] installs Java with libraries of Maven Central.
 //! - [`python`](mod@python) installs Python with the packages with which tests exchange bytes.
 //! - [`proxy`] is a network between a client and a broker that is slow, silent or broken on request.
 //! - [`firewall`] drops packets where a proxy cannot.
@@ -15,6 +16,7 @@
 pub mod apicurio;
 pub mod archive;
 pub mod firewall;
+pub mod java;
 pub mod proxy;
 pub mod python;
 pub mod rabbitmq;

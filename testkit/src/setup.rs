@@ -63,6 +63,42 @@ pub(crate) fn run(command: &mut Command) -> Result<String, Failure> {
     })
 }
 
+/// Makes a folder of the cache, once: `make` fills an empty one, which gets its name at the end.
+///
+/// What is there is kept as long as it was made from the same `wanted`. An interrupted `make` leaves
+/// nothing that passes for the folder, and processes that start together share one.
+pub(crate) fn once(
+    name: &str,
+    wanted: &str,
+    make: impl FnOnce(&Path) -> Result<(), Failure>,
+) -> Result<PathBuf, Failure> {
+    let [dir, stamp, lock, partial] =
+        ["", ".stamp", ".lock", ".partial"].map(|suffix| cache().join(format!("{name}{suffix}")));
+    let is_there = || {
+        let found = File::open(&stamp).and_then(io::read_to_string);
+        dir.exists() && found.is_ok_and(|found| found == wanted)
+    };
+    if is_there() {
+        return Ok(dir);
+    }
+    fs::create_dir_all(cache()).map_err(io("making the cache folder"))?;
+    let lock = File::create(lock).map_err(io("locking the cache folder"))?;
+    lock.lock().map_err(io("locking the cache folder"))?;
+    if is_there() {
+        return Ok(dir);
+    }
+    for old in [&dir, &partial] {
+        if old.exists() {
+            fs::remove_dir_all(old).map_err(io(format!("removing {}", old.display())))?;
+        }
+    }
+    fs::create_dir_all(&partial).map_err(io(format!("making {}", partial.display())))?;
+    make(&partial)?;
+    fs::rename(&partial, &dir).map_err(io("naming the finished folder"))?;
+    fs::write(stamp, wanted).map_err(io("writing the stamp"))?;
+    Ok(dir)
+}
+
 /// Installs Debian packages on this machine; asks apt for nothing when all are there.
 pub fn host_packages(packages: &[&str]) -> Result<(), Failure> {
     let installed = |package: &&&str| {
@@ -162,48 +198,29 @@ impl Tree {
 
     /// Makes the tree where it is missing; `say` hears about it first, since it takes a minute.
     ///
-    /// An interrupted installation leaves nothing that passes for a tree, and processes that
-    /// start together share one.
     pub fn install(&self, say: impl FnOnce(&str)) -> Result<PathBuf, Failure> {
-        let dir = self.dir();
-        if self.is_installed() {
-            return Ok(dir);
-        }
-        fs::create_dir_all(cache()).map_err(io("making the cache folder"))?;
-        let lock = File::create(cache().join(format!("{}.lock", self.name)));
-        let lock = lock.map_err(io("locking the cache folder"))?;
-        lock.lock().map_err(io("locking the cache folder"))?;
-        if self.is_installed() {
-            return Ok(dir);
-        }
-        say(&format!(
-            "installing {} from Debian {} into {} (once; a minute, 250 MB)",
-            self.packages.join(" "),
-            self.suite,
-            dir.display()
-        ));
-        host_packages(&["mmdebstrap"])?;
-        let partial = cache().join(format!("{}.partial", self.name));
-        for old in [&dir, &partial] {
-            if old.exists() {
-                fs::remove_dir_all(old).map_err(io(format!("removing {}", old.display())))?;
-            }
-        }
-        let mut make = Command::new("mmdebstrap");
-        make.args(["--quiet", "--mode=root", "--variant=minbase"]);
-        // A frozen mirror or a wrong clock would refuse an old Release file; its signature is
-        // checked all the same.
-        make.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
-        make.arg(format!("--include={}", self.packages.join(",")));
-        make.args([OsStr::new(self.suite), partial.as_os_str()]);
-        run(make.arg(debian_mirror()?)).map_err(|failure| {
-            Failure::Said(format!(
-                "{failure}\na Debian tree needs root and a Debian mirror that apt can reach"
-            ))
-        })?;
-        fs::rename(&partial, &dir).map_err(io("naming the finished tree"))?;
-        fs::write(self.stamp(), self.wanted()).map_err(io("writing the stamp"))?;
-        Ok(dir)
+        once(self.name, &self.wanted(), |partial| {
+            say(&format!(
+                "installing {} from Debian {} into {} (once; a minute, 250 MB)",
+                self.packages.join(" "),
+                self.suite,
+                self.dir().display()
+            ));
+            host_packages(&["mmdebstrap"])?;
+            let mut make = Command::new("mmdebstrap");
+            make.args(["--quiet", "--mode=root", "--variant=minbase"]);
+            // A frozen mirror or a wrong clock would refuse an old Release file; its signature is
+            // checked all the same.
+            make.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
+            make.arg(format!("--include={}", self.packages.join(",")));
+            make.args([OsStr::new(self.suite), partial.as_os_str()]);
+            run(make.arg(debian_mirror()?)).map_err(|failure| {
+                Failure::Said(format!(
+                    "{failure}\na Debian tree needs root and a Debian mirror that apt can reach"
+                ))
+            })?;
+            Ok(())
+        })
     }
 
     /// A command inside the tree, in mounts of its own; `shared` is seen at the same path inside.

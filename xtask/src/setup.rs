@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use testkit::apicurio::APICURIO;
+use testkit::java;
 use testkit::python::python;
 use testkit::setup::{RABBITMQ, cache, host_packages};
 
@@ -76,6 +77,7 @@ pub(crate) fn servers() -> Result<(), Failure> {
     let say = |what: &str| println!("setup: {what}");
     RABBITMQ.install(say)?;
     APICURIO.install(say)?;
+    java::AVRO.install()?;
     python()?;
     if BROWSER
         .iter()

@@ -18,7 +18,8 @@ use crate::{Failure, check, fuzz, setup};
 const SLOW: &str = "test(/^slow_/)";
 
 /// Tests that talk to real servers, by their binary.
-const SERVERS: &str = "binary(=rabbitmq) or binary(=registries) or binary(=python)";
+const SERVERS: &str =
+    "binary(=rabbitmq) or binary(=registries) or binary(=python) or binary(=java)";
 
 /// One line of the table at the end.
 struct Row {

@@ -1,4 +1,4 @@
-//! Arbitrary schemas and values, the same in every run.
+//! Numbers that look random, the same in every run.
 
 /// SplitMix64.
 pub(crate) struct Random(pub(crate) u64);
