@@ -10,8 +10,9 @@ use super::logical;
 use super::slices::{Ends, Slices, end};
 use super::types::nullable;
 use crate::plan::{Op, symbol};
+use crate::typed::Fault;
 use crate::wire::Reader;
-use crate::{Cursor, Datum, DecodeError, Kind, NodeId, OpId, Plan, Primitive, Schema};
+use crate::{Cursor, Datum, Kind, NodeId, OpId, Plan, Primitive, Schema};
 
 /// Values of one type of the reader.
 ///
@@ -71,8 +72,8 @@ pub(super) enum Column {
 }
 
 #[cold]
-const fn other() -> DecodeError {
-    DecodeError::OtherReader {
+const fn other() -> Fault {
+    Fault::OtherReader {
         expected: "the schema of the columns",
     }
 }
@@ -148,7 +149,7 @@ impl Column {
         cursor: &mut Cursor<'_, '_>,
         lanes: &Lanes,
         op: OpId,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Fault> {
         if cursor.plan.same(op) {
             self.read(&mut cursor.datum)
         } else {
@@ -157,13 +158,13 @@ impl Column {
     }
 
     /// Reads a default of the plan.
-    pub(super) fn constant(&mut self, plan: &Plan, number: u32) -> Result<(), DecodeError> {
+    pub(super) fn constant(&mut self, plan: &Plan, number: u32) -> Result<(), Fault> {
         self.read(&mut constant(plan, number))
     }
 
     /// Reads a value that was written as this type.
     #[inline(always)]
-    pub(super) fn read(&mut self, datum: &mut Datum<'_>) -> Result<(), DecodeError> {
+    pub(super) fn read(&mut self, datum: &mut Datum<'_>) -> Result<(), Fault> {
         match self {
             Self::Boolean(v) => v.push(datum.input.boolean()?),
             Self::Int(v) => v.push(datum.input.int()?),
@@ -190,7 +191,7 @@ impl Column {
     }
 
     /// Reads as [`read`](Column::read) does, any type, at the price of a call.
-    fn read_parts(&mut self, datum: &mut Datum<'_>) -> Result<(), DecodeError> {
+    fn read_parts(&mut self, datum: &mut Datum<'_>) -> Result<(), Fault> {
         match self {
             Self::Null(rows) => *rows += 1,
             Self::Bytes(v) => v.push(datum.input.bytes()?)?,
@@ -266,7 +267,7 @@ impl Column {
     }
 
     /// Reads values behind each other; their count is checked against what is left.
-    fn read_many(&mut self, datum: &mut Datum<'_>, count: usize) -> Result<(), DecodeError> {
+    fn read_many(&mut self, datum: &mut Datum<'_>, count: usize) -> Result<(), Fault> {
         match self {
             Self::Double(v) => {
                 let bytes = datum.input.take(count * 8)?;
@@ -293,7 +294,7 @@ impl Column {
         cursor: &mut Cursor<'_, '_>,
         lanes: &Lanes,
         op: OpId,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Fault> {
         let plan = cursor.plan;
         let op = cursor.choose(op)?;
         match (self, plan.op(op)) {
@@ -377,7 +378,7 @@ impl Column {
 
     /// Reads a value without parts.
     #[inline(always)]
-    pub(super) fn scalar(&mut self, input: &mut Reader<'_>, take: Take) -> Result<(), DecodeError> {
+    pub(super) fn scalar(&mut self, input: &mut Reader<'_>, take: Take) -> Result<(), Fault> {
         match (take, self) {
             (Take::Null, Self::Null(rows)) => *rows += 1,
             (Take::Boolean, Self::Boolean(v)) => v.push(input.boolean()?),
@@ -409,7 +410,7 @@ impl Column {
         plan: &Plan,
         op: &Op,
         input: &mut Reader<'_>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Fault> {
         match (self, op) {
             (Self::Enum { keys, .. }, Op::Enum { symbols, problem }) => {
                 keys.push(symbol(plan, input, symbols, *problem)? as i32);
@@ -421,7 +422,7 @@ impl Column {
 
     /// Adds a row that nobody looks at, beneath a null.
     #[inline(always)]
-    pub(super) fn nothing(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn nothing(&mut self) -> Result<(), Fault> {
         match self {
             Self::Int(v) => v.push(0),
             Self::Long(v) => v.push(0),
@@ -432,7 +433,7 @@ impl Column {
     }
 
     /// Adds a row as [`nothing`](Column::nothing) does, of any type, at the price of a call.
-    fn nothing_parts(&mut self) -> Result<(), DecodeError> {
+    fn nothing_parts(&mut self) -> Result<(), Fault> {
         match self {
             Self::Null(rows) => *rows += 1,
             Self::Boolean(v) => v.push(false),
@@ -473,8 +474,8 @@ impl Column {
     pub(super) fn repeat(
         &mut self,
         times: usize,
-        mut again: impl FnMut(&mut Self) -> Result<(), DecodeError>,
-    ) -> Result<(), DecodeError> {
+        mut again: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         fn fill<T: Copy>(v: &mut Vec<T>, times: usize) {
             if let Some(&value) = v.first() {
                 v.resize(times + 1, value);

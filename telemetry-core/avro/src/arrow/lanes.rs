@@ -9,8 +9,9 @@ use alloc::vec::Vec;
 
 use super::column::Column;
 use crate::plan::{Op, Step, skip};
+use crate::typed::Fault;
 use crate::wire::Reader;
-use crate::{Cursor, DecodeError, OpId, Plan, Primitive};
+use crate::{Cursor, OpId, Plan, Primitive};
 
 /// The lanes of every record of a plan, by its operation.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ impl Lanes {
         record: OpId,
         fields: &mut [Column],
         cursor: &mut Cursor<'_, '_>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Fault> {
         let mut input = cursor.datum.input.clone();
         let result = self.fields(record, fields, cursor, &mut input);
         cursor.datum.input = input;
@@ -108,7 +109,7 @@ impl Lanes {
         fields: &mut [Column],
         cursor: &mut Cursor<'_, 'a>,
         input: &mut Reader<'a>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Fault> {
         let lanes = &self.0[record as usize];
         let plan = cursor.plan;
         for lane in lanes.iter() {

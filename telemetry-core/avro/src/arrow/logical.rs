@@ -13,8 +13,9 @@ use uuid::Uuid;
 
 use super::ArrowError;
 use super::finish::{primitive, renew};
+use crate::typed::Fault;
 use crate::wire::Out;
-use crate::{DecodeError, Kind, Node, Primitive};
+use crate::{Kind, Node, Primitive};
 
 /// Bytes of a `duration`: months, days and milliseconds, each an unsigned `u32`, little-endian.
 const DURATION_LEN: usize = 12;
@@ -77,8 +78,8 @@ impl Values {
     }
 
     /// Adds what is on the wire, which starts at `offset`.
-    pub(super) fn push(&mut self, wire: &[u8], offset: usize) -> Result<(), DecodeError> {
-        let decimal = |precision: u8| DecodeError::Decimal { offset, precision };
+    pub(super) fn push(&mut self, wire: &[u8], offset: usize) -> Result<(), Fault> {
+        let decimal = |precision: u8| Fault::Decimal { offset, precision };
         match self {
             Self::Decimal128(v, precision) => {
                 let value = extend(wire).map(i128::from_be_bytes);
@@ -93,11 +94,11 @@ impl Values {
                 v.push(value.ok_or(decimal(*precision))?);
             }
             Self::Interval(v) => {
-                v.push(interval(wire).ok_or(DecodeError::Duration { offset })?);
+                v.push(interval(wire).ok_or(Fault::Duration { offset })?);
             }
             Self::Uuid(v) => {
                 let uuid = Uuid::try_parse_ascii(wire);
-                v.push(*uuid.map_err(|_| DecodeError::Uuid { offset })?.as_bytes());
+                v.push(*uuid.map_err(|_| Fault::Uuid { offset })?.as_bytes());
             }
         }
         Ok(())

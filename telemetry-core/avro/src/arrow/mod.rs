@@ -63,6 +63,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 
 use crate::plan::{Op, Step};
+use crate::typed::Fault;
 use crate::wire::Reader;
 use crate::{Cursor, Datum, DecodeError, DecodeLimits, Kind, Plan, Schema};
 use column::Column;
@@ -151,12 +152,12 @@ impl<'p> Columns<'p> {
             Ok(()) => self.rows += 1,
             Err(_) => self.fields.iter_mut().for_each(|f| f.truncate(self.rows)),
         }
-        Ok(result?)
+        Ok(result.map_err(|fault| self.plan.error(fault))?)
     }
 
     /// `rest` is nobody's but the caller's, so that it stays in registers.
     #[inline(always)]
-    fn row(&mut self, rest: &mut Reader<'_>) -> Result<(), DecodeError> {
+    fn row(&mut self, rest: &mut Reader<'_>) -> Result<(), Fault> {
         let plan = self.plan;
         let mut op = plan.root();
         if let Op::Union { branches, .. } = plan.op(op) {
@@ -169,7 +170,7 @@ impl<'p> Columns<'p> {
                 self.lanes.fields(op, &mut self.fields, &mut cursor, rest)
             }
             Op::Fail { problem } => Err(cursor.fail(*problem)),
-            _ => Err(DecodeError::OtherReader {
+            _ => Err(Fault::OtherReader {
                 expected: "a record",
             }),
         }
@@ -245,6 +246,12 @@ pub enum ArrowError {
     /// Arrow refuses the columns.
     #[error(transparent)]
     Arrow(#[from] arrow_schema::ArrowError),
+}
+
+impl From<Fault> for ArrowError {
+    fn from(fault: Fault) -> Self {
+        Self::Decode(fault.into())
+    }
 }
 
 crate::error_codes!(ArrowError {

@@ -2,7 +2,7 @@
 
 use super::decode::scalar;
 use super::op::{Op, OpId, RecordOp, Step};
-use super::{DecodeError, Plan, Scalar};
+use super::{DecodeError, Fault, Plan, Scalar};
 use crate::Primitive;
 use crate::wire::{Reader, WireError};
 
@@ -66,7 +66,7 @@ impl<'a> Datum<'a> {
 
     /// Enters a record, an array or a map.
     #[inline]
-    pub(crate) fn enter(&mut self) -> Result<(), DecodeError> {
+    pub(crate) fn enter(&mut self) -> Result<(), Fault> {
         if self.depth >= self.limits.depth_max {
             return Err(over(self.input.offset(), "nesting", self.limits.depth_max));
         }
@@ -81,19 +81,19 @@ impl<'a> Datum<'a> {
 
     /// Reads which of a union's `branches` follows.
     #[inline(always)]
-    pub(crate) fn branch(&mut self, branches: usize) -> Result<usize, DecodeError> {
+    pub(crate) fn branch(&mut self, branches: usize) -> Result<usize, Fault> {
         Ok(self.input.branch(branches)?)
     }
 
     /// Reads which of an enum's `symbols` it is.
     #[inline(always)]
-    pub(crate) fn symbol(&mut self, symbols: usize) -> Result<usize, DecodeError> {
+    pub(crate) fn symbol(&mut self, symbols: usize) -> Result<usize, Fault> {
         position(&mut self.input, symbols)
     }
 
     /// The next block of items of at least `min` bytes; `None` at the end.
     #[inline(always)]
-    pub(crate) fn block(&mut self, min: usize) -> Result<Option<Block>, DecodeError> {
+    pub(crate) fn block(&mut self, min: usize) -> Result<Option<Block>, Fault> {
         let offset = self.input.offset();
         let written = self.input.long()?;
         if written == 0 {
@@ -126,7 +126,7 @@ impl<'a> Datum<'a> {
         if fits && let Ok(count) = usize::try_from(count) {
             return Ok(Some(Block { count, end }));
         }
-        Err(DecodeError::Count {
+        Err(Fault::Count {
             offset,
             count,
             left,
@@ -135,9 +135,9 @@ impl<'a> Datum<'a> {
 
     /// Checks that a block ends where its writer said.
     #[inline]
-    pub(crate) fn close(&self, block: &Block) -> Result<(), DecodeError> {
+    pub(crate) fn close(&self, block: &Block) -> Result<(), Fault> {
         match block.end {
-            Some(expected) if expected != self.input.offset() => Err(DecodeError::Block {
+            Some(expected) if expected != self.input.offset() => Err(Fault::Block {
                 offset: self.input.offset(),
                 expected,
             }),
@@ -146,7 +146,7 @@ impl<'a> Datum<'a> {
     }
 
     /// Jumps to the end of a block whose size the writer said; else does nothing.
-    fn jump(&mut self, block: &Block) -> Result<bool, DecodeError> {
+    fn jump(&mut self, block: &Block) -> Result<bool, Fault> {
         let Some(end) = block.end else {
             return Ok(false);
         };
@@ -157,12 +157,12 @@ impl<'a> Datum<'a> {
 
 /// Which of the writer's `symbols` follows.
 #[inline(always)]
-fn position(input: &mut Reader<'_>, symbols: usize) -> Result<usize, DecodeError> {
+fn position(input: &mut Reader<'_>, symbols: usize) -> Result<usize, Fault> {
     let offset = input.offset();
     let symbol = input.long()?;
     match usize::try_from(symbol) {
         Ok(i) if i < symbols => Ok(i),
-        _ => Err(DecodeError::Symbol {
+        _ => Err(Fault::Symbol {
             offset,
             symbol,
             symbols,
@@ -177,18 +177,18 @@ pub(crate) fn symbol(
     input: &mut Reader<'_>,
     symbols: &[Option<u32>],
     problem: usize,
-) -> Result<u32, DecodeError> {
+) -> Result<u32, Fault> {
     let offset = input.offset();
     let symbol = position(input, symbols.len())?;
     match symbols[symbol] {
         Some(symbol) => Ok(symbol),
-        None => Err(plan.problem(offset, problem)),
+        None => Err(Fault::Problem { offset, problem }),
     }
 }
 
 #[cold]
-const fn over(offset: usize, what: &'static str, max: usize) -> DecodeError {
-    DecodeError::Limit { offset, what, max }
+const fn over(offset: usize, what: &'static str, max: usize) -> Fault {
+    Fault::Limit { offset, what, max }
 }
 
 /// A datum being read by a plan.
@@ -215,17 +215,17 @@ impl<'p, 'a> Cursor<'p, 'a> {
         plan: &'p Plan,
         input: &mut Reader<'a>,
         limits: DecodeLimits,
-        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+        read: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<T, DecodeError> {
         let mut cursor = Self::new(plan, input.clone(), limits);
         let result = read(&mut cursor);
         *input = cursor.datum.input;
-        result
+        result.map_err(|fault| plan.error(fault))
     }
 
     /// Enters a record and pays for its defaults.
     #[inline]
-    pub(crate) fn open(&mut self, record: &RecordOp) -> Result<(), DecodeError> {
+    pub(crate) fn open(&mut self, record: &RecordOp) -> Result<(), Fault> {
         self.datum.enter()?;
         if let Some(problem) = record.problem {
             return Err(self.fail(problem));
@@ -240,32 +240,25 @@ impl<'p, 'a> Cursor<'p, 'a> {
     }
 
     #[cold]
-    pub(crate) fn fail(&self, problem: usize) -> DecodeError {
-        self.plan.problem(self.datum.input.offset(), problem)
+    pub(crate) fn fail(&self, problem: usize) -> Fault {
+        let offset = self.datum.input.offset();
+        Fault::Problem { offset, problem }
     }
 
     #[inline]
-    pub(crate) fn scalar(
-        &mut self,
-        wire: Primitive,
-        to: Primitive,
-    ) -> Result<Scalar<'a>, DecodeError> {
+    pub(crate) fn scalar(&mut self, wire: Primitive, to: Primitive) -> Result<Scalar<'a>, Fault> {
         Ok(scalar(&mut self.datum.input, wire, to)?)
     }
 
     /// Reads the writer's symbol and gives the reader's.
     #[inline]
-    pub(crate) fn symbol(
-        &mut self,
-        symbols: &[Option<u32>],
-        problem: usize,
-    ) -> Result<u32, DecodeError> {
+    pub(crate) fn symbol(&mut self, symbols: &[Option<u32>], problem: usize) -> Result<u32, Fault> {
         symbol(self.plan, &mut self.datum.input, symbols, problem)
     }
 
     /// Reads the writer's branches, if it is a union, down to an operation that is none.
     #[inline(always)]
-    pub(crate) fn settle(&mut self, id: OpId) -> Result<&'p Op, DecodeError> {
+    pub(crate) fn settle(&mut self, id: OpId) -> Result<&'p Op, Fault> {
         match self.plan.op(id) {
             Op::Union { branches, .. } => self.settle_union(branches),
             Op::Fail { problem } => Err(self.fail(*problem)),
@@ -276,14 +269,14 @@ impl<'p, 'a> Cursor<'p, 'a> {
     /// Reads the writer's branch, if it is a union: the operation to go on with.
     #[cfg(feature = "arrow")]
     #[inline(always)]
-    pub(crate) fn choose(&mut self, id: OpId) -> Result<OpId, DecodeError> {
+    pub(crate) fn choose(&mut self, id: OpId) -> Result<OpId, Fault> {
         match self.plan.op(id) {
             Op::Union { branches, .. } => Ok(branches[self.datum.branch(branches.len())?]),
             _ => Ok(id),
         }
     }
 
-    fn settle_union(&mut self, branches: &'p [OpId]) -> Result<&'p Op, DecodeError> {
+    fn settle_union(&mut self, branches: &'p [OpId]) -> Result<&'p Op, Fault> {
         // No union holds a union.
         match self.plan.op(branches[self.datum.branch(branches.len())?]) {
             Op::Fail { problem } => Err(self.fail(*problem)),
@@ -294,7 +287,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
     /// Reads a value that goes nowhere. Skipped text is not checked to be UTF-8.
     ///
     /// What has parts is read by calls of its own, so that the rest needs none.
-    pub(crate) fn skip(&mut self, id: OpId) -> Result<(), DecodeError> {
+    pub(crate) fn skip(&mut self, id: OpId) -> Result<(), Fault> {
         match self.plan.op(id) {
             Op::Scalar { wire, .. } => super::decode::skip(&mut self.datum.input, *wire)?,
             Op::Fixed { size } => drop(self.datum.input.take(*size)?),
@@ -315,7 +308,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
         Ok(())
     }
 
-    fn skip_fields(&mut self, record: &RecordOp) -> Result<(), DecodeError> {
+    fn skip_fields(&mut self, record: &RecordOp) -> Result<(), Fault> {
         self.datum.enter()?;
         for step in &record.steps {
             if let Step::Skip(op) | Step::Set { op, .. } = *step {
@@ -327,7 +320,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
     }
 
     /// Skips items of at least `min` bytes, each behind a key if there are `keys`.
-    fn skip_blocks(&mut self, item: OpId, min: u32, keys: bool) -> Result<(), DecodeError> {
+    fn skip_blocks(&mut self, item: OpId, min: u32, keys: bool) -> Result<(), Fault> {
         self.datum.enter()?;
         while let Some(block) = self.datum.block(min as usize)? {
             if self.datum.jump(&block)? {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::flat::{Flat, Target};
 use super::op::{Op, Step};
-use super::{Incompatibility, Plan, Scalar};
+use super::{Fault, Incompatibility, Plan, Scalar};
 use crate::wire::{Reader, WireError};
 use crate::{FlatType, Primitive};
 
@@ -132,12 +132,21 @@ impl Plan {
         input: &mut Reader<'a>,
         sink: &mut impl FieldSink<'a>,
     ) -> Result<(), DecodeError> {
+        self.fields(input, sink).map_err(|fault| self.error(fault))
+    }
+
+    #[inline]
+    fn fields<'a>(
+        &'a self,
+        input: &mut Reader<'a>,
+        sink: &mut impl FieldSink<'a>,
+    ) -> Result<(), Fault> {
         let flat = match &self.flat {
             Ok(flat) => flat,
-            Err(_) => return Err(DecodeError::NotFlat),
+            Err(_) => return Err(Fault::NotFlat),
         };
         if flat.hopeless {
-            return Err(self.incompatible());
+            return Err(Fault::Incompatible);
         }
         for step in &flat.steps {
             let offset = input.offset();
@@ -168,27 +177,11 @@ impl Plan {
         Ok(())
     }
 
-    #[cold]
-    fn incompatible(&self) -> DecodeError {
-        match self.problems.first() {
-            Some(problem) => DecodeError::Incompatible {
-                problem: Box::new(problem.clone()),
-            },
-            None => DecodeError::NotFlat,
-        }
-    }
-
     /// Why a flat field has no value: its operation, or that of the branch that was written, fails.
     #[cold]
-    fn unresolved(
-        &self,
-        field: usize,
-        wire: FlatType,
-        present: bool,
-        offset: usize,
-    ) -> DecodeError {
+    fn unresolved(&self, field: usize, wire: FlatType, present: bool, offset: usize) -> Fault {
         let Op::Record(record) = self.op(self.root) else {
-            return DecodeError::NotFlat;
+            return Fault::NotFlat;
         };
         let set = record.steps.iter().find_map(|step| match step {
             Step::Set { field: f, op } if *f as usize == field => Some(*op),
@@ -203,22 +196,11 @@ impl Plan {
             op = Some(self.op(*then));
         }
         match op {
-            Some(Op::Fail { problem }) => self.problem(offset, *problem),
-            _ => DecodeError::NotFlat,
-        }
-    }
-
-    /// The error of a datum that meets a problem.
-    #[cold]
-    pub(crate) fn problem(&self, offset: usize, problem: usize) -> DecodeError {
-        match self.problems.get(problem) {
-            Some(problem) => DecodeError::Problem {
+            Some(Op::Fail { problem }) => Fault::Problem {
                 offset,
-                problem: Box::new(problem.clone()),
+                problem: *problem,
             },
-            None => DecodeError::OtherReader {
-                expected: "what was written",
-            },
+            _ => Fault::NotFlat,
         }
     }
 }

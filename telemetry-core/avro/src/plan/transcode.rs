@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::cursor::Cursor;
 use super::op::{Op, OpId, RecordOp, Step};
-use super::{DecodeError, DecodeLimits, Plan, Scalar};
+use super::{DecodeError, DecodeLimits, Fault, Plan, Scalar};
 use crate::wire::{self, Reader};
 
 impl Plan {
@@ -46,7 +46,7 @@ impl Plan {
 }
 
 impl Cursor<'_, '_> {
-    fn transcode(&mut self, id: OpId, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    fn transcode(&mut self, id: OpId, out: &mut Vec<u8>) -> Result<(), Fault> {
         let plan = self.plan;
         match plan.op(id) {
             Op::Scalar { wire, to } => put(self.scalar(*wire, *to)?, out),
@@ -93,7 +93,7 @@ impl Cursor<'_, '_> {
         Ok(())
     }
 
-    fn fields(&mut self, record: &RecordOp, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    fn fields(&mut self, record: &RecordOp, out: &mut Vec<u8>) -> Result<(), Fault> {
         self.open(record)?;
         let plan = self.plan;
         let start = out.len();

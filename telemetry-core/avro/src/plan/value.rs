@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::cursor::Cursor;
 use super::op::{Op, OpId, RecordOp, Step};
-use super::{DecodeError, DecodeLimits, Plan, Scalar};
+use super::{DecodeError, DecodeLimits, Fault, Plan, Scalar};
 use crate::typed::make_room;
 use crate::wire::{self, Reader};
 use crate::{Kind, NodeId, Primitive, Schema};
@@ -273,7 +273,7 @@ impl Plan {
 }
 
 impl Cursor<'_, '_> {
-    fn value(&mut self, id: OpId) -> Result<Value, DecodeError> {
+    fn value(&mut self, id: OpId) -> Result<Value, Fault> {
         let plan = self.plan;
         Ok(match plan.op(id) {
             Op::Scalar { wire, to } => self.scalar(*wire, *to)?.into(),
@@ -316,7 +316,7 @@ impl Cursor<'_, '_> {
         })
     }
 
-    fn record(&mut self, record: &RecordOp) -> Result<Value, DecodeError> {
+    fn record(&mut self, record: &RecordOp) -> Result<Value, Fault> {
         self.open(record)?;
         let plan = self.plan;
         let mut fields = Vec::new();

@@ -11,8 +11,9 @@ mod view;
 use alloc::vec::Vec;
 
 use crate::wire::Out;
-use crate::{Cursor, Datum, DecodeError, OpId};
+use crate::{Cursor, Datum, OpId};
 
+pub use crate::plan::Fault;
 pub use def::{FieldDef, Json, Logical, Named, Type};
 #[doc(hidden)]
 pub use null_last::NullLast;
@@ -87,19 +88,15 @@ pub trait Encode: AvroType {
 /// A type whose values are read from datums, from which they may borrow.
 pub trait Decode<'a>: AvroType + Sized {
     /// Reads a value that was written as this type.
-    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError>;
+    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault>;
 
     /// Reads a value that `op` of a plan resolves to this type.
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError>;
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault>;
 
     /// Reads values that follow each other; their count is checked against what is left.
     #[doc(hidden)]
     #[inline]
-    fn read_items(
-        datum: &mut Datum<'a>,
-        count: usize,
-        items: &mut Vec<Self>,
-    ) -> Result<(), DecodeError> {
+    fn read_items(datum: &mut Datum<'a>, count: usize, items: &mut Vec<Self>) -> Result<(), Fault> {
         for left in (1..=count).rev() {
             make_room(items, left);
             items.push(Self::read(datum)?);
@@ -110,7 +107,7 @@ pub trait Decode<'a>: AvroType + Sized {
     /// Reads values that follow each other and drops them.
     #[doc(hidden)]
     #[inline]
-    fn pass_items(datum: &mut Datum<'a>, count: usize) -> Result<(), DecodeError> {
+    fn pass_items(datum: &mut Datum<'a>, count: usize) -> Result<(), Fault> {
         for _ in 0..count {
             Self::read(datum)?;
         }

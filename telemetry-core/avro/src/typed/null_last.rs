@@ -2,10 +2,10 @@
 
 use super::def::{Type, null_last};
 use super::scalar::other;
-use super::{AvroType, Decode, Encode};
+use super::{AvroType, Decode, Encode, Fault};
 use crate::plan::Op;
 use crate::wire::Out;
-use crate::{Cursor, Datum, DecodeError, OpId};
+use crate::{Cursor, Datum, OpId};
 
 /// A field with `#[avro(null_last)]`, as the derive writes and reads it.
 #[doc(hidden)]
@@ -39,14 +39,14 @@ impl<T: AvroType> AvroType for NullLast<T> {
 
 impl<'a, T: Decode<'a>> Decode<'a> for NullLast<T> {
     #[inline]
-    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
+    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault> {
         match datum.branch(2)? {
             0 => T::read(datum).map(|value| Self(Some(value))),
             _ => Ok(Self(None)),
         }
     }
 
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError> {
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault> {
         match cursor.settle(op)? {
             Op::Wrap { branch: 0, then } => cursor.take(*then).map(|value| Self(Some(value))),
             // Only null resolves to null, and takes no bytes.

@@ -7,19 +7,19 @@ use alloc::vec::Vec;
 use uuid::Uuid;
 
 use super::def::{Logical, Named, Type};
-use super::{AvroType, Decode, Encode};
+use super::{AvroType, Decode, Encode, Fault};
 use crate::plan::Op;
 use crate::wire::{Out, Reader, VARINT_LEN_MAX};
-use crate::{Cursor, Datum, DecodeError, OpId, Primitive, Timestamp};
+use crate::{Cursor, Datum, OpId, Primitive, Timestamp};
 
 #[cold]
-pub(super) const fn other(expected: &'static str) -> DecodeError {
-    DecodeError::OtherReader { expected }
+pub(super) const fn other(expected: &'static str) -> Fault {
+    Fault::OtherReader { expected }
 }
 
 /// The writer's type of a value that resolves to a primitive.
 #[inline]
-fn wire(cursor: &mut Cursor<'_, '_>, op: OpId, to: Primitive) -> Result<Primitive, DecodeError> {
+fn wire(cursor: &mut Cursor<'_, '_>, op: OpId, to: Primitive) -> Result<Primitive, Fault> {
     match cursor.settle(op)? {
         Op::Scalar { wire, .. } => Ok(*wire),
         _ => Err(other(to.as_str())),
@@ -60,13 +60,13 @@ macro_rules! read {
     ) => {
         impl<$de $(: $life, $life)?> Decode<$de> for $type {
             #[inline]
-            fn read(datum: &mut Datum<$de>) -> Result<Self, DecodeError> {
+            fn read(datum: &mut Datum<$de>) -> Result<Self, Fault> {
                 let $input: &mut Reader<$de> = &mut datum.input;
                 Ok($read)
             }
 
             #[inline(always)]
-            fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, DecodeError> {
+            fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, Fault> {
                 let wire = wire(cursor, op, Primitive::$primitive)?;
                 let $input: &mut Reader<$de> = &mut cursor.datum.input;
                 Ok(match wire {
@@ -128,7 +128,7 @@ macro_rules! float {
                 datum: &mut Datum<'de>,
                 count: usize,
                 items: &mut Vec<Self>,
-            ) -> Result<(), DecodeError> {
+            ) -> Result<(), Fault> {
                 // `count` was checked against the bytes that are left.
                 let bytes = datum.input.take(count * $size)?.as_chunks().0;
                 items.extend(bytes.iter().map(|chunk| <$type>::from_le_bytes(*chunk)));
@@ -136,7 +136,7 @@ macro_rules! float {
             }
 
             #[inline]
-            fn pass_items(datum: &mut Datum<'de>, count: usize) -> Result<(), DecodeError> {
+            fn pass_items(datum: &mut Datum<'de>, count: usize) -> Result<(), Fault> {
                 datum.input.take(count * $size)?;
                 Ok(())
             }
@@ -208,14 +208,14 @@ macro_rules! logical {
 
         impl<$de> Decode<$de> for $type {
             #[inline]
-            fn read(datum: &mut Datum<$de>) -> Result<Self, DecodeError> {
+            fn read(datum: &mut Datum<$de>) -> Result<Self, Fault> {
                 let $offset = datum.input.offset();
                 let $read = <$read_as as Decode<$de>>::read(datum)?;
                 $from
             }
 
             #[inline]
-            fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, DecodeError> {
+            fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, Fault> {
                 let $offset = cursor.datum.input.offset();
                 let $read = <$read_as as Decode<$de>>::resolve(cursor, op)?;
                 $from
@@ -236,7 +236,7 @@ logical!(
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
         out.bytes(v.hyphenated().encode_lower(&mut text).as_bytes());
     },
-    |offset, text| Uuid::try_parse(text).map_err(|_| DecodeError::Uuid { offset })
+    |offset, text| Uuid::try_parse(text).map_err(|_| Fault::Uuid { offset })
 );
 
 impl<const N: usize> AvroType for [u8; N] {
@@ -292,12 +292,12 @@ impl<const N: usize> Encode for [u8; N] {
 
 impl<'a, const N: usize> Decode<'a> for [u8; N] {
     #[inline]
-    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
+    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault> {
         Ok(datum.input.array()?)
     }
 
     #[inline]
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError> {
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault> {
         match cursor.settle(op)? {
             // A fixed keeps its size, so what is not N bytes is another reader's.
             Op::Fixed { size } if *size == N => Self::read(&mut cursor.datum),
