@@ -99,7 +99,7 @@ pub use apache_avro;
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use plan::{
     Cursor, Datum, DecodeError, DecodeLimits, FieldSink, Incompatibility, Incompatible, OpId,
-    Origin, Plan, PlanError, PlanLimits, Scalar, Source, Value, ValueError,
+    Origin, Plan, PlanError, PlanLimits, Scalar, Source, TreeSink, Value, ValueError,
 };
 pub use record::{AvroRecord, MessageError};
 pub use registry::{

@@ -5,11 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::constant;
-use super::lanes::{Lanes, Take};
 use super::logical;
+use super::rows;
 use super::slices::{Ends, Slices, end};
 use super::types::nullable;
-use crate::plan::{Op, symbol};
+use crate::plan::{Op, Target, symbol};
 use crate::typed::Fault;
 use crate::wire::Reader;
 use crate::{Cursor, Datum, Kind, NodeId, OpId, Plan, Primitive, Schema};
@@ -72,7 +72,7 @@ pub(super) enum Column {
 }
 
 #[cold]
-const fn other() -> Fault {
+pub(super) const fn other() -> Fault {
     Fault::OtherReader {
         expected: "the schema of the columns",
     }
@@ -144,16 +144,11 @@ impl Column {
 
     /// Reads what `op` of the cursor's plan gives.
     #[inline]
-    pub(super) fn take(
-        &mut self,
-        cursor: &mut Cursor<'_, '_>,
-        lanes: &Lanes,
-        op: OpId,
-    ) -> Result<(), Fault> {
+    pub(super) fn take(&mut self, cursor: &mut Cursor<'_, '_>, op: OpId) -> Result<(), Fault> {
         if cursor.plan.same(op) {
             self.read(&mut cursor.datum)
         } else {
-            self.resolve(cursor, lanes, op)
+            self.resolve(cursor, op)
         }
     }
 
@@ -289,12 +284,7 @@ impl Column {
     }
 
     /// Reads a value that the plan resolves to this type.
-    pub(super) fn resolve(
-        &mut self,
-        cursor: &mut Cursor<'_, '_>,
-        lanes: &Lanes,
-        op: OpId,
-    ) -> Result<(), Fault> {
+    pub(super) fn resolve(&mut self, cursor: &mut Cursor<'_, '_>, op: OpId) -> Result<(), Fault> {
         let plan = cursor.plan;
         let op = cursor.choose(op)?;
         match (self, plan.op(op)) {
@@ -303,7 +293,7 @@ impl Column {
                 let there = *branch != u32::from(*null);
                 valid.push(there);
                 if there {
-                    inner.take(cursor, lanes, *then)?;
+                    inner.take(cursor, *then)?;
                 } else {
                     inner.nothing()?;
                 }
@@ -317,27 +307,25 @@ impl Column {
                 Op::Wrap { branch, then },
             ) => {
                 let (rows, column) = branches.get_mut(*branch as usize).ok_or_else(other)?;
-                column.take(cursor, lanes, *then)?;
+                column.take(cursor, *then)?;
                 ids.push(*branch as i8);
                 offsets.push(end(*rows)?);
                 *rows += 1;
             }
-            (column, Op::Scalar { wire, to }) => {
-                column.scalar(&mut cursor.datum.input, Take::scalar(*wire, *to))?;
+            (column, Op::Scalar(promotion)) => {
+                promotion.read(&mut cursor.datum.input, column)?;
             }
             (
                 column @ (Self::Fixed { .. } | Self::Logical { size: Some(_), .. }),
                 Op::Fixed { .. },
             ) => column.read(&mut cursor.datum)?,
-            (column, op @ Op::Enum { .. }) => {
-                column.symbol(cursor.plan, op, &mut cursor.datum.input)?
-            }
+            (column, op @ Op::Enum { .. }) => column.symbol(op, &mut cursor.datum.input)?,
             (Self::List { ends, items, .. }, Op::Array { item, min }) => {
                 let mut len = ends.last();
                 cursor.datum.enter()?;
                 while let Some(block) = cursor.datum.block(*min as usize)? {
                     for _ in 0..block.count {
-                        items.take(cursor, lanes, *item)?;
+                        items.take(cursor, *item)?;
                     }
                     cursor.datum.close(&block)?;
                     len += block.count;
@@ -357,7 +345,7 @@ impl Column {
                     for _ in 0..block.count {
                         let key = cursor.datum.input.string()?;
                         keys.push(key.as_bytes())?;
-                        values.take(cursor, lanes, *value)?;
+                        values.take(cursor, *value)?;
                     }
                     cursor.datum.close(&block)?;
                     len += block.count;
@@ -367,7 +355,7 @@ impl Column {
             }
             (Self::Record { rows, fields }, Op::Record(record)) => {
                 cursor.open(record)?;
-                lanes.nested(op, fields, cursor)?;
+                rows::nested(&record.steps, fields, cursor)?;
                 cursor.datum.leave();
                 *rows += 1;
             }
@@ -376,44 +364,12 @@ impl Column {
         Ok(())
     }
 
-    /// Reads a value without parts.
-    #[inline(always)]
-    pub(super) fn scalar(&mut self, input: &mut Reader<'_>, take: Take) -> Result<(), Fault> {
-        match (take, self) {
-            (Take::Null, Self::Null(rows)) => *rows += 1,
-            (Take::Boolean, Self::Boolean(v)) => v.push(input.boolean()?),
-            (Take::Int, Self::Int(v)) => v.push(input.int()?),
-            (Take::Long, Self::Long(v)) => v.push(input.long()?),
-            (Take::Float, Self::Float(v)) => v.push(input.float()?),
-            (Take::Double, Self::Double(v)) => v.push(input.double()?),
-            (Take::Text, Self::Text(v)) => v.push(input.string()?.as_bytes())?,
-            (Take::Bytes, Self::Bytes(v)) => v.push(input.bytes()?)?,
-            (Take::Bytes | Take::Text, Self::Logical { size: None, values }) => {
-                let offset = input.offset();
-                values.push(input.bytes()?, offset)?;
-            }
-            (Take::IntToLong, Self::Long(v)) => v.push(input.int()?.into()),
-            (Take::IntToFloat, Self::Float(v)) => v.push(input.int()? as f32),
-            (Take::IntToDouble, Self::Double(v)) => v.push(input.int()?.into()),
-            (Take::LongToFloat, Self::Float(v)) => v.push(input.long()? as f32),
-            (Take::LongToDouble, Self::Double(v)) => v.push(input.long()? as f64),
-            (Take::FloatToDouble, Self::Double(v)) => v.push(input.float()?.into()),
-            _ => return Err(other()),
-        }
-        Ok(())
-    }
-
     /// Reads a symbol by the table of an operation.
     #[inline(always)]
-    pub(super) fn symbol(
-        &mut self,
-        plan: &Plan,
-        op: &Op,
-        input: &mut Reader<'_>,
-    ) -> Result<(), Fault> {
+    pub(super) fn symbol(&mut self, op: &Op, input: &mut Reader<'_>) -> Result<(), Fault> {
         match (self, op) {
             (Self::Enum { keys, .. }, Op::Enum { symbols, problem }) => {
-                keys.push(symbol(plan, input, symbols, *problem)? as i32);
+                keys.push(symbol(input, symbols, *problem)? as i32);
                 Ok(())
             }
             _ => Err(other()),
@@ -550,6 +506,87 @@ impl Column {
                     column.truncate(*n);
                 }
             }
+        }
+    }
+}
+
+impl<'a> Target<'a> for &mut Column {
+    type Out = ();
+
+    #[cold]
+    fn other() -> Fault {
+        other()
+    }
+
+    #[inline(always)]
+    fn null(self) -> Result<(), Fault> {
+        let Column::Null(rows) = self else {
+            return Err(other());
+        };
+        *rows += 1;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn boolean(self, v: bool) -> Result<(), Fault> {
+        let Column::Boolean(rows) = self else {
+            return Err(other());
+        };
+        rows.push(v);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn int(self, v: i32) -> Result<(), Fault> {
+        let Column::Int(rows) = self else {
+            return Err(other());
+        };
+        rows.push(v);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn long(self, v: i64) -> Result<(), Fault> {
+        let Column::Long(rows) = self else {
+            return Err(other());
+        };
+        rows.push(v);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn float(self, v: f32) -> Result<(), Fault> {
+        let Column::Float(rows) = self else {
+            return Err(other());
+        };
+        rows.push(v);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn double(self, v: f64) -> Result<(), Fault> {
+        let Column::Double(rows) = self else {
+            return Err(other());
+        };
+        rows.push(v);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn bytes(self, v: &'a [u8], offset: usize) -> Result<(), Fault> {
+        match self {
+            Column::Bytes(rows) => rows.push(v),
+            Column::Logical { size: None, values } => values.push(v, offset),
+            _ => Err(other()),
+        }
+    }
+
+    #[inline(always)]
+    fn string(self, v: &'a str, offset: usize) -> Result<(), Fault> {
+        match self {
+            Column::Text(rows) => rows.push(v.as_bytes()),
+            Column::Logical { size: None, values } => values.push(v.as_bytes(), offset),
+            _ => Err(other()),
         }
     }
 }

@@ -49,12 +49,13 @@ pub use {arrow_array, arrow_schema};
 mod column;
 mod encode;
 mod finish;
-mod lanes;
 mod logical;
+mod rows;
 mod slices;
 mod temporal;
 mod types;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -62,13 +63,12 @@ use alloc::vec::Vec;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 
-use crate::plan::{Op, Step};
+use crate::plan::{Op, Step, Way};
 use crate::typed::Fault;
 use crate::wire::Reader;
 use crate::{Cursor, Datum, DecodeError, DecodeLimits, Kind, Plan, Schema};
 use column::Column;
 pub use encode::encode;
-use lanes::Lanes;
 pub use types::schema;
 
 /// Columns that grow by datums and become record batches.
@@ -77,7 +77,8 @@ pub struct Columns<'p> {
     plan: &'p Plan,
     schema: SchemaRef,
     limits: DecodeLimits,
-    lanes: Lanes,
+    /// The steps of the root without the defaults, which are the same in every row.
+    steps: Box<[Step]>,
     fields: Vec<Column>,
     /// Fields of the reader that take a default, which is filled in once for a batch.
     defaults: Vec<(usize, u32)>,
@@ -104,18 +105,17 @@ impl<'p> Columns<'p> {
             return Err(ArrowError::NoRecord);
         };
         let fields = record.fields.iter().map(|f| Column::new(reader, f.node));
-        let defaults = match plan.op(plan.root()) {
-            Op::Record(record) => record
-                .steps
-                .iter()
-                .filter_map(|step| match *step {
-                    Step::Default { field, constant } => Some((field as usize, constant)),
-                    Step::Skip(_) | Step::Set { .. } => None,
-                })
-                .collect(),
+        let all = match plan.op(plan.root()) {
+            Op::Record(record) => &record.steps[..],
             // A union of records: each row's record says what it lacks.
-            _ => Vec::new(),
+            _ => &[],
         };
+        let steps = all.iter().filter(|step| !step.is_default()).copied();
+        let defaults = all.iter().filter_map(|step| match step.way() {
+            Way::Default { field, constant } => Some((field, constant)),
+            Way::Skip(_) | Way::Set { .. } => None,
+        });
+        let (steps, defaults) = (steps.collect(), defaults.collect::<Vec<_>>());
         let mut fields: Vec<Column> = fields.collect();
         // A default may be no value of its logical type: no batch shall find that out.
         for (field, constant) in &defaults {
@@ -126,7 +126,7 @@ impl<'p> Columns<'p> {
             plan,
             schema,
             limits,
-            lanes: Lanes::new(plan),
+            steps,
             fields,
             defaults,
             rows: 0,
@@ -167,7 +167,11 @@ impl<'p> Columns<'p> {
         match plan.op(op) {
             Op::Record(record) => {
                 cursor.open(record)?;
-                self.lanes.fields(op, &mut self.fields, &mut cursor, rest)
+                let steps = match op == plan.root() {
+                    true => &self.steps,
+                    false => &record.steps,
+                };
+                rows::fields(steps, &mut self.fields, &mut cursor, rest)
             }
             Op::Fail { problem } => Err(cursor.fail(*problem)),
             _ => Err(Fault::OtherReader {

@@ -11,7 +11,9 @@ use alloc::vec::Vec;
 
 use super::constant::{Constant, Constants};
 use super::flat::Flat;
-use super::op::{Op, OpId, RecordOp, Step};
+use super::op::{Op, OpId, RecordOp};
+use super::program::{self, Step, Way};
+use super::promotion::Promotion;
 use super::{Incompatibility, Plan, PlanError, PlanLimits, rules, same};
 use crate::{EnumType, Kind, Node, NodeId, Primitive, RecordType, Schema, schema};
 
@@ -48,10 +50,12 @@ pub(super) fn compile(
         ..
     } = compiler;
     let flat = Flat::new(writer, reader, &ops, root, &constants);
-    let same = same::find(&ops, alike);
+    let mut same = same::find(&ops, alike);
     same::measure(&mut ops);
     same::coalesce(&mut ops);
-    same::moves(&mut ops, &same);
+    // Nobody asks whether an operation that was made to skip is the same.
+    same.resize(ops.len(), false);
+    program::complete(&mut ops, &same);
     Ok(Plan {
         writer: writer.fingerprint(),
         reader: reader.fingerprint(),
@@ -172,8 +176,10 @@ impl<'s> Compiler<'s> {
                     ),
                 ),
             },
-            (Kind::Primitive(w), Kind::Primitive(r)) if rules::promotes(*w, *r) => {
-                Op::Scalar { wire: *w, to: *r }
+            (Kind::Primitive(w), Kind::Primitive(r))
+                if let Some(promotion) = Promotion::of(*w, *r) =>
+            {
+                Op::Scalar(promotion)
             }
             (Kind::Array(w), Kind::Array(r)) => Op::Array {
                 item: self.op(*w, Some(*r), at, Segment::Items)?,
@@ -281,7 +287,7 @@ impl<'s> Compiler<'s> {
     fn skip(&mut self, at: usize, wire: &Kind) -> Result<Op, PlanError> {
         let mut op = |id: NodeId| self.op(id, None, at, Segment::Same);
         Ok(match wire {
-            Kind::Primitive(p) => Op::Scalar { wire: *p, to: *p },
+            Kind::Primitive(p) => Op::Scalar(Promotion::same(*p)),
             Kind::Array(items) => Op::Array {
                 item: op(*items)?,
                 min: self.min[items.index()],
@@ -299,9 +305,8 @@ impl<'s> Compiler<'s> {
                 steps: record
                     .fields
                     .iter()
-                    .map(|f| op(f.node).map(Step::Skip))
+                    .map(|f| Ok(Step::new(Way::Skip(op(f.node)?))))
                     .collect::<Result<_, _>>()?,
-                moves: Box::default(),
                 in_order: true,
                 default_cost: 0,
                 problem: None,
@@ -399,10 +404,7 @@ impl<'s> Compiler<'s> {
                         continue;
                     };
                     default_cost = default_cost.saturating_add(constant.bytes.len().max(1));
-                    defaults.push(Step::Default {
-                        field: i as u32,
-                        constant: self.constants.len() as u32,
-                    });
+                    defaults.push((i, self.constants.len() as u32));
                     self.constants.push(constant);
                 }
             }
@@ -410,29 +412,25 @@ impl<'s> Compiler<'s> {
 
         let targets: Vec<usize> = target_of.iter().copied().flatten().collect();
         let in_order = targets.is_sorted();
+        let by_default = |(field, constant)| Step::new(Way::Default { field, constant });
         let mut defaults = defaults.into_iter().peekable();
         let mut steps = Vec::with_capacity(from.fields.len());
         for (field, target) in from.fields.iter().zip(target_of) {
             let Some(i) = target else {
-                steps.push(Step::Skip(self.op(field.node, None, at, Segment::Same)?));
+                let op = self.op(field.node, None, at, Segment::Same)?;
+                steps.push(Step::new(Way::Skip(op)));
                 continue;
             };
-            while in_order
-                && let Some(default) = defaults
-                    .next_if(|d| matches!(d, Step::Default { field, .. } if (*field as usize) < i))
-            {
-                steps.push(default);
+            while in_order && let Some(default) = defaults.next_if(|(field, _)| *field < i) {
+                steps.push(by_default(default));
             }
-            steps.push(Step::Set {
-                field: i as u32,
-                op: self.op(field.node, Some(to.fields[i].node), at, Segment::Field(i))?,
-            });
+            let op = self.op(field.node, Some(to.fields[i].node), at, Segment::Field(i))?;
+            steps.push(Step::new(Way::Set { field: i, op }));
         }
-        steps.extend(defaults);
+        steps.extend(defaults.map(by_default));
         Ok(Op::Record(RecordOp {
             fields: to.fields.len(),
             steps: steps.into(),
-            moves: Box::default(),
             in_order,
             default_cost,
             problem,

@@ -1,9 +1,7 @@
 //! What every executor of a plan shares: position, limits, blocks, skipping.
 
-use super::decode::scalar;
-use super::op::{Op, OpId, RecordOp, Step};
-use super::{DecodeError, Fault, Plan, Scalar};
-use crate::Primitive;
+use super::op::{Op, OpId, RecordOp};
+use super::{DecodeError, Fault, Plan};
 use crate::wire::{Reader, WireError};
 
 /// Bounds on one datum, for datums that strangers send.
@@ -146,7 +144,7 @@ impl<'a> Datum<'a> {
     }
 
     /// Jumps to the end of a block whose size the writer said; else does nothing.
-    fn jump(&mut self, block: &Block) -> Result<bool, Fault> {
+    pub(super) fn jump(&mut self, block: &Block) -> Result<bool, Fault> {
         let Some(end) = block.end else {
             return Ok(false);
         };
@@ -173,7 +171,6 @@ fn position(input: &mut Reader<'_>, symbols: usize) -> Result<usize, Fault> {
 /// Reads the writer's symbol and gives the reader's.
 #[inline(always)]
 pub(crate) fn symbol(
-    plan: &Plan,
     input: &mut Reader<'_>,
     symbols: &[Option<u32>],
     problem: usize,
@@ -245,15 +242,10 @@ impl<'p, 'a> Cursor<'p, 'a> {
         Fault::Problem { offset, problem }
     }
 
-    #[inline]
-    pub(crate) fn scalar(&mut self, wire: Primitive, to: Primitive) -> Result<Scalar<'a>, Fault> {
-        Ok(scalar(&mut self.datum.input, wire, to)?)
-    }
-
     /// Reads the writer's symbol and gives the reader's.
     #[inline]
     pub(crate) fn symbol(&mut self, symbols: &[Option<u32>], problem: usize) -> Result<u32, Fault> {
-        symbol(self.plan, &mut self.datum.input, symbols, problem)
+        symbol(&mut self.datum.input, symbols, problem)
     }
 
     /// Reads the writer's branches, if it is a union, down to an operation that is none.
@@ -267,7 +259,6 @@ impl<'p, 'a> Cursor<'p, 'a> {
     }
 
     /// Reads the writer's branch, if it is a union: the operation to go on with.
-    #[cfg(feature = "arrow")]
     #[inline(always)]
     pub(crate) fn choose(&mut self, id: OpId) -> Result<OpId, Fault> {
         match self.plan.op(id) {
@@ -282,58 +273,5 @@ impl<'p, 'a> Cursor<'p, 'a> {
             Op::Fail { problem } => Err(self.fail(*problem)),
             op => Ok(op),
         }
-    }
-
-    /// Reads a value that goes nowhere. Skipped text is not checked to be UTF-8.
-    ///
-    /// What has parts is read by calls of its own, so that the rest needs none.
-    pub(crate) fn skip(&mut self, id: OpId) -> Result<(), Fault> {
-        match self.plan.op(id) {
-            Op::Scalar { wire, .. } => super::decode::skip(&mut self.datum.input, *wire)?,
-            Op::Fixed { size } => drop(self.datum.input.take(*size)?),
-            Op::Enum { symbols, .. } => drop(self.datum.symbol(symbols.len())?),
-            Op::Union { branches, sizes } => {
-                let branch = self.datum.branch(branches.len())?;
-                match sizes.get(branch) {
-                    Some(&size) => drop(self.datum.input.take(size)?),
-                    None => return self.skip(branches[branch]),
-                }
-            }
-            Op::Array { item, min } => return self.skip_blocks(*item, *min, false),
-            Op::Map { value, min } => return self.skip_blocks(*value, *min, true),
-            Op::Record(record) => return self.skip_fields(record),
-            Op::Wrap { then, .. } => return self.skip(*then),
-            Op::Fail { problem } => return Err(self.fail(*problem)),
-        }
-        Ok(())
-    }
-
-    fn skip_fields(&mut self, record: &RecordOp) -> Result<(), Fault> {
-        self.datum.enter()?;
-        for step in &record.steps {
-            if let Step::Skip(op) | Step::Set { op, .. } = *step {
-                self.skip(op)?;
-            }
-        }
-        self.datum.leave();
-        Ok(())
-    }
-
-    /// Skips items of at least `min` bytes, each behind a key if there are `keys`.
-    fn skip_blocks(&mut self, item: OpId, min: u32, keys: bool) -> Result<(), Fault> {
-        self.datum.enter()?;
-        while let Some(block) = self.datum.block(min as usize)? {
-            if self.datum.jump(&block)? {
-                continue;
-            }
-            for _ in 0..block.count {
-                if keys {
-                    self.datum.input.bytes()?;
-                }
-                self.skip(item)?;
-            }
-        }
-        self.datum.leave();
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The plan seen by a [`FieldSink`](super::FieldSink): one step a field, no calls.
+//! Records whose fields are primitives or nullable primitives, seen by their fields.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -6,34 +6,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::constant::Constant;
-use super::op::{Op, OpId, RecordOp, Step};
-use super::{PlanError, Scalar, Value};
-use crate::{FlatType, Primitive, RecordType, Schema};
+use super::op::{Op, OpId};
+use super::program::Way;
+use super::{PlanError, Value};
+use crate::{RecordType, Schema};
 
-/// Steps over flat records: fields that are primitives or nullable primitives.
+/// Where the fields of the reader come from.
 #[derive(Clone, Debug)]
 pub(super) struct Flat {
-    pub(super) steps: Vec<FlatStep>,
+    /// Fields of the reader and of the writer.
+    pub(super) written: Vec<(usize, usize)>,
     pub(super) defaults: Vec<(usize, Value)>,
-    /// Whether a problem stands against every datum, not only against some.
-    pub(super) hopeless: bool,
-}
-
-/// What to do with one field of the writer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FlatStep {
-    pub(super) wire: FlatType,
-    pub(super) target: Option<Target>,
-}
-
-/// Where a writer's field goes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Target {
-    pub(super) field: usize,
-    /// The reader's type of a present value; `None` if no promotion leads there.
-    pub(super) value: Option<Primitive>,
-    /// Whether the reader takes null.
-    pub(super) null: bool,
 }
 
 impl Flat {
@@ -44,46 +27,26 @@ impl Flat {
         root: OpId,
         constants: &[Constant],
     ) -> Result<Self, PlanError> {
-        let from = require(writer)?;
+        require(writer)?;
         require(reader)?;
         let Op::Record(record) = &ops[root as usize] else {
             return Err(not_flat("$".to_owned()));
         };
-        let mut defaults = Vec::new();
-        let mut fields = from.fields.iter();
-        let mut steps = Vec::with_capacity(from.fields.len());
+        let (mut written, mut defaults) = (Vec::new(), Vec::new());
+        // Every step that is no default is a field of the writer, in order.
+        let mut from = 0;
         for step in &record.steps {
-            let target = match *step {
-                Step::Default { field, constant } => {
-                    let value = constants[constant as usize].value.clone();
-                    defaults.push((field as usize, value));
+            match step.way() {
+                Way::Default { field, constant } => {
+                    defaults.push((field, constants[constant as usize].value.clone()));
                     continue;
                 }
-                Step::Skip(_) => None,
-                Step::Set { field, op } => Some(aim(ops, field as usize, op)),
-            };
-            // Every other step is a field of the writer, in order.
-            let wire = fields.next().and_then(|field| writer.flat(field));
-            if let Some(wire) = wire {
-                steps.push(FlatStep { wire, target });
+                Way::Skip(_) => {}
+                Way::Set { field, .. } => written.push((field, from)),
             }
+            from += 1;
         }
-        Ok(Self {
-            steps,
-            defaults,
-            hopeless: matches!(
-                record,
-                RecordOp {
-                    problem: Some(_),
-                    ..
-                }
-            ),
-        })
-    }
-
-    pub(super) fn default(value: &Value) -> Scalar<'_> {
-        // A flat field's default is a scalar, perhaps in a union.
-        value.scalar().unwrap_or(Scalar::Null)
+        Ok(Self { written, defaults })
     }
 }
 
@@ -98,33 +61,4 @@ fn require(schema: &Schema) -> Result<&RecordType, PlanError> {
         Some(field) => Err(not_flat(format!("{}.{}", record.name, field.name))),
         None => Ok(record),
     }
-}
-
-/// What a flat field's operation does with a value, and with null.
-fn aim(ops: &[Op], field: usize, op: OpId) -> Target {
-    let mut target = Target {
-        field,
-        value: None,
-        null: false,
-    };
-    let one = [op];
-    let branches = match &ops[op as usize] {
-        Op::Union { branches, .. } => &branches[..],
-        _ => &one,
-    };
-    for &branch in branches {
-        let mut op = &ops[branch as usize];
-        if let Op::Wrap { then, .. } = op {
-            op = &ops[*then as usize];
-        }
-        match op {
-            Op::Scalar {
-                wire: Primitive::Null,
-                ..
-            } => target.null = true,
-            Op::Scalar { to, .. } => target.value = Some(*to),
-            _ => {}
-        }
-    }
-    target
 }

@@ -5,14 +5,16 @@
 mod compile;
 mod constant;
 mod cursor;
-mod decode;
+mod error;
+mod exec;
 mod explain;
 mod fault;
 mod flat;
 mod op;
+mod program;
+mod promotion;
 mod rules;
 mod same;
-mod transcode;
 mod value;
 
 use alloc::boxed::Box;
@@ -28,16 +30,23 @@ pub(crate) use constant::default_branch;
 #[cfg(feature = "serde")]
 pub(crate) use constant::field_default;
 pub use cursor::{Cursor, Datum, DecodeLimits};
-pub(crate) use decode::skip;
-pub use decode::{DecodeError, FieldSink};
+pub use error::DecodeError;
+pub(crate) use exec::skip;
+pub use exec::{FieldSink, TreeSink};
 pub use explain::Origin;
 pub use fault::Fault;
 use flat::Flat;
+pub(crate) use op::Op;
 pub use op::OpId;
-pub(crate) use op::{Move, Op};
+pub(crate) use program::Step;
+pub(crate) use promotion::{Promotion, Target};
 pub use value::{Value, ValueError};
 #[cfg(feature = "arrow")]
-pub(crate) use {cursor::symbol, op::Step, rules::wire_min};
+pub(crate) use {
+    cursor::symbol,
+    program::{Null, Take, Way},
+    rules::wire_min,
+};
 
 /// A value of a flat field, borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,9 +76,10 @@ pub enum Scalar<'a> {
 /// and answers compatibility: a pair is compatible when the plan has no
 /// [`problems`](Plan::problems), and then every valid datum within the limits decodes.
 ///
-/// Three executors run it: [`value`](Plan::value) and [`transcode`](Plan::transcode) for every
-/// schema, [`decode`](Plan::decode) into a [`FieldSink`] for flat records (fields that are
-/// primitives or nullable primitives), without an allocation.
+/// Executors run it, besides derived types and columns: [`value`](Plan::value) and
+/// [`transcode`](Plan::transcode) for every schema, [`decode_tree`](Plan::decode_tree) field by field
+/// into a [`TreeSink`] for records, [`decode`](Plan::decode) into a [`FieldSink`] for flat records
+/// (fields that are primitives or nullable primitives), without an allocation.
 ///
 /// One problem is said but hinders no executor: two records that meet under different names are
 /// read by their fields, as the reference implementation does.
@@ -230,12 +240,14 @@ impl Plan {
     /// A store uses this to resolve rows by the schema they were written with.
     pub fn sources(&self) -> impl Iterator<Item = (usize, Source<'_>)> {
         self.flat.iter().flat_map(|flat| {
-            let written = flat.steps.iter().enumerate().filter_map(|(i, step)| {
-                let target = step.target?;
-                Some((target.field, Source::Writer(i)))
+            let written = flat.written.iter();
+            let written = written.map(|&(field, from)| (field, Source::Writer(from)));
+            let defaults = flat.defaults.iter().map(|(field, value)| {
+                // A flat field's default is a scalar, perhaps in a union.
+                let scalar = value.scalar().unwrap_or(Scalar::Null);
+                (*field, Source::Default(scalar))
             });
-            let defaults = flat.defaults.iter();
-            written.chain(defaults.map(|(f, value)| (*f, Source::Default(Flat::default(value)))))
+            written.chain(defaults)
         })
     }
 
@@ -280,11 +292,6 @@ impl Plan {
 
     pub(crate) const fn root(&self) -> OpId {
         self.root
-    }
-
-    #[cfg(feature = "arrow")]
-    pub(crate) const fn ops(&self) -> &[Op] {
-        &self.ops
     }
 
     #[inline]

@@ -6,6 +6,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 
+use super::promotion::Promotion;
 use crate::schema::full_alias;
 use crate::{Field, Kind, NodeId, Primitive, RecordType, Schema};
 
@@ -35,17 +36,8 @@ impl<'s> Fields<'s> {
     }
 }
 
-pub(super) const fn promotes(from: Primitive, to: Primitive) -> bool {
-    use Primitive::{Bytes, Double, Float, Int, Long, String};
-    from as u8 == to as u8
-        || matches!(
-            (from, to),
-            (Int, Long | Float | Double)
-                | (Long, Float | Double)
-                | (Float, Double)
-                | (String, Bytes)
-                | (Bytes, String)
-        )
+const fn promotes(from: Primitive, to: Primitive) -> bool {
+    Promotion::of(from, to).is_some()
 }
 
 /// The branch of the reader's union that takes the writer's type, which is no union.

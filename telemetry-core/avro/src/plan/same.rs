@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::op::{Move, Op, OpId, Step};
-use crate::Primitive;
+use super::op::{Op, OpId};
+use super::program::{Step, Way, width};
 
 /// Rounds after which what is not settled counts as different.
 const ROUNDS: usize = 16;
@@ -33,7 +33,7 @@ pub(super) fn find(ops: &[Op], alike: Vec<bool>) -> Vec<bool> {
 
 fn parts(ops: &[Op], same: &[bool], op: &Op) -> bool {
     match op {
-        Op::Scalar { .. } | Op::Fixed { .. } | Op::Enum { .. } => true,
+        Op::Scalar(_) | Op::Fixed { .. } | Op::Enum { .. } => true,
         Op::Array { item: part, .. } | Op::Map { value: part, .. } => same[*part as usize],
         Op::Union { branches, .. } => (0..).zip(branches).all(|(i, &b)| match &ops[b as usize] {
             Op::Wrap { branch, then } => *branch == i && same[*then as usize],
@@ -41,33 +41,19 @@ fn parts(ops: &[Op], same: &[bool], op: &Op) -> bool {
         }),
         Op::Record(record) => {
             record.problem.is_none()
-                && (0..).zip(&record.steps).all(|(i, step)| match step {
-                    Step::Set { field, op } => *field == i && same[*op as usize],
-                    Step::Skip(_) | Step::Default { .. } => false,
+                && (0..).zip(&record.steps).all(|(i, step)| match step.way() {
+                    Way::Set { field, op } => field == i && same[op as usize],
+                    Way::Skip(_) | Way::Default { .. } => false,
                 })
         }
         Op::Wrap { .. } | Op::Fail { .. } => false,
     }
 }
 
-/// Makes the steps as derived records take them.
-pub(super) fn moves(ops: &mut [Op], same: &[bool]) {
-    for op in ops {
-        if let Op::Record(record) = op {
-            record.moves = record.steps.iter().map(|s| Move::of(s, same)).collect();
-        }
-    }
-}
-
 /// The bytes that an operation reads, if they are always as many.
 fn size(op: &Op) -> Option<usize> {
     match op {
-        Op::Scalar { wire, .. } => match wire {
-            Primitive::Null => Some(0),
-            Primitive::Float => Some(4),
-            Primitive::Double => Some(8),
-            _ => None,
-        },
+        Op::Scalar(promotion) => width(promotion.wire()),
         Op::Fixed { size } => Some(*size),
         _ => None,
     }
@@ -87,9 +73,9 @@ pub(super) fn measure(ops: &mut [Op]) {
 
 /// Puts skips of fields of a known size that follow each other into one.
 pub(super) fn coalesce(ops: &mut Vec<Op>) {
-    let size = |ops: &[Op], step: &Step| match step {
-        Step::Skip(op) => size(&ops[*op as usize]),
-        Step::Set { .. } | Step::Default { .. } => None,
+    let size = |ops: &[Op], step: &Step| match step.way() {
+        Way::Skip(op) => size(&ops[op as usize]),
+        Way::Set { .. } | Way::Default { .. } => None,
     };
     for i in 0..ops.len() {
         let Op::Record(record) = &ops[i] else {
@@ -111,7 +97,7 @@ pub(super) fn coalesce(ops: &mut Vec<Op>) {
                 made.pop();
             }
             steps.pop();
-            steps.push(Step::Skip((ops.len() + made.len()) as OpId));
+            steps.push(Step::new(Way::Skip((ops.len() + made.len()) as OpId)));
             made.push(Op::Fixed { size });
             run = Some((size, true));
         }

@@ -96,7 +96,7 @@ fn null_for_a_reader_without_null_fails_where_it_stands() {
     assert_eq!(decode(&plan, &[2, 8]).unwrap(), [(0, "Int(4)".to_string())]);
     assert_eq!(
         decode(&plan, &[0]).unwrap_err().to_string(),
-        "at byte 0: a.R.a: null needs a reader that takes null; make the reader's field nullable"
+        "at byte 1: a.R.a: null needs a reader that takes null; make the reader's field nullable"
     );
 }
 

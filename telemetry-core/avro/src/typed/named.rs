@@ -2,7 +2,7 @@
 
 use super::scalar::other;
 use super::{Decode, Fault};
-use crate::plan::{Move, Op, skip};
+use crate::plan::{Op, Step, skip};
 use crate::wire::Reader;
 use crate::{Cursor, Datum, DecodeLimits, OpId};
 
@@ -49,12 +49,12 @@ impl<'a> Cursor<'a, 'a> {
     /// Enters a record: gives the way of each field of the reader, and of what is skipped.
     #[doc(hidden)]
     #[inline(always)]
-    pub fn open_record(&mut self, op: OpId, name: &'static str) -> Result<&'a [Move], Fault> {
+    pub fn open_record(&mut self, op: OpId, name: &'static str) -> Result<&'a [Step], Fault> {
         let Op::Record(record) = self.settle(op)? else {
             return Err(other(name));
         };
         self.open(record)?;
-        Ok(&record.moves)
+        Ok(&record.steps)
     }
 
     /// Leaves a record.
@@ -84,8 +84,8 @@ impl<'a> Cursor<'a, 'a> {
     /// processor's cache of instructions, and for its caller to take it in.
     #[doc(hidden)]
     #[inline(never)]
-    pub fn made<T: Decode<'a>>(&mut self, step: &Move) -> Result<T, Fault> {
-        if step.code % 4 == Move::RESOLVED {
+    pub fn made<T: Decode<'a>>(&mut self, step: &Step) -> Result<T, Fault> {
+        if step.code % 4 == Step::RESOLVED {
             return T::resolve(self, step.operand);
         }
         // A datum of the reader, made and bounded when the plan was.
@@ -120,7 +120,7 @@ impl Cursor<'_, '_> {
     #[inline(always)]
     pub fn pass(&mut self, op: OpId) -> Result<(), Fault> {
         match self.plan.op(op) {
-            Op::Scalar { wire, .. } => Ok(skip(&mut self.datum.input, *wire)?),
+            Op::Scalar(promotion) => Ok(skip(&mut self.datum.input, promotion.wire())?),
             Op::Union { sizes, .. } if !sizes.is_empty() => {
                 let branch = self.datum.branch(sizes.len())?;
                 self.datum.input.take(sizes[branch])?;

@@ -3,13 +3,14 @@
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
 use uuid::Uuid;
 
 use super::def::{Logical, Named, Type};
 use super::{AvroType, Decode, Encode, Fault};
-use crate::plan::Op;
-use crate::wire::{Out, Reader, VARINT_LEN_MAX};
+use crate::plan::{Op, Promotion, Target};
+use crate::wire::{Out, VARINT_LEN_MAX};
 use crate::{Cursor, Datum, OpId, Primitive, Timestamp};
 
 #[cold]
@@ -17,11 +18,11 @@ pub(super) const fn other(expected: &'static str) -> Fault {
     Fault::OtherReader { expected }
 }
 
-/// The writer's type of a value that resolves to a primitive.
-#[inline]
-fn wire(cursor: &mut Cursor<'_, '_>, op: OpId, to: Primitive) -> Result<Primitive, Fault> {
+/// How a value that resolves to a type without parts was written.
+#[inline(always)]
+fn promotion(cursor: &mut Cursor<'_, '_>, op: OpId, to: Primitive) -> Result<Promotion, Fault> {
     match cursor.settle(op)? {
-        Op::Scalar { wire, .. } => Ok(*wire),
+        Op::Scalar(promotion) => Ok(*promotion),
         _ => Err(other(to.as_str())),
     }
 }
@@ -52,28 +53,41 @@ macro_rules! wire_type {
     };
 }
 
-/// How a type is read, and from what else: each type that promotes to it.
+/// How a type is made of the one value without parts that it stands for.
 macro_rules! read {
     (
-        <$de:lifetime> [$($life:lifetime)?] $type:ty, $primitive:ident, |$input:ident| $read:expr,
-        { $($wire:ident => $promoted:expr),* $(,)? } $($more:item)*
+        <$de:lifetime> [$($life:lifetime)?] $type:ty, $primitive:ident,
+        fn $give:ident($($v:tt: $given:ty),*) { $from:expr } $($more:item)*
     ) => {
+        impl<$de $(: $life, $life)?> Target<$de> for Make<$type> {
+            type Out = $type;
+
+            #[inline(always)]
+            fn takes(of: Primitive) -> bool {
+                matches!(of, Primitive::$primitive)
+            }
+
+            #[cold]
+            fn other() -> Fault {
+                other(Primitive::$primitive.as_str())
+            }
+
+            #[inline(always)]
+            fn $give(self, $($v: $given),*) -> Result<$type, Fault> {
+                Ok($from)
+            }
+        }
+
         impl<$de $(: $life, $life)?> Decode<$de> for $type {
             #[inline]
             fn read(datum: &mut Datum<$de>) -> Result<Self, Fault> {
-                let $input: &mut Reader<$de> = &mut datum.input;
-                Ok($read)
+                Promotion::$primitive.read(&mut datum.input, Make(PhantomData::<Self>))
             }
 
             #[inline(always)]
             fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, Fault> {
-                let wire = wire(cursor, op, Primitive::$primitive)?;
-                let $input: &mut Reader<$de> = &mut cursor.datum.input;
-                Ok(match wire {
-                    Primitive::$primitive => $read,
-                    $(Primitive::$wire => $promoted,)*
-                    _ => return Err(other(Primitive::$primitive.as_str())),
-                })
+                let promotion = promotion(cursor, op, Primitive::$primitive)?;
+                promotion.read(&mut cursor.datum.input, Make(PhantomData::<Self>))
             }
 
             $($more)*
@@ -81,25 +95,26 @@ macro_rules! read {
     };
 }
 
+/// Makes a Rust type of what a plan reads.
+struct Make<T>(PhantomData<T>);
+
 wire_type!([](), Null, 0, |v| 0, |out| {
     let _ = out;
 });
-read!(<'de> [] (), Null, |input| {
-    let _ = input;
-}, {});
+read!(<'de> [] (), Null, fn null() { () });
 
 wire_type!([] bool, Boolean, 1, |v| 1, |out| out.byte(u8::from(*v)));
-read!(<'de> [] bool, Boolean, |input| input.boolean()?, {});
+read!(<'de> [] bool, Boolean, fn boolean(v: bool) { v });
 
 wire_type!([] i32, Int, 1, |v| 5, |out| out.long(i64::from(*v)));
-read!(<'de> [] i32, Int, |input| input.int()?, {});
+read!(<'de> [] i32, Int, fn int(v: i32) { v });
 
 wire_type!([] i64, Long, 1, |v| VARINT_LEN_MAX, |out| out.long(*v));
-read!(<'de> [] i64, Long, |input| input.long()?, { Int => i64::from(input.int()?) });
+read!(<'de> [] i64, Long, fn long(v: i64) { v });
 
 /// Floats follow each other without anything between: they are copied at once.
 macro_rules! float {
-    ($type:ty, $primitive:ident, $size:literal, |$input:ident| $read:expr, $promotions:tt) => {
+    ($type:ty, $primitive:ident, $size:literal, $give:ident) => {
         impl AvroType for $type {
             const TYPE: &'static Type = &Type::Primitive(Primitive::$primitive);
             const MIN_LEN: usize = $size;
@@ -122,7 +137,7 @@ macro_rules! float {
             }
         }
 
-        read!(<'de> [] $type, $primitive, |$input| $read, $promotions
+        read!(<'de> [] $type, $primitive, fn $give(v: $type) { v }
             #[inline]
             fn read_items(
                 datum: &mut Datum<'de>,
@@ -144,31 +159,20 @@ macro_rules! float {
     };
 }
 
-float!(f32, Float, 4, |input| input.float()?, {
-    Int => input.int()? as f32,
-    Long => input.long()? as f32,
-});
-float!(f64, Double, 8, |input| input.double()?, {
-    Int => f64::from(input.int()?),
-    Long => input.long()? as f64,
-    Float => f64::from(input.float()?),
-});
+float!(f32, Float, 4, float);
+float!(f64, Double, 8, double);
 
 macro_rules! text {
     ([$($life:lifetime)?] $type:ty, |$text:ident| $from:expr) => {
         wire_type!([$($life)?] $type, String, 1, |v| VARINT_LEN_MAX + v.len(), |out| out.bytes(v.as_bytes()));
-        read!(<'de> [$($life)?] $type, String,
-            |input| { let $text = input.string()?; $from },
-            { Bytes => { let $text = input.string()?; $from } });
+        read!(<'de> [$($life)?] $type, String, fn string($text: &'de str, _: usize) { $from });
     };
 }
 
 macro_rules! bytes {
     ([$($life:lifetime)?] $type:ty, |$bytes:ident| $from:expr) => {
         wire_type!([$($life)?] $type, Bytes, 1, |v| VARINT_LEN_MAX + v.len(), |out| out.bytes(v));
-        read!(<'de> [$($life)?] $type, Bytes,
-            |input| { let $bytes = input.bytes()?; $from },
-            { String => { let $bytes = input.bytes()?; $from } });
+        read!(<'de> [$($life)?] $type, Bytes, fn bytes($bytes: &'de [u8], _: usize) { $from });
     };
 }
 

@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::cursor::Cursor;
-use super::op::{Op, OpId, RecordOp, Step};
-use super::{DecodeError, DecodeLimits, Fault, Plan, Scalar};
+use crate::plan::op::{Op, OpId, RecordOp};
+use crate::plan::program::Way;
+use crate::plan::promotion::AsScalar;
+use crate::plan::{Cursor, DecodeError, DecodeLimits, Fault, Plan, Scalar};
 use crate::wire::{self, Reader};
 
 impl Plan {
@@ -49,7 +50,9 @@ impl Cursor<'_, '_> {
     fn transcode(&mut self, id: OpId, out: &mut Vec<u8>) -> Result<(), Fault> {
         let plan = self.plan;
         match plan.op(id) {
-            Op::Scalar { wire, to } => put(self.scalar(*wire, *to)?, out),
+            Op::Scalar(promotion) => {
+                put(promotion.read(&mut self.datum.input, AsScalar)?, out);
+            }
             Op::Fixed { size } => out.extend_from_slice(self.datum.input.take(*size)?),
             Op::Enum { symbols, problem } => {
                 wire::put_long(out, i64::from(self.symbol(symbols, *problem)?));
@@ -104,21 +107,21 @@ impl Cursor<'_, '_> {
         }
         for step in &record.steps {
             let from = out.len();
-            let field = match *step {
-                Step::Skip(op) => {
+            let field = match step.way() {
+                Way::Skip(op) => {
                     self.skip(op)?;
                     continue;
                 }
-                Step::Set { field, op } => {
+                Way::Set { field, op } => {
                     self.transcode(op, out)?;
                     field
                 }
-                Step::Default { field, constant } => {
+                Way::Default { field, constant } => {
                     out.extend_from_slice(&plan.constant(constant).bytes);
                     field
                 }
             };
-            if let Some(span) = spans.get_mut(field as usize) {
+            if let Some(span) = spans.get_mut(field) {
                 *span = (from - start, out.len() - start);
             }
         }
