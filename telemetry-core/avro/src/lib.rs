@@ -58,7 +58,7 @@
 //!
 //! # Not here
 //! Clients of registries are in `telemetry-core`; [`prefix`] has the prefixes with which their messages
-//! begin. Field sinks accept only flat records: each field is a primitive or a nullable primitive.
+//! begin.
 //!
 //! # Features
 //! - `std` is a default feature.

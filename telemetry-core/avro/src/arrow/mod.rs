@@ -110,7 +110,10 @@ impl<'p> Columns<'p> {
             // A union of records: each row's record says what it lacks.
             _ => &[],
         };
-        let steps = all.iter().filter(|step| !step.is_default()).copied();
+        let steps = all
+            .iter()
+            .filter(|step| !matches!(step.way(), Way::Default { .. }));
+        let steps = steps.copied();
         let defaults = all.iter().filter_map(|step| match step.way() {
             Way::Default { field, constant } => Some((field, constant)),
             Way::Skip(_) | Way::Set { .. } => None,

@@ -98,11 +98,6 @@ impl Step {
         self.code % 4 == Self::SKIP
     }
 
-    #[inline(always)]
-    pub(crate) const fn is_default(&self) -> bool {
-        self.code % 4 == Self::DEFAULT
-    }
-
     #[inline]
     pub(crate) const fn way(&self) -> Way {
         let field = self.field();
