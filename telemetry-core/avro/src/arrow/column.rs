@@ -72,7 +72,7 @@ pub(super) enum Column {
 }
 
 #[cold]
-pub(super) const fn other() -> Fault {
+const fn other() -> Fault {
     Fault::OtherReader {
         expected: "the schema of the columns",
     }

@@ -31,7 +31,7 @@ pub(super) fn fields<'a>(
 ) -> Result<(), Fault> {
     let plan = cursor.plan;
     for step in steps {
-        if step.is_skip() {
+        let Some(mut column) = columns.get_mut(step.field()) else {
             match (step.take, plan.op(step.operand)) {
                 (Take::Scalar(promotion), _) => skip(input, promotion.wire())?,
                 (Take::Sizes, Op::Union { sizes, .. }) => {
@@ -46,9 +46,6 @@ pub(super) fn fields<'a>(
                 }
             }
             continue;
-        }
-        let Some(mut column) = columns.get_mut(step.field()) else {
-            return Err(super::column::other());
         };
         let (mut take, mut op) = (step.take, step.value);
         if step.null != Null::Never {

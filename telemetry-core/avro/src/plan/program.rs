@@ -12,7 +12,7 @@ use crate::Primitive;
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// Four times the reader's field, and how it comes; other numbers stand for a skip.
+    /// Four times the reader's field, and how it comes. A skip has a field that no record has.
     pub code: u32,
     /// The operation, or the default of the plan.
     pub operand: u32,
@@ -70,11 +70,12 @@ impl Step {
     /// The default.
     pub(crate) const DEFAULT: u32 = 2;
     const SKIP: u32 = 3;
+    const NO_FIELD: usize = (u32::MAX / 4) as usize;
 
     /// A step as far as it is known before all operations are.
     pub(super) const fn new(way: Way) -> Self {
         let (field, how, operand) = match way {
-            Way::Skip(op) => (0, Self::SKIP, op),
+            Way::Skip(op) => (Self::NO_FIELD, Self::SKIP, op),
             Way::Set { field, op } => (field, Self::RESOLVED, op),
             Way::Default { field, constant } => (field, Self::DEFAULT, constant),
         };
@@ -87,7 +88,7 @@ impl Step {
         }
     }
 
-    /// The reader's field; a skip has none.
+    /// The reader's field; past all fields for a skip.
     #[inline(always)]
     pub(crate) const fn field(&self) -> usize {
         (self.code / 4) as usize

@@ -17,6 +17,7 @@ use telemetry_avro::arrow::{Columns, encode};
 use telemetry_avro::wire::Reader;
 use telemetry_avro::{AvroRecord, Plan, Schema};
 
+use crate::fory::ForySide;
 use crate::measure::Cases;
 use crate::model::{
     Hr, Hr2, HrProto, Telemetry, Telemetry2, Telemetry2Ref, TelemetryProto, TelemetryRef,
@@ -48,6 +49,7 @@ pub struct Corpus {
     large_proto: Vec<TelemetryProto>,
     small: Side<Hr>,
     small_proto: Vec<HrProto>,
+    pub fory: ForySide,
 }
 
 impl<R: AvroRecord> Side<R> {
@@ -139,6 +141,7 @@ impl Corpus {
         let corpus = Self {
             large_proto: large.records.iter().map(TelemetryProto::from).collect(),
             small_proto: small.records.iter().map(HrProto::from).collect(),
+            fory: ForySide::new(&large.records, large.buffer.len()),
             large,
             large_rows,
             small,
@@ -295,6 +298,8 @@ fn into<'a, T>(
 
 pub fn add<'a>(corpus: &'a Corpus, cases: &mut Cases<'a>) {
     large(corpus, cases);
+    corpus.fory.add(cases);
+    schemas(&corpus.large.schemas, cases);
     arrow(
         &corpus.large_rows,
         ["encode from Arrow", "decode to Arrow", "resolve to Arrow"],
@@ -322,6 +327,26 @@ fn copy<'a, R>(side: &'a Side<R>, datums: Vec<&'a [u8]>) -> impl FnMut() + 'a {
         }
         black_box(&out);
     }
+}
+
+/// What is done once for a schema, or a pair of them.
+fn schemas<'a>([writer, reader]: &'a [Schema; 2], cases: &mut Cases<'a>) {
+    let text = writer.json();
+    let size = (1, text.len());
+    let group = "schema parse";
+    cases.add(group, "telemetry-core", size, move || {
+        black_box(Schema::parse(text).expect("a schema"));
+    });
+    cases.add(group, "apache-avro", size, move || {
+        black_box(ApacheSchema::parse_str(text).expect("a schema"));
+    });
+    cases.add(group, "serde_avro_fast", size, move || {
+        let schema: serde_avro_fast::Schema = text.parse().expect("a schema");
+        black_box(schema);
+    });
+    cases.add("plan compile", "telemetry-core", size, move || {
+        black_box(Plan::compile(writer, reader).expect("schemas resolve"));
+    });
 }
 
 fn large<'a>(corpus: &'a Corpus, cases: &mut Cases<'a>) {

@@ -3,6 +3,7 @@
 //! Before anything is timed, every library's bytes and values are compared with every other's.
 
 mod cases;
+mod fory;
 mod measure;
 mod model;
 mod report;
@@ -61,6 +62,12 @@ fn main() -> ExitCode {
     let corpus = cases::Corpus::new(records);
     let mut all = Cases::default();
     cases::add(&corpus, &mut all);
+    if once.is_none() {
+        let [avro, exact, compatible] = corpus.fory.sizes();
+        println!(
+            "bytes of a record: Avro {avro}, fory exact {exact}, fory compatible {compatible}\n"
+        );
+    }
     if let Some(case) = once {
         println!("{}", all.once(case));
         return ExitCode::SUCCESS;

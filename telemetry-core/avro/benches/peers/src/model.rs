@@ -405,3 +405,98 @@ pub fn heart_rates(n: usize) -> Vec<Hr> {
         })
         .collect()
 }
+
+#[derive(fory::ForyEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KindFory {
+    HeartRate,
+    Steps,
+    Cadence,
+    Gps,
+    Device,
+    Log,
+}
+
+impl From<Kind> for KindFory {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::HEART_RATE => Self::HeartRate,
+            Kind::STEPS => Self::Steps,
+            Kind::CADENCE => Self::Cadence,
+            Kind::GPS => Self::Gps,
+            Kind::DEVICE => Self::Device,
+            Kind::LOG => Self::Log,
+        }
+    }
+}
+
+#[derive(fory::ForyStruct, Clone, PartialEq, Debug)]
+pub struct TelemetryFory {
+    pub device_id: String,
+    pub ts: i64,
+    pub seq: i32,
+    pub kind: KindFory,
+    pub hr: Option<f64>,
+    pub lat: Option<f64>,
+    pub lon: Option<f64>,
+    pub battery: Option<f64>,
+    pub steps: i32,
+    pub samples: Vec<f64>,
+    pub tags: BTreeMap<String, String>,
+    pub fw: String,
+}
+
+/// What a reader of the second schema has, as far as Fory's compatible mode goes: it has no renames,
+/// and gives a field that is not there its type's own default.
+#[derive(fory::ForyStruct, Clone, PartialEq, Debug)]
+pub struct Telemetry2Fory {
+    pub ts: i64,
+    pub device_id: String,
+    pub kind: KindFory,
+    pub region: String,
+    pub steps: i32,
+    pub seq: i32,
+    pub lon: Option<f64>,
+    pub lat: Option<f64>,
+    pub hr: Option<f64>,
+    pub cpu: f64,
+    pub tags: BTreeMap<String, String>,
+    pub samples: Vec<f64>,
+}
+
+impl From<&Telemetry> for TelemetryFory {
+    fn from(r: &Telemetry) -> Self {
+        Self {
+            device_id: r.device_id.clone(),
+            ts: r.ts,
+            seq: r.seq,
+            kind: r.kind.into(),
+            hr: r.hr,
+            lat: r.lat,
+            lon: r.lon,
+            battery: r.battery,
+            steps: r.steps,
+            samples: r.samples.clone(),
+            tags: r.tags.clone(),
+            fw: r.fw.clone(),
+        }
+    }
+}
+
+impl From<&Telemetry> for Telemetry2Fory {
+    fn from(r: &Telemetry) -> Self {
+        Self {
+            ts: r.ts,
+            device_id: r.device_id.clone(),
+            kind: r.kind.into(),
+            region: String::new(),
+            steps: r.steps,
+            seq: r.seq,
+            lon: r.lon,
+            lat: r.lat,
+            hr: r.hr,
+            cpu: 0.0,
+            tags: r.tags.clone(),
+            samples: r.samples.clone(),
+        }
+    }
+}

@@ -61,13 +61,32 @@ const GOALS: &[Goal] = &[
         "resolve",
         "telemetry-core borrowed",
         ("decode", "telemetry-core borrowed"),
-        1.25,
+        1.2,
+    ),
+    goal("encode", "telemetry-core", ("encode", "fory exact"), 1.0),
+    goal(
+        "resolve",
+        "telemetry-core owned",
+        ("resolve", "fory compatible, owned"),
+        1.0,
+    ),
+    goal(
+        "schema parse",
+        "telemetry-core",
+        ("schema parse", "serde_avro_fast"),
+        1.0,
+    ),
+    goal(
+        "schema parse",
+        "telemetry-core",
+        ("schema parse", "apache-avro"),
+        1.0,
     ),
     goal(
         "resolve to Arrow",
         "telemetry-core",
         ("resolve to Arrow", "arrow-avro"),
-        0.5,
+        0.4,
     ),
     goal(
         "small: encode",
@@ -91,7 +110,7 @@ const GOALS: &[Goal] = &[
         "small: resolve to Arrow",
         "telemetry-core",
         ("small: resolve to Arrow", "arrow-avro"),
-        0.5,
+        0.45,
     ),
 ];
 
