@@ -138,8 +138,8 @@ mod avro {
         DecodeLimits, Direction, Entry, EnumType, Field, FieldSink, Fingerprint, FingerprintError,
         FixedType, FlatType, Incompatibility, Incompatible, Kind, Node, NodeId, OpId, Origin, Plan,
         PlanCache, PlanError, PlanLimits, Primitive, Quarantine, RecordType, Registered, Scalar,
-        Schema, SchemaError, SchemaLimits, SchemaRules, Source, TreeSink, Value, ValueError, decide, prefix,
-        single_object, typed, wire,
+        Schema, SchemaError, SchemaLimits, SchemaRules, Source, TreeSink, Value, ValueError,
+        decide, prefix, single_object, typed, wire,
     };
     #[cfg(feature = "derive")]
     pub use telemetry_avro_derive::{CoreAvroRecord as AvroRecord, CoreAvroType as AvroType};
