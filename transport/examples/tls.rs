@@ -36,6 +36,6 @@ pub async fn run(url: &str, authority: &Path) -> Result<LinkState, Box<dyn Error
     config.tls = Some(Arc::new(tls));
     let publisher = Publisher::start(config)?;
     let mut link = publisher.link();
-    let settled = |state: &LinkState| matches!(state, LinkState::Up | LinkState::Halted { .. });
+    let settled = |state: &LinkState| matches!(state, LinkState::Up | LinkState::Alarm { .. });
     Ok(link.wait_for(settled).await?.clone())
 }

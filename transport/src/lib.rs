@@ -110,6 +110,7 @@ pub mod contract;
 mod cursor;
 mod dedup;
 mod deliveries;
+mod dial;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "std")]

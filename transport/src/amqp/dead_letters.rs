@@ -7,12 +7,12 @@ use lapin::types::FieldTable;
 use telemetry_core::{Batch, EnvelopeError, Epoch};
 
 use super::config::{AmqpConfig, ConfigError};
-use super::link::{Link, send_error};
+use super::link::{Link, LinkFailure};
 use super::publisher::{OfferError, Publisher};
 use super::subscription::{QUEUE, REASON};
 use super::topology::name;
 use super::{Message, properties};
-use crate::{BatchId, SendError};
+use crate::BatchId;
 
 /// A batch that was put aside.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,8 +31,8 @@ pub enum DeadLetterError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The broker cannot be reached, or refuses.
-    #[error("the dead letters: {0}")]
-    Link(SendError),
+    #[error("the dead letters: {} ({})", .0.error, .0.text)]
+    Link(LinkFailure),
     /// The publisher ended.
     #[error(transparent)]
     Offer(#[from] OfferError),
@@ -66,9 +66,7 @@ impl DeadLetters {
     async fn get(&self, link: &Link) -> Result<Option<Raw>, DeadLetterError> {
         let queue = name(&self.config.topology.dead_letter_queue());
         let got = link.channel.basic_get(queue, BasicGetOptions::default());
-        let got = got
-            .await
-            .map_err(|e| DeadLetterError::Link(send_error(&e)))?;
+        let got = got.await.map_err(failed)?;
         Ok(got.map(|message| message.delivery))
     }
 
@@ -89,11 +87,11 @@ impl DeadLetters {
                 requeue: true,
             };
             let back = link.channel.basic_nack(tag, options).await;
-            back.map_err(|e| DeadLetterError::Link(send_error(&e)))?;
+            back.map_err(failed)?;
         }
         // Once the broker has closed it, the letters are back in their places.
         let closed = link.connection.close(200, "read".into()).await;
-        closed.map_err(|e| DeadLetterError::Link(send_error(&e)))?;
+        closed.map_err(failed)?;
         Ok(letters)
     }
 
@@ -128,12 +126,16 @@ impl DeadLetters {
             publisher.wait_confirmed(id).await?;
             let ack = BasicAckOptions::default();
             let acked = link.channel.basic_ack(tag, ack).await;
-            acked.map_err(|e| DeadLetterError::Link(send_error(&e)))?;
+            acked.map_err(failed)?;
         }
         let closed = link.connection.close(200, "replayed".into()).await;
-        closed.map_err(|e| DeadLetterError::Link(send_error(&e)))?;
+        closed.map_err(failed)?;
         Ok(count)
     }
+}
+
+fn failed(error: lapin::Error) -> DeadLetterError {
+    DeadLetterError::Link(error.into())
 }
 
 fn letter(raw: Raw) -> DeadLetter {

@@ -16,7 +16,7 @@ use lapin::{Channel, Confirmation};
 use tokio::sync::Notify;
 
 use super::Message;
-use super::link::send_error;
+use super::link::LinkFailure;
 use crate::{BatchId, SendError, SenderInput};
 
 type Answer = lapin::Result<Confirmation>;
@@ -139,8 +139,8 @@ impl Flight {
         Arc::clone(&self.woken.news).notified_owned()
     }
 
-    /// Everything that is known by now, for the sender.
-    pub(super) fn settle(&mut self) -> Vec<SenderInput> {
+    /// Everything that is known by now, for the sender; and what broke, after that.
+    pub(super) fn settle(&mut self) -> (Vec<SenderInput>, Option<LinkFailure>) {
         // An answer that came before one that is taken here has woken its key before: going on
         // until no key is left finds it.
         loop {
@@ -158,8 +158,9 @@ impl Flight {
         let answers = std::mem::take(&mut self.answered);
         let open = self.attempts.values();
         let open = open.map(|a| (a.id, a.attempt, a.message_id.as_str()));
-        inputs.extend(judge(&answers, open));
-        inputs
+        let (judged, broken) = judge(&answers, open);
+        inputs.extend(judged);
+        (inputs, broken)
     }
 }
 
@@ -174,7 +175,7 @@ impl Flight {
 fn judge<'a>(
     answers: &[(BatchId, u32, String, Answer)],
     open: impl Iterator<Item = (BatchId, u32, &'a str)>,
-) -> Vec<SenderInput> {
+) -> (Vec<SenderInput>, Option<LinkFailure>) {
     let mut returned = HashSet::new();
     for (.., answer) in answers {
         if let Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) = answer
@@ -195,7 +196,7 @@ fn judge<'a>(
             Ok(Confirmation::Ack(None)) => SenderInput::Confirmed { id, attempt },
             Ok(_) => SenderInput::Failed(SendError::Nacked { id, attempt }),
             Err(error) => {
-                broken.get_or_insert_with(|| send_error(error));
+                broken.get_or_insert_with(|| LinkFailure::from(error));
                 continue;
             }
         });
@@ -205,9 +206,7 @@ fn judge<'a>(
     inputs.extend(
         open.map(|(id, attempt, _)| SenderInput::Failed(SendError::Returned { id, attempt })),
     );
-    // Last: it ends all the others.
-    inputs.extend(broken.map(SenderInput::Failed));
-    inputs
+    (inputs, broken)
 }
 
 #[cfg(test)]
@@ -294,7 +293,8 @@ mod tests {
                             .map(|(id, attempt, _)| (*id, *attempt, message_id(*id)))
                             .collect();
                         let open = names.iter().map(|(id, at, name)| (*id, *at, name.as_str()));
-                        let judged = judge(&answers, open);
+                        let (judged, broken) = judge(&answers, open);
+                        prop_assert_eq!(broken, None);
                         prop_assert!(judged.len() >= answers.len());
                         for input in judged {
                             match input {

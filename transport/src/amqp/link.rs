@@ -1,5 +1,6 @@
 //! One connection with one channel, which can be dropped at once.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
@@ -14,7 +15,7 @@ use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, ErrorKind
 use tokio::sync::watch;
 
 use super::config::{AmqpConfig, Checked, Endpoint};
-use crate::SendError;
+use crate::{Action, SendError};
 
 /// What a link does just now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum LinkState {
     /// No link; another attempt follows.
     Down {
         /// What ended the last one; `None` at the beginning.
-        reason: Option<SendError>,
+        reason: Option<LinkFailure>,
     },
     /// Trying.
     #[default]
@@ -35,11 +36,71 @@ pub enum LinkState {
         /// What the broker said, e.g. that its disk is full.
         reason: String,
     },
-    /// Nothing is tried until somebody changed the configuration or the broker.
-    Halted {
+    /// A person has to look at it: attempts go on after delays of minutes, and one that succeeds
+    /// ends the alarm.
+    Alarm {
         /// What is wrong.
-        reason: SendError,
+        reason: LinkFailure,
     },
+}
+
+/// Why there is no link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkFailure {
+    /// The kind, and what follows from it.
+    pub error: SendError,
+    /// What the broker, TLS or the operating system said. It may name users, queues and hosts.
+    pub text: String,
+}
+
+impl LinkFailure {
+    pub(super) fn new(error: SendError, text: impl fmt::Display) -> Self {
+        let text = text.to_string();
+        Self { error, text }
+    }
+}
+
+impl From<SendError> for LinkFailure {
+    /// What nobody else said anything about.
+    fn from(error: SendError) -> Self {
+        Self::new(error, error)
+    }
+}
+
+impl From<lapin::Error> for LinkFailure {
+    fn from(error: lapin::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&lapin::Error> for LinkFailure {
+    fn from(error: &lapin::Error) -> Self {
+        Self::new(send_error(error), error)
+    }
+}
+
+impl LinkState {
+    /// What follows from a failure.
+    pub(super) fn after(reason: LinkFailure) -> Self {
+        match reason.error.action() {
+            Action::Alarm => Self::Alarm { reason },
+            _ => {
+                let reason = Some(reason);
+                Self::Down { reason }
+            }
+        }
+    }
+}
+
+/// Says that an attempt begins; an alarm lasts until one succeeds.
+pub(super) fn tell_connecting(state: &watch::Sender<LinkState>) {
+    state.send_if_modified(|old| {
+        let is_news = !matches!(old, LinkState::Alarm { .. } | LinkState::Connecting);
+        if is_news {
+            *old = LinkState::Connecting;
+        }
+        is_news
+    });
 }
 
 /// Sets a state where it is another one, so that a watcher wakes only for news.
@@ -78,10 +139,12 @@ impl Link {
         config: &AmqpConfig,
         checked: &Checked,
         attempt: usize,
-    ) -> Result<Self, SendError> {
+    ) -> Result<Self, LinkFailure> {
         let opened = async {
             let (connection, socket) = match &config.endpoint {
-                Endpoint::Connections(connections) => (connections().await?, None),
+                Endpoint::Connections(connections) => {
+                    (connections().await.map_err(login_failure)?, None)
+                }
                 Endpoint::Urls(_) => {
                     let uri = checked.uris[attempt % checked.uris.len()].clone();
                     let (connection, socket) = connect(config, uri).await?;
@@ -100,8 +163,8 @@ impl Link {
         };
         let limit = config.limits.connect_timeout;
         match tokio::time::timeout(limit, opened).await {
-            Ok(opened) => opened.map_err(|error: lapin::Error| send_error(&error)),
-            Err(_) => Err(SendError::ConnectTimeout { limit }),
+            Ok(opened) => opened,
+            Err(_) => Err(SendError::ConnectTimeout { limit }.into()),
         }
     }
 
@@ -109,19 +172,19 @@ impl Link {
     pub(super) fn repair(
         &self,
         config: Arc<AmqpConfig>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>> {
+    ) -> Pin<Box<dyn Future<Output = Result<(), LinkFailure>> + Send>> {
         let connection = Arc::clone(&self.connection);
         Box::pin(async move {
             let declared = config.topology.declare(&connection);
             match tokio::time::timeout(config.limits.confirm_timeout, declared).await {
-                Ok(declared) => declared.map_err(|error| send_error(&error)),
-                Err(_) => Err(SendError::LinkLost),
+                Ok(declared) => Ok(declared?),
+                Err(_) => Err(SendError::LinkLost.into()),
             }
         })
     }
 }
 
-async fn connect(config: &AmqpConfig, uri: AMQPUri) -> lapin::Result<(Connection, Socket)> {
+async fn connect(config: &AmqpConfig, uri: AMQPUri) -> Result<(Connection, Socket), LinkFailure> {
     let runtime = Runtime::tokio_current();
     let (stream, socket) = open_stream(config, &uri, &runtime).await?;
     // Without recovery there is one connection, and so one stream.
@@ -133,46 +196,79 @@ async fn connect(config: &AmqpConfig, uri: AMQPUri) -> lapin::Result<(Connection
     };
     let properties =
         ConnectionProperties::default().with_connection_name(config.name.as_str().into());
-    let connection = Connection::connector(uri, runtime, take, properties).await?;
-    Ok((connection, socket))
+    let connection = Connection::connector(uri, runtime, take, properties).await;
+    Ok((connection.map_err(login_failure)?, socket))
 }
 
 async fn open_stream(
     config: &AmqpConfig,
     uri: &AMQPUri,
     runtime: &Runtime<Tokio>,
-) -> lapin::Result<(Stream, Socket)> {
+) -> Result<(Stream, Socket), LinkFailure> {
     let host = uri.authority.host.trim_matches(['[', ']']).to_owned();
-    let found = tokio::net::lookup_host((host.as_str(), uri.authority.port)).await?;
+    let found = tokio::net::lookup_host((host.as_str(), uri.authority.port)).await;
+    let found = found.map_err(|error| LinkFailure::new(SendError::HostUnknown, error))?;
     let addresses: Vec<_> = found.collect();
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    let mut last = LinkFailure::from(SendError::HostUnknown);
     for address in addresses {
         match runtime.tcp_connect_addr(address).await {
             Ok(tcp) => {
-                let socket = socket2::SockRef::from(tcp.get_ref()).try_clone()?;
+                let socket = socket2::SockRef::from(tcp.get_ref()).try_clone();
+                let socket = Socket(socket.map_err(|error| io_failure(&error))?);
                 let stream = match uri.scheme {
                     AMQPScheme::AMQP => Stream::Plain(tcp),
-                    AMQPScheme::AMQPS => super::tls::wrap(config, host, tcp).await?,
+                    AMQPScheme::AMQPS => {
+                        let wrapped = super::tls::wrap(config, host, tcp).await;
+                        wrapped.map_err(|error| io_failure(&error))?
+                    }
                 };
-                return Ok((stream, Socket(socket)));
+                return Ok((stream, socket));
             }
-            Err(error) => last = error,
+            Err(error) => last = io_failure(&error),
         }
     }
-    Err(last.into())
+    Err(last)
+}
+
+fn io_failure(error: &io::Error) -> LinkFailure {
+    LinkFailure::new(io_error(error), error)
+}
+
+fn io_error(error: &io::Error) -> SendError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => SendError::ConnectionRefused,
+        _ if super::tls::is_refusal(error) => SendError::Certificate,
+        _ => SendError::LinkLost,
+    }
+}
+
+/// A refusal before there is a connection: at that moment, "access refused" is the login.
+fn login_failure(error: lapin::Error) -> LinkFailure {
+    let mut failure = LinkFailure::from(&error);
+    let refused = AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED);
+    if matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == refused) {
+        failure.error = SendError::Credentials;
+    }
+    failure
 }
 
 /// What a failure of the connection or a channel means to the sender.
 pub(super) fn send_error(error: &lapin::Error) -> SendError {
     match error.kind() {
         ErrorKind::ProtocolError(error) => match error.kind() {
+            // RabbitMQ has one code for both: "connection limit (10) is reached".
+            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
+                if error.get_message().as_str().contains("limit") =>
+            {
+                SendError::ConnectionLimit
+            }
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
-            | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => SendError::Unauthorized,
+            | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => SendError::NotAllowed,
             AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => SendError::TopologyMismatch,
             _ => SendError::LinkLost,
         },
-        ErrorKind::AuthProviderError(_) => SendError::Unauthorized,
-        ErrorKind::IOError(error) if super::tls::is_refusal(error) => SendError::Unauthorized,
+        ErrorKind::AuthProviderError(_) => SendError::Credentials,
+        ErrorKind::IOError(error) => io_error(error),
         _ => SendError::LinkLost,
     }
 }

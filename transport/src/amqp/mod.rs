@@ -33,8 +33,13 @@
 //! # What is refused
 //! The queues are quorum queues, which have a batch on disk before they confirm it; a type that
 //! does not is refused unless [`AmqpConfig::allow_loss`] says otherwise, and unencrypted links to
-//! another machine unless [`AmqpConfig::allow_plain`] does. Wrong credentials, certificates and
-//! queues of another kind halt a link ([`LinkState::Halted`]) until somebody resumes it.
+//! another machine unless [`AmqpConfig::allow_plain`] does.
+//!
+//! # What never ends a link for good
+//! A device has nobody who could start it again. Wrong credentials, a certificate that is not
+//! accepted, a limit of connections, a queue of another kind: each is an alarm with the broker's own
+//! words ([`LinkState::Alarm`]), and attempts go on after delays of minutes. Who has corrected it and
+//! does not want to wait calls [`Publisher::connect_now`].
 //!
 //! # Tests
 //! With the feature `test-util`, `scripted` is a broker on loopback that fails when a script says so:
@@ -64,7 +69,7 @@ use lapin::types::ShortString;
 
 pub use config::{AmqpConfig, ConfigError, Connections, Endpoint};
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
-pub use link::LinkState;
+pub use link::{LinkFailure, LinkState};
 pub use publisher::{OfferError, Publisher};
 pub use stats::{PublisherStats, Reconnects, SubscriptionStats};
 pub use subscription::{Delivery, ReceiveError, SubscribeConfig, Subscription};

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::config::{AmqpConfig, Checked, ConfigError};
 use super::flight::Flight;
-use super::link::{Link, LinkState, send_error, tell};
+use super::link::{Link, LinkFailure, LinkState, tell, tell_connecting};
 use super::stats::PublisherStats;
 use super::topology::name;
 use super::{Message, properties};
@@ -49,7 +49,7 @@ pub struct Publisher {
 #[derive(Debug)]
 enum Command {
     Offer { id: BatchId, message: Box<Message> },
-    Resume,
+    ConnectNow,
 }
 
 /// A batch that was not taken.
@@ -114,6 +114,7 @@ impl Publisher {
             messages: HashMap::new(),
             attempts: 0,
             link: None,
+            said: None,
             confirmed: confirmed_tx,
             state,
             stats: PublisherStats::default(),
@@ -250,10 +251,11 @@ impl Publisher {
         self.stats.clone()
     }
 
-    /// Tries again after [`LinkState::Halted`].
-    pub async fn resume(&self) {
-        // A task that ended has nothing to resume.
-        let _ = self.commands.send(Command::Resume).await;
+    /// Connects without waiting for the delay in force, e.g. because what [`LinkState::Alarm`] told
+    /// of is corrected.
+    pub async fn connect_now(&self) {
+        // A task that ended has nothing to connect.
+        let _ = self.commands.send(Command::ConnectNow).await;
     }
 
     /// Waits until everything up to the name of a batch that was offered is confirmed.
@@ -277,8 +279,8 @@ impl Drop for Publisher {
     }
 }
 
-type Opening = Pin<Box<dyn Future<Output = Result<Live, SendError>> + Send>>;
-type Repair = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = Result<Live, LinkFailure>> + Send>>;
+type Repair = Pin<Box<dyn Future<Output = Result<(), LinkFailure>> + Send>>;
 type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
 
 /// A link in use.
@@ -291,9 +293,9 @@ struct Live {
 
 enum Happened {
     Commands(usize),
-    Opened(Result<Live, SendError>),
+    Opened(Result<Live, LinkFailure>),
     Event(Option<Event>),
-    Repaired(Result<(), SendError>),
+    Repaired(Result<(), LinkFailure>),
     Answers,
     Time,
 }
@@ -314,6 +316,8 @@ struct Owner {
     messages: HashMap<BatchId, Offered>,
     attempts: usize,
     link: Option<Live>,
+    /// What was said of the failure that the sender is told of.
+    said: Option<LinkFailure>,
     confirmed: watch::Sender<Option<BatchId>>,
     state: watch::Sender<LinkState>,
     stats: PublisherStats,
@@ -377,7 +381,7 @@ impl Owner {
                     for command in commands.drain(..) {
                         match command {
                             Command::Offer { id, message } => waiting.push_back((id, message)),
-                            Command::Resume => self.feed(SenderInput::Resume),
+                            Command::ConnectNow => self.feed(SenderInput::ConnectNow),
                         }
                     }
                 }
@@ -389,7 +393,7 @@ impl Owner {
                             self.feed(SenderInput::LinkUp);
                             tell(&self.state, LinkState::Up);
                         }
-                        Err(error) => self.feed(SenderInput::Failed(error)),
+                        Err(failure) => self.failed(failure),
                     }
                 }
                 Happened::Event(event) => self.event(event),
@@ -397,14 +401,16 @@ impl Owner {
                     if let Some(live) = &mut self.link {
                         live.repair = None;
                     }
-                    if let Err(error) = result {
-                        self.feed(SenderInput::Failed(error));
+                    if let Err(failure) = result {
+                        self.failed(failure);
                     }
                 }
                 Happened::Answers => {
-                    let inputs = self.link.as_mut().map(|live| live.flight.settle());
-                    for input in inputs.into_iter().flatten() {
-                        self.feed(input);
+                    if let Some(live) = &mut self.link {
+                        let (inputs, broken) = live.flight.settle();
+                        inputs.into_iter().for_each(|input| self.feed(input));
+                        // Last: it ends all the others.
+                        broken.into_iter().for_each(|failure| self.failed(failure));
                     }
                 }
                 Happened::Time => self.feed(SenderInput::Tick),
@@ -459,7 +465,7 @@ impl Owner {
             };
             match output {
                 SenderOutput::Connect => {
-                    tell(&self.state, LinkState::Connecting);
+                    tell_connecting(&self.state);
                     let (config, checked) = (Arc::clone(&self.config), self.checked.clone());
                     let attempt = self.attempts;
                     self.attempts += 1;
@@ -468,12 +474,9 @@ impl Owner {
                 }
                 SenderOutput::Disconnect(reason) => {
                     self.give_up(&reason, opening);
-                    let reason = Some(reason);
-                    tell(&self.state, LinkState::Down { reason });
-                }
-                SenderOutput::Halt(reason) => {
-                    self.give_up(&reason, opening);
-                    tell(&self.state, LinkState::Halted { reason });
+                    let said = self.said.take().filter(|said| said.error == reason);
+                    let reason = said.unwrap_or_else(|| reason.into());
+                    tell(&self.state, LinkState::after(reason));
                 }
                 SenderOutput::RepairTopology => {
                     if let Some(live) = &mut self.link
@@ -526,10 +529,17 @@ impl Owner {
                 true => SenderInput::Unblocked,
                 false => SenderInput::Blocked,
             }),
-            Some(Event::Error(error)) => self.feed(SenderInput::Failed(send_error(&error))),
+            Some(Event::Error(error)) => self.failed(error.into()),
             Some(_) => {}
-            None => self.feed(SenderInput::Failed(SendError::LinkLost)),
+            None => self.failed(SendError::LinkLost.into()),
         }
+    }
+
+    /// The link failed; what was said about it is kept for who asks.
+    fn failed(&mut self, failure: LinkFailure) {
+        let error = failure.error;
+        self.said = Some(failure);
+        self.feed(SenderInput::Failed(error));
     }
 }
 
@@ -537,11 +547,11 @@ async fn open(
     config: Arc<AmqpConfig>,
     checked: Checked,
     attempt: usize,
-) -> Result<Live, SendError> {
+) -> Result<Live, LinkFailure> {
     let link = Link::open(&config, &checked, attempt).await?;
     let events = Box::pin(link.connection.events_listener());
     let confirm = link.channel.confirm_select(ConfirmSelectOptions::default());
-    confirm.await.map_err(|error| send_error(&error))?;
+    confirm.await?;
     Ok(Live {
         link,
         flight: Flight::default(),

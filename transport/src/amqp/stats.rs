@@ -119,9 +119,19 @@ pub struct Reconnects {
     pub connect_timeout: u64,
     /// The link broke, or nobody listens.
     pub link_lost: u64,
-    /// Credentials or certificates are not accepted; only a person can help.
-    pub unauthorized: u64,
-    /// A queue or an exchange is another one; only a person can help.
+    /// Nobody listened at the broker's address.
+    pub connection_refused: u64,
+    /// The broker's name had no address.
+    pub host_unknown: u64,
+    /// The broker had as many connections as it takes.
+    pub connection_limit: u64,
+    /// A certificate was not accepted; a person has to look.
+    pub certificate: u64,
+    /// User or password were not accepted; a person has to look.
+    pub credentials: u64,
+    /// The user may not do what was asked; a person has to look.
+    pub not_allowed: u64,
+    /// A queue or an exchange is another one; a person has to look.
     pub topology_mismatch: u64,
 }
 
@@ -131,7 +141,12 @@ impl Reconnects {
             SendError::ConfirmTimeout { .. } => &mut self.confirm_timeout,
             SendError::ConnectTimeout { .. } => &mut self.connect_timeout,
             SendError::LinkLost => &mut self.link_lost,
-            SendError::Unauthorized => &mut self.unauthorized,
+            SendError::ConnectionRefused => &mut self.connection_refused,
+            SendError::HostUnknown => &mut self.host_unknown,
+            SendError::ConnectionLimit => &mut self.connection_limit,
+            SendError::Certificate => &mut self.certificate,
+            SendError::Credentials => &mut self.credentials,
+            SendError::NotAllowed => &mut self.not_allowed,
             SendError::TopologyMismatch => &mut self.topology_mismatch,
             // These concern a batch, and leave the link.
             SendError::NotSent { .. } | SendError::Nacked { .. } | SendError::Returned { .. } => {
@@ -142,12 +157,17 @@ impl Reconnects {
     }
 
     /// Each reason's name and count.
-    pub const fn by_reason(&self) -> [(&'static str, u64); 5] {
+    pub const fn by_reason(&self) -> [(&'static str, u64); 10] {
         [
             ("confirm_timeout", self.confirm_timeout),
             ("connect_timeout", self.connect_timeout),
             ("link_lost", self.link_lost),
-            ("unauthorized", self.unauthorized),
+            ("connection_refused", self.connection_refused),
+            ("host_unknown", self.host_unknown),
+            ("connection_limit", self.connection_limit),
+            ("certificate", self.certificate),
+            ("credentials", self.credentials),
+            ("not_allowed", self.not_allowed),
             ("topology_mismatch", self.topology_mismatch),
         ]
     }

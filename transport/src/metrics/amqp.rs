@@ -94,9 +94,9 @@ impl Collector for OfPublisher {
                     false,
                 ),
                 (
-                    "xpt_transport_link_halted",
-                    "Whether only a person can help",
-                    is(matches!(link, LinkState::Halted { .. })),
+                    "xpt_transport_link_alarm",
+                    "Whether a person has to look at the link",
+                    is(matches!(link, LinkState::Alarm { .. })),
                     false,
                 ),
             ],

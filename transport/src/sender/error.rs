@@ -16,8 +16,8 @@ pub enum Action {
     Reconnect,
     /// Declare queues and bindings again, then publish again.
     RepairTopology,
-    /// Nothing helps but another configuration.
-    Fatal,
+    /// Tell a person what is wrong, and go on: connect again, after delays of minutes.
+    Alarm,
 }
 
 /// Why a batch is not confirmed.
@@ -65,9 +65,25 @@ pub enum SendError {
     /// The link broke.
     #[error("the link broke")]
     LinkLost,
-    /// The receiver's certificate or the own credentials are not accepted.
-    #[error("the certificate or the credentials are not accepted; change the configuration")]
-    Unauthorized,
+    /// Nobody listens at the receiver's address.
+    #[error("nobody listens at the receiver's address")]
+    ConnectionRefused,
+    /// The receiver's name has no address.
+    #[error("the receiver's name has no address")]
+    HostUnknown,
+    /// The receiver has as many connections as it takes: another has to end.
+    #[error("the receiver takes no more connections; end others or raise its limit")]
+    ConnectionLimit,
+    /// The receiver's certificate is not accepted here, or the own one is not accepted there: of
+    /// another authority, expired, not yet valid.
+    #[error("the certificate is not accepted; change it, the trust in it, or the clock")]
+    Certificate,
+    /// The receiver does not know this user or this password.
+    #[error("the receiver does not accept the credentials; change them")]
+    Credentials,
+    /// The user may not do this: use a virtual host, declare, publish or consume.
+    #[error("the user is not allowed to do this; change the permissions or the configuration")]
+    NotAllowed,
     /// A queue or an exchange exists with other properties.
     #[error("a queue or an exchange exists with other properties; change it or the configuration")]
     TopologyMismatch,
@@ -80,10 +96,16 @@ impl SendError {
             Self::NotSent { .. } => Action::Retry,
             Self::Nacked { .. } => Action::BackOff,
             Self::Returned { .. } => Action::RepairTopology,
-            Self::ConfirmTimeout { .. } | Self::ConnectTimeout { .. } | Self::LinkLost => {
-                Action::Reconnect
-            }
-            Self::Unauthorized | Self::TopologyMismatch => Action::Fatal,
+            Self::ConfirmTimeout { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::LinkLost
+            | Self::ConnectionRefused
+            | Self::HostUnknown => Action::Reconnect,
+            Self::ConnectionLimit
+            | Self::Certificate
+            | Self::Credentials
+            | Self::NotAllowed
+            | Self::TopologyMismatch => Action::Alarm,
         }
     }
 }
@@ -95,8 +117,13 @@ telemetry_core::error_codes!(SendError {
     ConfirmTimeout { .. } => 3053,
     ConnectTimeout { .. } => 3054,
     LinkLost => 3055,
-    Unauthorized => 3056,
     TopologyMismatch => 3057,
+    ConnectionRefused => 3058,
+    HostUnknown => 3059,
+    ConnectionLimit => 3110,
+    Certificate => 3111,
+    Credentials => 3112,
+    NotAllowed => 3113,
 });
 
 /// An input that a sender refuses; it changes nothing.

@@ -12,6 +12,7 @@ use core::time::Duration;
 use telemetry_core::{Epoch, Instant};
 
 use crate::BatchId;
+use crate::dial::{Dial, Due};
 use backoff::{Backoff, Random};
 pub use error::{Action, SendError, SenderError};
 use window::{Flight, Window};
@@ -33,6 +34,8 @@ pub struct SenderLimits {
     pub backoff_first: Duration,
     /// Longest delay after any number of failures; default 30 s.
     pub backoff_max: Duration,
+    /// Longest delay after failures that a person has to look at ([`Action::Alarm`]); default 5 min.
+    pub backoff_alarm: Duration,
 }
 
 impl Default for SenderLimits {
@@ -45,6 +48,7 @@ impl Default for SenderLimits {
             connect_timeout: Duration::from_secs(5),
             backoff_first: Duration::from_millis(100),
             backoff_max: Duration::from_secs(30),
+            backoff_alarm: Duration::from_secs(300),
         }
     }
 }
@@ -76,8 +80,8 @@ pub enum SenderInput {
     Unblocked,
     /// A new link works.
     LinkUp,
-    /// The configuration is another: a halted sender connects again.
-    Resume,
+    /// Somebody changed what was wrong, or the network is back: connect without waiting.
+    ConnectNow,
     /// Time has passed.
     Tick,
 }
@@ -87,11 +91,9 @@ pub enum SenderInput {
 pub enum SenderOutput {
     /// Open a link, then say [`LinkUp`](SenderInput::LinkUp) or [`Failed`](SenderInput::Failed).
     Connect,
-    /// Drop the link, without another input about it: a [`Connect`](Self::Connect) follows.
+    /// Drop the link, without another input about it: a [`Connect`](Self::Connect) follows. Where
+    /// the error says [`Action::Alarm`], tell a person.
     Disconnect(SendError),
-    /// Drop the link and tell somebody: nothing is sent before
-    /// [`Resume`](SenderInput::Resume).
-    Halt(SendError),
     /// Declare queues and bindings again, on this link and before what is published next.
     RepairTopology,
     /// Publish a batch, perhaps again.
@@ -129,14 +131,6 @@ struct Slot {
     state: State,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Link {
-    Down { connect_at: Instant },
-    Connecting { give_up_at: Instant },
-    Up,
-    Halted,
-}
-
 /// Sends batches until each is confirmed, and reports the confirmed prefix.
 ///
 /// Batches are published in the order of their names; one that was refused comes later. A sender
@@ -148,7 +142,7 @@ pub struct Sender {
     limits: SenderLimits,
     random: Random,
     now: Instant,
-    link: Link,
+    dial: Dial,
     blocked: bool,
     /// Batches of one opening: their numbers find and order them.
     slots: VecDeque<Slot>,
@@ -162,7 +156,6 @@ pub struct Sender {
     /// Last time that anything moved.
     progress: Instant,
     window: Window,
-    connecting: Backoff,
     refusing: Backoff,
     retry_at: Option<Instant>,
     /// All but [`SenderOutput::Publish`], which is made when it is taken.
@@ -177,9 +170,7 @@ impl Sender {
             limits,
             random: Random::new(seed),
             now: Instant::default(),
-            link: Link::Down {
-                connect_at: Instant::default(),
-            },
+            dial: Dial::new(),
             blocked: false,
             slots: VecDeque::new(),
             bytes: 0,
@@ -188,7 +179,6 @@ impl Sender {
             last: None,
             done: None,
             progress: Instant::default(),
-            connecting: Backoff::default(),
             refusing: Backoff::default(),
             retry_at: None,
             outputs: VecDeque::new(),
@@ -231,16 +221,11 @@ impl Sender {
             }
             SenderInput::LinkUp => {
                 self.drop_link();
-                self.link = Link::Up;
+                self.dial.up();
                 self.progress = self.now;
                 self.window.new_link();
             }
-            SenderInput::Resume => {
-                if self.link == Link::Halted {
-                    let connect_at = self.now;
-                    self.link = Link::Down { connect_at };
-                }
-            }
+            SenderInput::ConnectNow => self.dial.connect_now(self.now),
             SenderInput::Tick => self.tick(),
         }
         Ok(())
@@ -251,7 +236,7 @@ impl Sender {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
-        if self.link != Link::Up || self.blocked {
+        if !self.dial.is_up() || self.blocked {
             return None;
         }
         if self.in_flight >= self.window.batches() {
@@ -274,17 +259,14 @@ impl Sender {
 
     /// When to send [`SenderInput::Tick`] if nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.link {
-            Link::Down { connect_at } => Some(connect_at),
-            Link::Connecting { give_up_at } => Some(give_up_at),
-            Link::Up if self.blocked => self.retry_at,
-            Link::Up => {
-                let dead = self.progress + self.limits.confirm_timeout;
-                let dead = (self.in_flight > 0).then_some(dead);
-                dead.into_iter().chain(self.retry_at).min()
-            }
-            Link::Halted => None,
-        }
+        let timers = [self.dial.poll_timeout(), self.dead_at(), self.retry_at];
+        timers.into_iter().flatten().min()
+    }
+
+    /// When the link counts as dead; `None` where nothing is due on it.
+    fn dead_at(&self) -> Option<Instant> {
+        let waits = self.dial.is_up() && !self.blocked && self.in_flight > 0;
+        waits.then(|| self.progress + self.limits.confirm_timeout)
     }
 
     fn find(&self, id: BatchId) -> Option<usize> {
@@ -340,7 +322,7 @@ impl Sender {
         self.in_flight -= 1;
         self.progress = self.now;
         // Only what worked counts: a broker that accepts links and batches no more is no success.
-        self.connecting.reset();
+        self.dial.worked();
         if slot.refused {
             self.refusing.reset();
         }
@@ -385,14 +367,7 @@ impl Sender {
                     self.retry_at = Some(self.now + delay);
                 }
             }
-            _ if error.action() == Action::Fatal => {
-                self.drop_link();
-                self.link = Link::Halted;
-                self.outputs.push_back(SenderOutput::Halt(error));
-            }
-            // A link that is gone already cannot break: the delay in force stays.
-            _ if matches!(self.link, Link::Up | Link::Connecting { .. }) => self.reconnect(error),
-            _ => {}
+            _ => self.reconnect(error),
         }
         Ok(())
     }
@@ -404,40 +379,31 @@ impl Sender {
             self.retry_at = None;
             self.make_ready(|state| state == State::PutOff);
         }
-        if self.poll_timeout().is_none_or(|due| due > self.now) {
+        if self.dead_at().is_some_and(|due| due <= self.now) {
+            self.window.shrink();
+            self.reconnect(SendError::ConfirmTimeout {
+                in_flight: self.in_flight,
+                limit: self.limits.confirm_timeout,
+            });
             return;
         }
-        match self.link {
-            Link::Down { .. } => {
-                let limit = self.limits.connect_timeout;
-                self.link = Link::Connecting {
-                    give_up_at: self.now + limit,
-                };
-                self.outputs.push_back(SenderOutput::Connect);
-            }
-            Link::Connecting { .. } => {
-                let limit = self.limits.connect_timeout;
-                self.reconnect(SendError::ConnectTimeout { limit });
-            }
-            Link::Up => {
-                self.window.shrink();
-                self.reconnect(SendError::ConfirmTimeout {
-                    in_flight: self.in_flight,
-                    limit: self.limits.confirm_timeout,
-                });
-            }
-            Link::Halted => {}
+        match self.dial.tick(self.now, &self.limits, &mut self.random) {
+            Some(Due::Connect) => self.outputs.push_back(SenderOutput::Connect),
+            Some(Due::GiveUp(error)) => self.disconnect(error),
+            None => {}
         }
     }
 
+    /// A link that is gone already cannot break.
     fn reconnect(&mut self, error: SendError) {
+        let (limits, random) = (&self.limits, &mut self.random);
+        if self.dial.lost(self.now, error, limits, random) {
+            self.disconnect(error);
+        }
+    }
+
+    fn disconnect(&mut self, error: SendError) {
         self.drop_link();
-        let limits = self.limits;
-        let (first, longest) = (limits.backoff_first, limits.backoff_max);
-        let delay = self.connecting.next(first, longest, &mut self.random);
-        self.link = Link::Down {
-            connect_at: self.now + delay,
-        };
         self.outputs.push_back(SenderOutput::Disconnect(error));
     }
 

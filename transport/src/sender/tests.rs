@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use telemetry_core::{Epoch, Instant};
 
 use super::{BatchId, SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
-use SenderInput::{Blocked, Failed, LinkUp, Progress, Resume, Tick, Unblocked};
-use SenderOutput::{Connect, Disconnect, Halt, RepairTopology};
+use SenderInput::{Blocked, ConnectNow, Failed, LinkUp, Progress, Tick, Unblocked};
+use SenderOutput::{Connect, Disconnect, RepairTopology};
 
 const MS: u64 = 1_000_000;
 
@@ -201,18 +201,51 @@ fn what_is_refused_comes_again_later() {
     assert_eq!(rig.feed(again, not_sent), [publish(3, 2)]);
 }
 
+/// Nobody stands by a device: whatever is wrong, it tries again, and after minutes at the latest.
 #[test]
-fn a_wrong_configuration_stops_until_it_is_another() {
+fn no_refusal_ends_it() {
+    for error in [
+        SendError::ConnectionLimit,
+        SendError::Certificate,
+        SendError::Credentials,
+        SendError::NotAllowed,
+        SendError::TopologyMismatch,
+    ] {
+        let mut rig = Rig::up();
+        rig.feed(0, offer(1));
+        assert_eq!(rig.feed(0, Failed(error)), [Disconnect(error)]);
+        let (mut now, mut longest) = (0, 0);
+        for _ in 0..40 {
+            let at = rig.due().unwrap();
+            longest = longest.max(at - now);
+            now = at;
+            assert_eq!(rig.feed(now, Tick), [Connect]);
+            assert_eq!(rig.feed(now, Failed(error)), [Disconnect(error)]);
+        }
+        assert!((60_000..=300_000).contains(&longest), "{longest} ms");
+        let at = rig.due().unwrap();
+        assert_eq!(rig.feed(at, Tick), [Connect]);
+        assert_eq!(rig.feed(at, LinkUp), [publish(1, 2)]);
+    }
+}
+
+#[test]
+fn who_does_not_want_to_wait_connects_now() {
     let mut rig = Rig::up();
-    rig.feed(0, offer(1));
-    let error = SendError::Unauthorized;
-    assert_eq!(rig.feed(1, Failed(error)), [Halt(error)]);
-    assert_eq!(rig.due(), None);
-    assert_eq!(rig.feed(90_000, Tick), []);
-    assert_eq!(rig.feed(90_000, Resume), []);
-    assert_eq!(rig.due(), Some(90_000));
-    assert_eq!(rig.feed(90_000, Tick), [Connect]);
-    assert_eq!(rig.feed(90_000, LinkUp), [publish(1, 2)]);
+    let error = SendError::Credentials;
+    let mut now = 0;
+    while rig.due().is_none_or(|due| due < now + 10_000) {
+        now = rig.due().unwrap_or(now);
+        rig.feed(now, Tick);
+        rig.feed(now, Failed(error));
+    }
+    assert_eq!(rig.feed(now, Tick), []);
+    assert_eq!(rig.feed(now, ConnectNow), []);
+    assert_eq!(rig.due(), Some(now));
+    assert_eq!(rig.feed(now, Tick), [Connect]);
+    // An attempt that is made does not begin again.
+    assert_eq!(rig.feed(now, ConnectNow), []);
+    assert_eq!(rig.due(), Some(now + 5_000));
 }
 
 #[test]

@@ -31,9 +31,8 @@ fn script() -> Script {
 
 async fn publish(publisher: &Publisher) {
     let mut link = publisher.link();
-    let halted = link.wait_for(|state| matches!(state, LinkState::Halted { .. }));
-    halted.await.unwrap();
-    publisher.resume().await;
+    let alarm = link.wait_for(|state| matches!(state, LinkState::Alarm { .. }));
+    alarm.await.unwrap();
     for id in 1..=BATCHES {
         publisher.offer(batch_id(id), &batch(id)).await.unwrap();
         publisher.wait_confirmed(batch_id(id)).await.unwrap();
@@ -91,7 +90,7 @@ fn what_became_of_messages_and_links_is_shown() {
         "xpt_transport_publisher_reconnects_total{reason=\"confirm_timeout\"} 1",
         "xpt_transport_publisher_reconnects_total{reason=\"connect_timeout\"} 0",
         "xpt_transport_publisher_reconnects_total{reason=\"link_lost\"} 1",
-        "xpt_transport_publisher_reconnects_total{reason=\"unauthorized\"} 1",
+        "xpt_transport_publisher_reconnects_total{reason=\"not_allowed\"} 1",
         "xpt_transport_publisher_reconnects_total{reason=\"topology_mismatch\"} 0",
         "# TYPE xpt_transport_blocked_seconds counter",
         "# TYPE xpt_transport_publisher_confirm_duration_seconds histogram",

@@ -21,11 +21,8 @@ use std::time::{Duration, Instant};
 
 use telemetry_core::{Batch, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp};
 use telemetry_transport::amqp::scripted::{PausedTime, Script, ScriptedBroker};
-use telemetry_transport::amqp::{
-    AmqpConfig, Delivery, LinkState, Publisher, SubscribeConfig, Subscription,
-};
+use telemetry_transport::amqp::{AmqpConfig, Delivery, Publisher, SubscribeConfig, Subscription};
 use telemetry_transport::{BatchId, Dedup, Fresh, SenderLimits};
-use tokio::sync::watch;
 
 use crate::Rng;
 
@@ -48,6 +45,7 @@ fn config(broker: &ScriptedBroker) -> AmqpConfig {
         confirm_timeout: Duration::from_secs(3),
         connect_timeout: Duration::from_secs(3),
         backoff_max: Duration::from_millis(500),
+        backoff_alarm: Duration::from_millis(500),
         ..SenderLimits::default()
     };
     config
@@ -86,13 +84,6 @@ struct Sink {
     duplicates: u64,
 }
 
-/// Waits until a link halts, and a little longer: then somebody has corrected what was wrong.
-async fn halted(link: &mut watch::Receiver<LinkState>) {
-    let halts = |state: &LinkState| matches!(state, LinkState::Halted { .. });
-    link.wait_for(halts).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-}
-
 /// Offers all batches; whatever counts as confirmed has to be in a queue, or have been.
 async fn publish(broker: &ScriptedBroker, publisher: &Publisher) {
     let offer = async {
@@ -115,22 +106,13 @@ async fn publish(broker: &ScriptedBroker, publisher: &Publisher) {
             }
         }
     };
-    let mut link = publisher.link();
-    let resume = async {
-        loop {
-            halted(&mut link).await;
-            publisher.resume().await;
-        }
-    };
-    tokio::select! {
-        ((), ()) = async { tokio::join!(offer, watch) } => {}
-        () = resume => {}
-    }
+    // Whatever was refused meanwhile, nobody has to help.
+    tokio::join!(offer, watch);
 }
 
 /// A consumer that works on several batches at a time and is done with them in any order.
 async fn consume(subscription: &mut Subscription, sink: &Mutex<Sink>, mut random: Rng) {
-    let (mut failed, mut link) = (BTreeSet::new(), subscription.link());
+    let mut failed = BTreeSet::new();
     let mut held = Vec::new();
     loop {
         let idle = tokio::time::sleep(Duration::from_millis(random.below(40)));
@@ -142,7 +124,6 @@ async fn consume(subscription: &mut Subscription, sink: &Mutex<Sink>, mut random
                 }
             }
             () = idle, if !held.is_empty() => {}
-            () = halted(&mut link) => subscription.resume().await.unwrap(),
         }
         while !held.is_empty() && random.below(5) > 0 {
             let work = Duration::from_millis(random.below(10));

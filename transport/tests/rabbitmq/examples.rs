@@ -36,8 +36,10 @@ fn examples_run() {
         let link = within("a link", tls::run(&url("guest:guest"), &authority)).await;
         assert_eq!(link.unwrap(), LinkState::Up);
         let link = within("a refusal", tls::run(&url("guest:wrong"), &authority)).await;
-        let reason = SendError::Unauthorized;
-        assert_eq!(link.unwrap(), LinkState::Halted { reason });
+        let LinkState::Alarm { reason } = link.unwrap() else {
+            panic!("a link with a wrong password");
+        };
+        assert_eq!(reason.error, SendError::Credentials);
     });
 }
 

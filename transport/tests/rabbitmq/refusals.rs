@@ -2,6 +2,7 @@
 //! consumers that take too long, other queues, wrong passwords and certificates.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
@@ -10,9 +11,12 @@ use lapin::{Channel, Connection, ConnectionProperties};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use telemetry_transport::SendError;
-use telemetry_transport::amqp::{DeadLetters, LinkState, Publisher, SubscribeConfig, Subscription};
+use telemetry_transport::amqp::{
+    DeadLetters, LinkFailure, LinkState, Publisher, SubscribeConfig, Subscription,
+};
 use testkit::rabbitmq::{Cluster, Options};
 use testkit::tls::Certificates;
+use tokio::sync::watch;
 
 use crate::rig::{Counter, Device, config, runtime, within};
 
@@ -164,23 +168,74 @@ async fn consumer_timeout(cluster: &Cluster) {
     println!("26 consumer timeout: delivered again");
 }
 
-async fn halted(publisher: &Publisher) -> SendError {
-    let mut link = publisher.link();
-    let halted = link.wait_for(|state| matches!(state, LinkState::Halted { .. }));
-    let state = within("a halt", halted).await.unwrap().clone();
+/// What an alarm says, and the broker's own words.
+async fn alarm(link: &mut watch::Receiver<LinkState>) -> LinkFailure {
+    let alarm = link.wait_for(|state| matches!(state, LinkState::Alarm { .. }));
+    let state = within("an alarm", alarm).await.unwrap().clone();
     match state {
-        LinkState::Halted { reason } => reason,
+        LinkState::Alarm { reason } => reason,
         _ => unreachable!(),
     }
 }
 
-/// Row 27, and a queue of another kind: told once, and tried again only when asked.
-async fn configuration(cluster: &Cluster) {
-    let url = cluster.url(1).replace("guest:guest", "guest:wrong");
-    let publisher = Publisher::start(config(&[url], "other")).unwrap();
-    assert_eq!(halted(&publisher).await, SendError::Unauthorized);
+/// Nobody calls anything: the link comes back by itself.
+async fn up_again(link: &mut watch::Receiver<LinkState>) {
+    let up = link.wait_for(|state| *state == LinkState::Up);
+    within("a link that nobody helped", up).await.unwrap();
+}
 
+/// Row 27, and a queue of another kind: an alarm with the broker's words, and attempts go on until
+/// the broker takes the device again.
+async fn configuration(cluster: &Cluster) {
+    let ctl = |args: &[&str]| cluster.ctl(1, args).map(drop).unwrap();
     let other = config(&[cluster.url(1)], "other");
+    let publisher = Publisher::start(other.clone()).unwrap();
+    let subscription = Subscription::start(other.clone(), SubscribeConfig::default()).unwrap();
+    let mut links = [publisher.link(), subscription.link()];
+    for link in &mut links {
+        up_again(link).await;
+    }
+    let none = r#"{"max-connections": 0}"#;
+    let refusals: [(SendError, &str, &[&str], &[&str]); 4] = [
+        (
+            SendError::Credentials,
+            "Login was refused",
+            &["change_password", "guest", "other"],
+            &["change_password", "guest", "guest"],
+        ),
+        (
+            SendError::ConnectionLimit,
+            "limit",
+            &["set_vhost_limits", none],
+            &["clear_vhost_limits"],
+        ),
+        (
+            SendError::ConnectionLimit,
+            "limit",
+            &["set_user_limits", "guest", none],
+            &["clear_user_limits", "guest", "max-connections"],
+        ),
+        (
+            SendError::NotAllowed,
+            "refused for user 'guest'",
+            &["clear_permissions", "guest"],
+            &["set_permissions", "guest", ".*", ".*", ".*"],
+        ),
+    ];
+    for (error, says, refuse, allow) in refusals {
+        ctl(refuse);
+        ctl(&["close_all_connections", "test"]);
+        for link in &mut links {
+            let reason = alarm(link).await;
+            assert_eq!(reason.error, error, "{}", reason.text);
+            assert!(reason.text.contains(says), "{}", reason.text);
+        }
+        ctl(allow);
+        for link in &mut links {
+            up_again(link).await;
+        }
+    }
+
     let (_connection, channel) = channel(cluster).await;
     let mut classic = FieldTable::default();
     classic.insert(
@@ -191,46 +246,80 @@ async fn configuration(cluster: &Cluster) {
         durable: true,
         ..QueueDeclareOptions::default()
     };
-    let queue = other.topology.queue(0);
+    let another = config(&[cluster.url(1)], "another");
+    let queue = another.topology.queue(0);
     let declared = channel.queue_declare(queue.as_str().into(), durable, classic);
     declared.await.unwrap();
-    let publisher = Publisher::start(other.clone()).unwrap();
-    assert_eq!(halted(&publisher).await, SendError::TopologyMismatch);
+    let publisher = Publisher::start(another).unwrap();
+    let mut link = publisher.link();
+    let reason = alarm(&mut link).await;
+    assert_eq!(reason.error, SendError::TopologyMismatch);
+    assert!(reason.text.contains("inequivalent arg"), "{}", reason.text);
     let delete = QueueDeleteOptions::default();
     channel
         .queue_delete(queue.as_str().into(), delete)
         .await
         .unwrap();
-    publisher.resume().await;
-    let mut link = publisher.link();
-    within("a link", link.wait_for(|state| *state == LinkState::Up))
-        .await
-        .unwrap();
-    println!("27 wrong password, another queue: halted until resumed");
+    up_again(&mut link).await;
+    println!("27 password, limits, permissions, another queue: an alarm until it is corrected");
 }
 
-/// A clock some days from now.
-#[derive(Debug)]
-struct Later(Duration);
+/// Not alarms: such links come back by themselves, and each failure has its own name.
+#[test]
+fn a_broker_that_is_not_there_says_why() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        for (url, error) in [
+            (format!("amqp://{address}"), SendError::ConnectionRefused),
+            ("amqp://broker.invalid".to_owned(), SendError::HostUnknown),
+        ] {
+            let mut config = config(&[url], "nowhere");
+            config.allow_plain = true;
+            let publisher = Publisher::start(config).unwrap();
+            let mut link = publisher.link();
+            let down = |state: &LinkState| matches!(state, LinkState::Down { reason: Some(_) });
+            let state = within("a failure", link.wait_for(down))
+                .await
+                .unwrap()
+                .clone();
+            let LinkState::Down {
+                reason: Some(reason),
+            } = state
+            else {
+                unreachable!()
+            };
+            assert_eq!(reason.error, error, "{}", reason.text);
+        }
+    });
+}
 
-impl rustls::time_provider::TimeProvider for Later {
+/// A clock that is some days off, until it is set.
+#[derive(Clone, Debug)]
+struct Clock(Arc<AtomicI64>);
+
+impl rustls::time_provider::TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
-        let now = UnixTime::now().as_secs() + self.0.as_secs();
+        let off = self.0.load(Ordering::Relaxed) * 86_400;
+        let now = UnixTime::now().as_secs().saturating_add_signed(off);
         Some(UnixTime::since_unix_epoch(Duration::from_secs(now)))
     }
 }
 
-/// Trusts an authority, on a day.
-fn client(authority: &str, days: u64) -> Arc<rustls::ClientConfig> {
+/// Trusts an authority, by a clock that is some days off.
+fn client(authority: &str, days: i64) -> (Arc<rustls::ClientConfig>, Clock) {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let clock = Arc::new(Later(Duration::from_secs(days * 86_400)));
-    let builder = rustls::ClientConfig::builder_with_details(provider, clock);
+    let clock = Clock(Arc::new(AtomicI64::new(days)));
+    let builder = rustls::ClientConfig::builder_with_details(provider, Arc::new(clock.clone()));
     let builder = builder.with_safe_default_protocol_versions().unwrap();
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    (Arc::new(config), clock)
 }
 
 /// Row 27: certificates.
@@ -247,7 +336,7 @@ fn certificates() {
     let url = format!("amqps://guest:guest@{}/%2f", cluster.tls_address(1));
     runtime.block_on(async {
         let mut secure = config(&[url], "tls");
-        secure.tls = Some(client(authority, 0));
+        secure.tls = Some(client(authority, 0).0);
         let mut device = Device::start(secure.clone(), 7);
         let mut counter = Counter::start(secure.clone());
         device.append(300, 200);
@@ -255,11 +344,22 @@ fn certificates() {
         counter.expect(&[&device]).await;
 
         let stranger = Certificates::new(&[cluster.tls_address(1).ip()]).unwrap();
-        for tls in [client(&stranger.authority, 0), client(authority, 31)] {
+        secure.tls = Some(client(&stranger.authority, 0).0);
+        let publisher = Publisher::start(secure.clone()).unwrap();
+        let reason = alarm(&mut publisher.link()).await;
+        assert_eq!(reason.error, SendError::Certificate, "{}", reason.text);
+        // Expired, or not valid yet by a clock that nobody has set so far.
+        for (days, says) in [(31, "expired"), (-31, "not valid yet")] {
+            let (tls, clock) = client(authority, days);
             secure.tls = Some(tls);
             let publisher = Publisher::start(secure.clone()).unwrap();
-            assert_eq!(halted(&publisher).await, SendError::Unauthorized);
+            let mut link = publisher.link();
+            let reason = alarm(&mut link).await;
+            assert_eq!(reason.error, SendError::Certificate, "{}", reason.text);
+            assert!(reason.text.contains(says), "{}", reason.text);
+            clock.0.store(0, Ordering::Relaxed);
+            up_again(&mut link).await;
         }
-        println!("27 another authority, an expired certificate: halted");
+        println!("27 another authority, a wrong clock: an alarm until it is corrected");
     });
 }

@@ -46,6 +46,7 @@ pub(crate) fn config(urls: &[String], family: &str) -> AmqpConfig {
         confirm_timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(5),
         backoff_max: Duration::from_secs(1),
+        backoff_alarm: Duration::from_secs(1),
         ..SenderLimits::default()
     };
     config

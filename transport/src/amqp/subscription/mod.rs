@@ -124,7 +124,7 @@ enum Command {
         tag: u64,
         letter: Box<Message>,
     },
-    Resume,
+    ConnectNow,
 }
 
 impl Subscription {
@@ -219,9 +219,10 @@ impl Subscription {
         self.stats.clone()
     }
 
-    /// Tries again after [`LinkState::Halted`].
-    pub async fn resume(&self) -> Result<(), ReceiveError> {
-        self.command(Command::Resume).await
+    /// Connects without waiting for the delay in force, e.g. because what [`LinkState::Alarm`] told
+    /// of is corrected.
+    pub async fn connect_now(&self) -> Result<(), ReceiveError> {
+        self.command(Command::ConnectNow).await
     }
 
     async fn command(&self, command: Command) -> Result<(), ReceiveError> {

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream as _;
@@ -13,26 +14,27 @@ use lapin::message::Delivery as Raw;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer, Event};
-use telemetry_core::{Batch, Epoch};
+use telemetry_core::{Batch, Epoch, Instant as Moment};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::{Command, Delivery, SubscribeConfig, hash, letter};
 use crate::amqp::acks::{Acks, SharedAcks};
 use crate::amqp::config::{AmqpConfig, Checked};
-use crate::amqp::link::{Link, LinkState, send_error, tell};
+use crate::amqp::link::{Link, LinkFailure, LinkState, tell, tell_connecting};
 use crate::amqp::publisher::{OfferError, Publisher, maybe};
 use crate::amqp::stats::SubscriptionStats;
 use crate::amqp::topology::name;
 use crate::amqp::{Message, properties};
-use crate::sender::backoff::{Backoff, Random};
-use crate::{Action, BatchId, SendError};
+use crate::dial::{Dial, Due};
+use crate::sender::backoff::Random;
+use crate::{BatchId, SendError};
 
 /// Deliveries and answers that are looked at together.
 const GROUP: usize = 32;
 
 type Settling = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>;
-type Opening = Pin<Box<dyn Future<Output = Result<Live, SendError>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = Result<Live, LinkFailure>> + Send>>;
 
 struct Live {
     link: Link,
@@ -45,13 +47,11 @@ struct Live {
 
 enum Happened {
     Commands(usize),
-    Opened(Result<Live, SendError>),
+    Opened(Result<Live, LinkFailure>),
     Delivered(Vec<(Arc<str>, Raw)>),
     Settled(lapin::Result<()>),
-    Broken(SendError),
-    /// Dead letters cannot be published: what they settle would wait for ever.
-    Refused(SendError),
-    /// A dead letter was confirmed, there is room again, or time has passed.
+    Broken(LinkFailure),
+    /// A dead letter was confirmed or its link is another, there is room again, or time has passed.
     Look,
 }
 
@@ -68,11 +68,11 @@ pub(super) struct Worker {
     checked: Checked,
     subscribe: SubscribeConfig,
     random: Random,
-    backoff: Backoff,
+    start: Instant,
+    dial: Dial,
     attempts: usize,
+    opening: Option<Opening>,
     live: Option<Live>,
-    /// When to connect; `None` with a link, and where nothing helps.
-    connect_at: Option<Instant>,
     acks: Arc<SharedAcks>,
     flush_at: Option<Instant>,
     retries: BTreeSet<(Instant, u64)>,
@@ -81,6 +81,7 @@ pub(super) struct Worker {
     /// Dead letters on their way: their name and the delivery they settle.
     rejected: VecDeque<(BatchId, u64)>,
     rejecter: Option<Publisher>,
+    rejecter_link: Option<watch::Receiver<LinkState>>,
     last_letter: u64,
     settling: Option<Settling>,
     deliveries: mpsc::Sender<Delivery>,
@@ -101,16 +102,18 @@ impl Worker {
             config: Arc::new(config),
             checked,
             subscribe,
-            backoff: Backoff::default(),
+            start: Instant::now(),
+            dial: Dial::new(),
             attempts: 0,
+            opening: None,
             live: None,
-            connect_at: Some(Instant::now()),
             acks: ends.acks,
             flush_at: None,
             retries: BTreeSet::new(),
             letters: VecDeque::new(),
             rejected: VecDeque::new(),
             rejecter: None,
+            rejecter_link: None,
             last_letter: 0,
             settling: None,
             deliveries: ends.deliveries,
@@ -121,31 +124,22 @@ impl Worker {
     }
 
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
-        let mut opening: Option<Opening> = None;
         let mut commands = Vec::with_capacity(GROUP);
         loop {
             let now = Instant::now();
-            if self.connect_at.is_some_and(|at| at <= now) {
-                self.connect_at = None;
-                tell(&self.state, LinkState::Connecting);
-                opening = Some(Box::pin(open(
-                    Arc::clone(&self.config),
-                    self.checked.clone(),
-                    self.subscribe.clone(),
-                    self.attempts,
-                )));
-                self.attempts += 1;
-                self.stats.connects += 1;
-            }
+            self.connect();
             self.put_aside();
             self.settle(now);
+            self.show();
             self.tell_stats.send_if_modified(|told| {
                 let news = *told != self.stats;
                 *told = self.stats;
                 news
             });
+            let dial = self.dial.poll_timeout();
+            let dial = dial.map(|at| self.start + Duration::from_nanos(at.as_nanos()));
             let due = [
-                self.connect_at,
+                dial,
                 self.flush_at.filter(|_| self.settling.is_none()),
                 self.retries.first().map(|(at, _)| *at),
             ];
@@ -155,7 +149,7 @@ impl Worker {
             let confirmed = rejecter.zip(oldest).map(|(r, id)| r.wait_confirmed(id));
             let has_letters = !self.letters.is_empty();
             let letter_room = rejecter.filter(|_| has_letters).map(Publisher::room);
-            let refused = rejecter.map(halted);
+            let rejecter_link = self.rejecter_link.as_mut().map(watch::Receiver::changed);
             let room = self.deliveries.capacity().min(GROUP);
             let is_full = room == 0;
             let happened = {
@@ -163,13 +157,13 @@ impl Worker {
                 let live = self.live.as_mut();
                 tokio::select! {
                     count = inbox.recv_many(&mut commands, GROUP) => Happened::Commands(count),
-                    result = maybe(opening.as_mut()) => Happened::Opened(result),
+                    result = maybe(self.opening.as_mut()) => Happened::Opened(result),
                     result = maybe(self.settling.as_mut()) => Happened::Settled(result),
                     happened = next(live, room) => happened,
                     _ = maybe(confirmed) => Happened::Look,
                     () = maybe(letter_room) => Happened::Look,
                     () = self.acks.news.notified() => Happened::Look,
-                    error = maybe(refused) => Happened::Refused(error),
+                    _ = maybe(rejecter_link) => Happened::Look,
                     _ = deliveries.reserve(), if is_full => Happened::Look,
                     () = maybe(due.map(tokio::time::sleep_until)) => Happened::Look,
                 }
@@ -181,15 +175,12 @@ impl Worker {
                     commands.drain(..).for_each(|command| self.command(command));
                 }
                 Happened::Opened(Ok(live)) => {
-                    opening = None;
+                    self.opening = None;
                     self.live = Some(live);
+                    self.dial.up();
                     self.acks.lock().link += 1;
-                    tell(&self.state, LinkState::Up);
                 }
-                Happened::Opened(Err(error)) => {
-                    opening = None;
-                    self.lost(error);
-                }
+                Happened::Opened(Err(failure)) => self.lost(failure),
                 Happened::Delivered(some) => {
                     some.into_iter()
                         .for_each(|(queue, raw)| self.deliver(queue, raw));
@@ -200,11 +191,7 @@ impl Worker {
                         self.lost(running(&error));
                     }
                 }
-                Happened::Broken(error) => self.lost(error),
-                Happened::Refused(error) => {
-                    self.rejecter = None;
-                    self.lost(error);
-                }
+                Happened::Broken(failure) => self.lost(failure),
                 Happened::Look => {}
             }
         }
@@ -222,9 +209,7 @@ impl Worker {
             Command::Reject { link, tag, letter } if link == current.link => {
                 self.letters.push_back((tag, letter));
             }
-            Command::Resume if self.live.is_none() && self.connect_at.is_none() => {
-                self.connect_at = Some(Instant::now());
-            }
+            Command::ConnectNow => self.dial.connect_now(moment(self.start)),
             // The delivery of an older link comes again.
             _ => {}
         }
@@ -242,7 +227,7 @@ impl Worker {
         if let Some(live) = &mut self.live
             && !std::mem::replace(&mut live.delivered, true)
         {
-            self.backoff.reset();
+            self.dial.worked();
         }
         let body = Bytes::from(raw.data);
         let envelope = match properties::to_envelope(&raw.properties) {
@@ -273,6 +258,7 @@ impl Worker {
         if !self.letters.is_empty() && self.rejecter.is_none() {
             // It was checked at the start.
             self.rejecter = Publisher::start((*self.config).clone()).ok();
+            self.rejecter_link = self.rejecter.as_ref().map(Publisher::link);
         }
         let Some(rejecter) = &self.rejecter else {
             return;
@@ -336,8 +322,37 @@ impl Worker {
         }
     }
 
-    fn lost(&mut self, error: SendError) {
-        self.stats.reconnects.count(&error);
+    /// Begins an attempt to connect, or ends one, when that is due.
+    fn connect(&mut self) {
+        let (now, limits) = (moment(self.start), self.config.limits);
+        match self.dial.tick(now, &limits, &mut self.random) {
+            Some(Due::Connect) => {
+                tell_connecting(&self.state);
+                self.opening = Some(Box::pin(open(
+                    Arc::clone(&self.config),
+                    self.checked.clone(),
+                    self.subscribe.clone(),
+                    self.attempts,
+                )));
+                self.attempts += 1;
+                self.stats.connects += 1;
+            }
+            Some(Due::GiveUp(error)) => self.let_go(error.into()),
+            None => {}
+        }
+    }
+
+    fn lost(&mut self, failure: LinkFailure) {
+        let (now, limits) = (moment(self.start), self.config.limits);
+        self.dial
+            .lost(now, failure.error, &limits, &mut self.random);
+        self.let_go(failure);
+    }
+
+    /// Forgets the link, or the attempt to get one.
+    fn let_go(&mut self, reason: LinkFailure) {
+        self.stats.reconnects.count(&reason.error);
+        self.opening = None;
         self.live = None;
         self.settling = None;
         {
@@ -350,27 +365,38 @@ impl Worker {
         // What they settle comes again. Letters that are published already come twice.
         self.letters.clear();
         self.rejected.clear();
-        if error.action() == Action::Fatal {
-            self.connect_at = None;
-            tell(&self.state, LinkState::Halted { reason: error });
+        tell(&self.state, LinkState::after(reason));
+    }
+
+    /// Says how the link in use is. Where dead letters cannot be published, what they settle holds
+    /// its place, so their alarm is this subscription's.
+    fn show(&self) {
+        if self.live.is_none() {
             return;
         }
-        let limits = self.config.limits;
-        let (first, longest) = (limits.backoff_first, limits.backoff_max);
-        let delay = self.backoff.next(first, longest, &mut self.random);
-        self.connect_at = Some(Instant::now() + delay);
-        let reason = Some(error);
-        tell(&self.state, LinkState::Down { reason });
+        let letters = self
+            .rejecter_link
+            .as_ref()
+            .map(|link| link.borrow().clone());
+        let state = letters.filter(|link| matches!(link, LinkState::Alarm { .. }));
+        tell(&self.state, state.unwrap_or(LinkState::Up));
     }
+}
+
+/// A task's time as cores take it.
+fn moment(start: Instant) -> Moment {
+    let nanos = start.elapsed().as_nanos();
+    Moment::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// What a failure after the opening means: a channel that took too long is closed as if a queue
 /// were another one.
-fn running(error: &lapin::Error) -> SendError {
-    match send_error(error) {
-        SendError::TopologyMismatch => SendError::LinkLost,
-        error => error,
+fn running(error: &lapin::Error) -> LinkFailure {
+    let mut failure = LinkFailure::from(error);
+    if failure.error == SendError::TopologyMismatch {
+        failure.error = SendError::LinkLost;
     }
+    failure
 }
 
 /// Puts back first: an acknowledgement may take along all that is open before it.
@@ -388,33 +414,15 @@ async fn send(channel: Channel, back: Vec<u64>, acks: Vec<(u64, bool)>) -> lapin
     Ok(())
 }
 
-/// Why a publisher tries nothing more.
-async fn halted(publisher: &Publisher) -> SendError {
-    let mut link = publisher.link();
-    loop {
-        if let LinkState::Halted { reason } = *link.borrow_and_update() {
-            return reason;
-        }
-        if link.changed().await.is_err() {
-            // It ended with the runtime.
-            return pending().await;
-        }
-    }
-}
-
 async fn open(
     config: Arc<AmqpConfig>,
     checked: Checked,
     subscribe: SubscribeConfig,
     attempt: usize,
-) -> Result<Live, SendError> {
-    let limit = config.limits.connect_timeout;
+) -> Result<Live, LinkFailure> {
     let link = Link::open(&config, &checked, attempt).await?;
-    let consumers = consume(&config, &subscribe, &link.channel);
-    let consumers = tokio::time::timeout(limit, consumers).await;
-    let consumers = consumers.map_err(|_| SendError::ConnectTimeout { limit })?;
     Ok(Live {
-        consumers: consumers.map_err(|error| send_error(&error))?,
+        consumers: consume(&config, &subscribe, &link.channel).await?,
         events: Box::pin(link.connection.events_listener()),
         link,
         turn: 0,
@@ -458,7 +466,7 @@ async fn next(live: Option<&mut Live>, room: usize) -> Happened {
         while let Poll::Ready(event) = live.events.as_mut().poll_next(cx) {
             match event {
                 Some(Event::Error(error)) => return Poll::Ready(Happened::Broken(running(&error))),
-                None => return Poll::Ready(Happened::Broken(SendError::LinkLost)),
+                None => return Poll::Ready(Happened::Broken(SendError::LinkLost.into())),
                 Some(_) => {}
             }
         }
@@ -477,7 +485,9 @@ async fn next(live: Option<&mut Live>, room: usize) -> Happened {
                     return Poll::Ready(Happened::Broken(running(&error)));
                 }
                 // The queue was deleted: a new link declares it.
-                Poll::Ready(None) => return Poll::Ready(Happened::Broken(SendError::LinkLost)),
+                Poll::Ready(None) => {
+                    return Poll::Ready(Happened::Broken(SendError::LinkLost.into()));
+                }
                 Poll::Pending => idle += 1,
             }
         }

@@ -43,7 +43,7 @@ faults! {
     ConsumerStall,
     ConnectRefused,
     ConnectHangs,
-    Unauthorized,
+    WrongPassword,
     KillAfterAppend,
     KillAfterCommit,
     KillAfterPublish,

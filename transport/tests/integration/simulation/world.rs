@@ -7,7 +7,7 @@ use std::rc::Rc;
 use telemetry_core::{Epoch, Instant};
 use telemetry_transport::storage::SimulatedDisk;
 use telemetry_transport::{
-    BatchId, SendError, SenderError, SenderInput, SenderOutput, SpooledBatch,
+    Action, BatchId, SendError, SenderError, SenderInput, SenderOutput, SpooledBatch,
 };
 
 use super::broker::{Broker, Consumer};
@@ -333,11 +333,12 @@ impl World {
             };
             match output {
                 SenderOutput::Connect => self.connect(),
-                SenderOutput::Disconnect(_) => self.cut_link(),
-                SenderOutput::Halt(_) => {
+                SenderOutput::Disconnect(error) => {
                     self.cut_link();
-                    let later = self.rng.below(10_000 * MS);
-                    self.after(later, Event::Operator);
+                    if error.action() == Action::Alarm {
+                        let later = self.rng.below(10_000 * MS);
+                        self.after(later, Event::Operator);
+                    }
                 }
                 SenderOutput::RepairTopology => self.broker.no_queue = false,
                 SenderOutput::Publish { id, attempt } => {
@@ -476,8 +477,8 @@ impl World {
             self.count(Fault::ConnectRefused);
             SenderInput::Failed(SendError::LinkLost)
         } else if self.broker.wrong_password {
-            self.count(Fault::Unauthorized);
-            SenderInput::Failed(SendError::Unauthorized)
+            self.count(Fault::WrongPassword);
+            SenderInput::Failed(SendError::Credentials)
         } else {
             SenderInput::LinkUp
         };
@@ -715,13 +716,8 @@ impl World {
                     self.after(0, Event::Deliver { number });
                 }
             }
-            Event::Operator => {
-                self.broker.wrong_password = false;
-                if let Some(mut device) = self.device.take() {
-                    self.feed(&mut device, SenderInput::Resume);
-                    self.device = Some(device);
-                }
-            }
+            // On the broker: the device is far away.
+            Event::Operator => self.broker.wrong_password = false,
         }
     }
 
@@ -778,7 +774,7 @@ impl World {
             Fault::ConsumerKill => self.consumer.dies = true,
             Fault::ConsumerStall => self.consumer.stalled = !self.consumer.stalled,
             Fault::ConnectRefused => self.stop_broker(),
-            Fault::Unauthorized => {
+            Fault::WrongPassword => {
                 self.broker.wrong_password = true;
                 self.reset();
             }
