@@ -32,6 +32,7 @@ struct State {
     generation: AtomicU64,
     over: AtomicBool,
     connections: AtomicU64,
+    turns: AtomicU64,
 }
 
 /// Passes connections on to a server; what was set holds for bytes to come in both directions.
@@ -57,6 +58,7 @@ impl Proxy {
             generation: AtomicU64::new(0),
             over: AtomicBool::new(false),
             connections: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
         });
         let shared = Arc::clone(&state);
         thread::spawn(move || accept(&listener, &shared));
@@ -73,6 +75,12 @@ impl Proxy {
         self.state.connections.load(Ordering::SeqCst)
     }
 
+    /// How often a client said something after it had heard something, or at the beginning: round
+    /// trips, on a way whose latency is longer than either side thinks.
+    pub fn turns(&self) -> u64 {
+        self.state.turns.load(Ordering::SeqCst)
+    }
+
     /// Another server for connections to come.
     pub fn set_server(&self, server: SocketAddr) {
         let slot = self.state.server.lock();
@@ -85,7 +93,8 @@ impl Proxy {
         self.state.latency_us.store(us, Ordering::SeqCst);
     }
 
-    /// Bytes per second and direction; 0 is without limit.
+    /// Bytes per second and direction; 0 is without limit. What is on the way is bounded, too: a
+    /// connection that opens at a rate holds what passes in a quarter of a second, and 16 KiB.
     pub fn set_rate(&self, bytes_per_second: u64) {
         self.state
             .bytes_per_second
@@ -150,12 +159,25 @@ fn serve(client: TcpStream, state: &Arc<State>) -> io::Result<()> {
         stream.set_read_timeout(Some(LOOK))?;
         stream.set_write_timeout(Some(LOOK))?;
     }
+    if state.bytes_per_second.load(Ordering::SeqCst) > 0 {
+        for stream in [&client, &server] {
+            rustix::net::sockopt::set_socket_recv_buffer_size(stream, 8 << 10)?;
+        }
+    }
     let generation = state.generation.load(Ordering::SeqCst);
-    for (from, to) in [(client.try_clone()?, server.try_clone()?), (server, client)] {
+    let heard = Arc::new(AtomicBool::new(true));
+    let clients = [true, false].into_iter();
+    for ((from, to), from_client) in [(client.try_clone()?, server.try_clone()?), (server, client)]
+        .into_iter()
+        .zip(clients)
+    {
         let (pieces, line) = sync_channel(PIECES);
         let link = Link {
             state: Arc::clone(state),
             generation,
+            from_client,
+            heard: Arc::clone(&heard),
+            held: Arc::default(),
         };
         let (reader, writer) = (link.clone(), link);
         thread::spawn(move || reader.read(from, &pieces));
@@ -168,6 +190,11 @@ fn serve(client: TcpStream, state: &Arc<State>) -> io::Result<()> {
 struct Link {
     state: Arc<State>,
     generation: u64,
+    from_client: bool,
+    /// The client has heard something since it spoke last.
+    heard: Arc<AtomicBool>,
+    /// Bytes on the way in this direction.
+    held: Arc<AtomicU64>,
 }
 
 impl Link {
@@ -179,9 +206,25 @@ impl Link {
     fn read(&self, mut from: TcpStream, pieces: &SyncSender<(Instant, Vec<u8>)>) {
         let mut buffer = vec![0; 64 << 10];
         while !self.is_over() {
-            match from.read(&mut buffer) {
+            let most = match self.state.bytes_per_second.load(Ordering::SeqCst) {
+                0 => buffer.len(),
+                rate => {
+                    let held = self.held.load(Ordering::SeqCst);
+                    usize::try_from((rate / 4).saturating_sub(held)).unwrap_or(usize::MAX)
+                }
+            };
+            if most == 0 {
+                thread::sleep(LOOK);
+                continue;
+            }
+            let most = most.min(buffer.len());
+            match from.read(&mut buffer[..most]) {
                 Ok(0) => return,
                 Ok(len) => {
+                    self.held.fetch_add(len as u64, Ordering::SeqCst);
+                    if self.from_client && self.heard.swap(false, Ordering::SeqCst) {
+                        self.state.turns.fetch_add(1, Ordering::SeqCst);
+                    }
                     if pieces
                         .send((Instant::now(), buffer[..len].to_vec()))
                         .is_err()
@@ -245,6 +288,10 @@ impl Link {
             };
             if rate > 0 {
                 thread::sleep(Duration::from_secs_f64(written as f64 / rate as f64));
+            }
+            self.held.fetch_sub(written as u64, Ordering::SeqCst);
+            if !self.from_client && written > 0 {
+                self.heard.store(true, Ordering::SeqCst);
             }
             bytes = &bytes[written..];
         }

@@ -86,6 +86,13 @@ impl Dial {
         }
     }
 
+    /// Bytes moved: an attempt that is slow is not given up.
+    pub(crate) fn moved(&mut self, now: Instant, limits: &SenderLimits) {
+        if let State::Connecting { give_up_at } = &mut self.state {
+            *give_up_at = now + limits.connect_timeout;
+        }
+    }
+
     /// An attempt succeeded.
     pub(crate) const fn up(&mut self) {
         self.state = State::Up;

@@ -8,11 +8,12 @@ use telemetry_core::{Batch, EnvelopeError, Epoch};
 
 use super::config::{AmqpConfig, ConfigError};
 use super::link::{Link, LinkFailure};
+use super::meter::Meter;
 use super::publisher::{OfferError, Publisher};
 use super::subscription::{QUEUE, REASON};
 use super::topology::name;
 use super::{Message, properties};
-use crate::BatchId;
+use crate::{BatchId, SendError};
 
 /// A batch that was put aside.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +60,10 @@ impl DeadLetters {
 
     async fn link(&self) -> Result<Link, DeadLetterError> {
         let checked = self.config.check()?;
-        let link = Link::open(&self.config, &checked, 0).await;
+        let (meter, limit) = (Meter::default(), self.config.limits.connect_timeout);
+        let link = Link::open(&self.config, &checked, 0, false, &meter);
+        let link = meter.while_moving(limit, link).await;
+        let link = link.unwrap_or_else(|| Err(SendError::ConnectTimeout { limit }.into()));
         link.map_err(DeadLetterError::Link)
     }
 

@@ -7,14 +7,15 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_rs::Runtime;
 use async_rs::traits::Reactor as _;
-use async_rs::{Runtime, Tokio};
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, ErrorKind};
 use tokio::sync::watch;
 
 use super::config::{AmqpConfig, Checked, Endpoint};
+use super::meter::{Kit, Meter, Tcp};
 use crate::{Action, SendError};
 
 /// What a link does just now.
@@ -131,65 +132,75 @@ impl Drop for Socket {
     }
 }
 
-type Stream = AsyncTcpStream<<Tokio as async_rs::traits::Reactor>::TcpStream>;
+type Stream = AsyncTcpStream<Tcp>;
 
 impl Link {
-    /// Connects to the node of this attempt, and declares what is to be there.
+    /// Connects to the node of this attempt, and declares what is to be there, unless it is known
+    /// to be there.
+    ///
+    /// Whoever waits for it looks at the meter: it ends where no byte moves.
     pub(super) async fn open(
         config: &AmqpConfig,
         checked: &Checked,
         attempt: usize,
+        is_known: bool,
+        meter: &Meter,
     ) -> Result<Self, LinkFailure> {
-        let opened = async {
-            let (connection, socket) = match &config.endpoint {
-                Endpoint::Connections(connections) => {
-                    (connections().await.map_err(login_failure)?, None)
-                }
-                Endpoint::Urls(_) => {
-                    let uri = checked.uris[attempt % checked.uris.len()].clone();
-                    let (connection, socket) = connect(config, uri).await?;
-                    (connection, Some(socket))
-                }
-            };
-            if config.declare {
-                config.topology.declare(&connection).await?;
+        let (connection, socket) = match &config.endpoint {
+            Endpoint::Connections(connections) => {
+                (connections().await.map_err(login_failure)?, None)
             }
-            let channel = connection.create_channel().await?;
-            Ok(Self {
-                connection: Arc::new(connection),
-                channel,
-                _socket: socket,
-            })
+            Endpoint::Urls(_) => {
+                let uri = checked.uris[attempt % checked.uris.len()].clone();
+                let (connection, socket) = connect(config, uri, meter).await?;
+                (connection, Some(socket))
+            }
         };
-        let limit = config.limits.connect_timeout;
-        match tokio::time::timeout(limit, opened).await {
-            Ok(opened) => opened,
-            Err(_) => Err(SendError::ConnectTimeout { limit }.into()),
-        }
+        let declared = async {
+            match config.declare && !is_known {
+                true => config.topology.declare(&connection).await,
+                false => Ok(()),
+            }
+        };
+        // Together: each of them waits for the channel that it opens.
+        let (declared, channel) = tokio::join!(declared, connection.create_channel());
+        declared?;
+        let channel = channel?;
+        Ok(Self {
+            connection: Arc::new(connection),
+            channel,
+            _socket: socket,
+        })
     }
 
     /// Declares everything again, or says that the link is dead.
     pub(super) fn repair(
         &self,
         config: Arc<AmqpConfig>,
+        meter: Meter,
     ) -> Pin<Box<dyn Future<Output = Result<(), LinkFailure>> + Send>> {
         let connection = Arc::clone(&self.connection);
         Box::pin(async move {
+            let limit = config.limits.connect_timeout;
             let declared = config.topology.declare(&connection);
-            match tokio::time::timeout(config.limits.confirm_timeout, declared).await {
-                Ok(declared) => Ok(declared?),
-                Err(_) => Err(SendError::LinkLost.into()),
+            match meter.while_moving(limit, declared).await {
+                Some(declared) => Ok(declared?),
+                None => Err(SendError::ConnectTimeout { limit }.into()),
             }
         })
     }
 }
 
-async fn connect(config: &AmqpConfig, uri: AMQPUri) -> Result<(Connection, Socket), LinkFailure> {
-    let runtime = Runtime::tokio_current();
+async fn connect(
+    config: &AmqpConfig,
+    uri: AMQPUri,
+    meter: &Meter,
+) -> Result<(Connection, Socket), LinkFailure> {
+    let runtime = meter.runtime();
     let (stream, socket) = open_stream(config, &uri, &runtime).await?;
     // Without recovery there is one connection, and so one stream.
     let stream = Mutex::new(Some(stream));
-    let take = async move |_: AMQPUri, _: Runtime<Tokio>| -> lapin::Result<Stream> {
+    let take = async move |_: AMQPUri, _: Runtime<Kit>| -> lapin::Result<Stream> {
         let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
         let again = || io::Error::from(io::ErrorKind::NotConnected);
         Ok(stream.take().ok_or_else(again)?)
@@ -203,7 +214,7 @@ async fn connect(config: &AmqpConfig, uri: AMQPUri) -> Result<(Connection, Socke
 async fn open_stream(
     config: &AmqpConfig,
     uri: &AMQPUri,
-    runtime: &Runtime<Tokio>,
+    runtime: &Runtime<Kit>,
 ) -> Result<(Stream, Socket), LinkFailure> {
     let host = uri.authority.host.trim_matches(['[', ']']).to_owned();
     let found = tokio::net::lookup_host((host.as_str(), uri.authority.port)).await;
@@ -213,7 +224,7 @@ async fn open_stream(
     for address in addresses {
         match runtime.tcp_connect_addr(address).await {
             Ok(tcp) => {
-                let socket = socket2::SockRef::from(tcp.get_ref()).try_clone();
+                let socket = socket2::SockRef::from(tcp.stream.get_ref()).try_clone();
                 let socket = Socket(socket.map_err(|error| io_failure(&error))?);
                 let stream = match uri.scheme {
                     AMQPScheme::AMQP => Stream::Plain(tcp),

@@ -54,6 +54,7 @@ mod config;
 mod dead_letters;
 mod flight;
 mod link;
+mod meter;
 mod properties;
 mod publisher;
 #[cfg(feature = "test-util")]

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::config::{AmqpConfig, Checked, ConfigError};
 use super::flight::Flight;
 use super::link::{Link, LinkFailure, LinkState, tell, tell_connecting};
+use super::meter::{Meter, Moved};
 use super::stats::PublisherStats;
 use super::topology::name;
 use super::{Message, properties};
@@ -113,6 +114,9 @@ impl Publisher {
             start: tokio::time::Instant::now(),
             messages: HashMap::new(),
             attempts: 0,
+            is_known: false,
+            meter: Meter::default(),
+            seen: Moved::default(),
             link: None,
             said: None,
             confirmed: confirmed_tx,
@@ -315,6 +319,12 @@ struct Owner {
     /// What is offered and not confirmed.
     messages: HashMap<BatchId, Offered>,
     attempts: usize,
+    /// Queues and bindings were there when a link was opened last, and nothing says otherwise.
+    is_known: bool,
+    /// Of the link, or the attempt to get one.
+    meter: Meter,
+    /// What it had moved when somebody looked last.
+    seen: Moved,
     link: Option<Live>,
     /// What was said of the failure that the sender is told of.
     said: Option<LinkFailure>,
@@ -374,6 +384,7 @@ impl Owner {
                     () = sleep_until(start, due) => Happened::Time,
                 }
             };
+            self.look();
             match happened {
                 // The publisher was dropped.
                 Happened::Commands(0) => return,
@@ -387,6 +398,7 @@ impl Owner {
                 }
                 Happened::Opened(result) => {
                     opening = None;
+                    self.is_known = result.is_ok();
                     match result {
                         Ok(live) => {
                             self.link = Some(live);
@@ -415,6 +427,18 @@ impl Owner {
                 }
                 Happened::Time => self.feed(SenderInput::Tick),
             }
+        }
+    }
+
+    /// Says what the link has moved since the last turn: a turn comes at the latest when the link
+    /// would count as dead.
+    fn look(&mut self) {
+        let now = self.meter.moved();
+        let seen = std::mem::replace(&mut self.seen, now);
+        if now.sent != seen.sent {
+            self.feed(SenderInput::Progress);
+        } else if now.received != seen.received {
+            self.feed(SenderInput::Heard);
         }
     }
 
@@ -468,9 +492,20 @@ impl Owner {
                     tell_connecting(&self.state);
                     let (config, checked) = (Arc::clone(&self.config), self.checked.clone());
                     let attempt = self.attempts;
+                    self.meter = Meter::default();
+                    self.seen = Moved::default();
                     self.attempts += 1;
                     self.stats.connects += 1;
-                    *opening = Some(Box::pin(open(config, checked, attempt)));
+                    *opening = {
+                        let meter = self.meter.clone();
+                        Some(Box::pin(open(
+                            config,
+                            checked,
+                            attempt,
+                            self.is_known,
+                            meter,
+                        )))
+                    };
                 }
                 SenderOutput::Disconnect(reason) => {
                     self.give_up(&reason, opening);
@@ -482,8 +517,8 @@ impl Owner {
                     if let Some(live) = &mut self.link
                         && self.config.declare
                     {
-                        let config = Arc::clone(&self.config);
-                        live.repair = Some(live.link.repair(config));
+                        let (config, meter) = (Arc::clone(&self.config), self.meter.clone());
+                        live.repair = Some(live.link.repair(config, meter));
                     }
                 }
                 SenderOutput::Publish { id, attempt } => {
@@ -547,8 +582,10 @@ async fn open(
     config: Arc<AmqpConfig>,
     checked: Checked,
     attempt: usize,
+    is_known: bool,
+    meter: Meter,
 ) -> Result<Live, LinkFailure> {
-    let link = Link::open(&config, &checked, attempt).await?;
+    let link = Link::open(&config, &checked, attempt, is_known, &meter).await?;
     let events = Box::pin(link.connection.events_listener());
     let confirm = link.channel.confirm_select(ConfirmSelectOptions::default());
     confirm.await?;

@@ -113,9 +113,11 @@ impl Default for SubscriptionStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reconnects {
-    /// Nothing moved on the link.
+    /// No byte moved on the link.
+    pub silent: u64,
+    /// The broker was there and confirmed nothing.
     pub confirm_timeout: u64,
-    /// Connecting took too long.
+    /// No byte moved while connecting.
     pub connect_timeout: u64,
     /// The link broke, or nobody listens.
     pub link_lost: u64,
@@ -138,6 +140,7 @@ pub struct Reconnects {
 impl Reconnects {
     pub(super) fn count(&mut self, reason: &SendError) {
         let count = match reason {
+            SendError::Silent { .. } => &mut self.silent,
             SendError::ConfirmTimeout { .. } => &mut self.confirm_timeout,
             SendError::ConnectTimeout { .. } => &mut self.connect_timeout,
             SendError::LinkLost => &mut self.link_lost,
@@ -157,8 +160,9 @@ impl Reconnects {
     }
 
     /// Each reason's name and count.
-    pub const fn by_reason(&self) -> [(&'static str, u64); 10] {
+    pub const fn by_reason(&self) -> [(&'static str, u64); 11] {
         [
+            ("silent", self.silent),
             ("confirm_timeout", self.confirm_timeout),
             ("connect_timeout", self.connect_timeout),
             ("link_lost", self.link_lost),

@@ -4,13 +4,10 @@
 use std::error::Error;
 use std::io;
 
-use async_rs::Tokio;
-use async_rs::traits::Reactor;
 use lapin::AsyncTcpStream;
 
 use super::config::AmqpConfig;
-
-type Tcp = <Tokio as Reactor>::TcpStream;
+use super::meter::Tcp;
 
 #[cfg(feature = "tls")]
 pub(super) async fn wrap(

@@ -1,6 +1,9 @@
 //! Exchanges and queues of one family, and how they are declared.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use lapin::options::{
@@ -132,59 +135,67 @@ impl Topology {
     }
 
     /// Declares everything; what exists with the same properties stays as it is.
+    ///
+    /// It takes three round trips, however many queues there are: over a satellite each one costs a
+    /// second.
     pub(super) async fn declare(&self, connection: &Connection) -> lapin::Result<()> {
         // On channels of their own: a refusal closes the channel.
-        let known = self.is_there(&connection.create_channel().await?).await?;
-        let channel = connection.create_channel().await?;
-        self.declare_on(&channel).await?;
-        if !known {
+        let (probe, channel) =
+            tokio::join!(connection.create_channel(), connection.create_channel());
+        let is_known = self.is_there(&probe?).await?;
+        let channel = channel?;
+        pipelined(self.calls(&channel)).await?;
+        if !is_known {
             tokio::time::sleep(UNTIL_KEPT).await;
         }
-        channel.close(200, "declared".into()).await
+        Ok(())
     }
 
     /// Whether the queues were declared before, as far as the last one tells.
-    async fn is_there(&self, channel: &Channel) -> lapin::Result<bool> {
+    async fn is_there(&self, probe: &Channel) -> lapin::Result<bool> {
         let options = QueueDeclareOptions {
             passive: true,
             ..QueueDeclareOptions::default()
         };
         let last = name(&self.queue(self.queues - 1));
-        let found = channel.queue_declare(last, options, FieldTable::default());
+        let found = probe.queue_declare(last, options, FieldTable::default());
         match found.await {
-            Ok(_) => channel.close(200, "found".into()).await.map(|()| true),
+            Ok(_) => Ok(true),
             Err(error) if is_missing(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    async fn declare_on(&self, channel: &Channel) -> lapin::Result<()> {
+    /// All declarations, in the order in which the broker has to get them.
+    fn calls<'a>(&self, channel: &'a Channel) -> Vec<Call<'a, ()>> {
         let raw = name(&self.exchange);
         let hash = name(&self.hash_exchange());
         let dlx = name(&self.dead_letter_exchange());
         let dlq = name(&self.dead_letter_queue());
         let by_device = table([("hash-header", text("xpt-device"))]);
         let none = FieldTable::default;
-        exchange(channel, &dlx, ExchangeKind::Fanout, none()).await?;
         // Looking at dead letters, however often, must not lose them.
         let arguments = table([
             ("x-queue-type", text("quorum")),
             ("x-delivery-limit", AMQPValue::LongInt(-1)),
         ]);
-        queue(channel, &dlq, arguments).await?;
-        bind_queue(channel, &dlq, &dlx, "").await?;
-        exchange(channel, &raw, ExchangeKind::Topic, none()).await?;
-        bind(channel, &raw, "amq.topic".into(), "xpt.raw.#").await?;
         let consistent = ExchangeKind::Custom("x-consistent-hash".to_owned());
-        exchange(channel, &hash, consistent, by_device).await?;
-        bind(channel, &hash, raw, "#").await?;
+        let mut calls = vec![
+            exchange(channel, &dlx, ExchangeKind::Fanout, none()),
+            queue(channel, &dlq, arguments),
+            bind_queue(channel, &dlq, &dlx, ""),
+            exchange(channel, &raw, ExchangeKind::Topic, none()),
+            bind(channel, &raw, "amq.topic".into(), "xpt.raw.#"),
+            exchange(channel, &hash, consistent, by_device),
+            bind(channel, &hash, raw, "#"),
+        ];
         for index in 0..self.queues {
             let name = name(&self.queue(index));
-            queue(channel, &name, self.arguments(&dlx)).await?;
+            calls.push(queue(channel, &name, self.arguments(&dlx)));
             // The key is a weight: each takes as much as another.
-            bind_queue(channel, &name, &hash, "1").await?;
+            calls.push(bind_queue(channel, &name, &hash, "1"));
         }
-        Ok(())
+        calls
     }
 
     fn arguments(&self, dlx: &ShortString) -> FieldTable {
@@ -229,59 +240,91 @@ fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
     table
 }
 
-async fn exchange(
-    channel: &Channel,
+/// Something that the broker is asked for, not sent yet.
+pub(super) type Call<'a, T> = Pin<Box<dyn Future<Output = lapin::Result<T>> + Send + 'a>>;
+
+/// Calls that wait for their answers at the same time: each answer looks at all of them.
+const TOGETHER: usize = 256;
+
+/// Sends all calls of a channel, in order, before it waits for the first answer.
+///
+/// The broker answers a channel's calls in their order. One that it refuses closes the channel, and
+/// so all others fail, too: the refusal itself is what counts.
+pub(super) async fn pipelined<T>(mut calls: Vec<Call<'_, T>>) -> lapin::Result<Vec<T>> {
+    let mut values = Vec::with_capacity(calls.len());
+    while !calls.is_empty() {
+        let rest = calls.split_off(calls.len().min(TOGETHER));
+        let mut together: Vec<_> = calls.into_iter().map(|call| (call, None)).collect();
+        poll_fn(|cx| {
+            let mut waits = false;
+            for (call, answer) in together.iter_mut().filter(|(_, answer)| answer.is_none()) {
+                match call.as_mut().poll(cx) {
+                    Poll::Ready(value) => *answer = Some(value),
+                    Poll::Pending => waits = true,
+                }
+            }
+            match waits {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        })
+        .await;
+        let mut failure = None;
+        for answer in together.into_iter().filter_map(|(_, answer)| answer) {
+            match answer {
+                Ok(value) => values.push(value),
+                Err(error) => {
+                    let is_refusal = matches!(error.kind(), ErrorKind::ProtocolError(_));
+                    if failure.is_none() || is_refusal {
+                        failure = Some(error);
+                    }
+                }
+            }
+        }
+        failure.map_or(Ok(()), Err)?;
+        calls = rest;
+    }
+    Ok(values)
+}
+
+fn exchange<'a>(
+    channel: &'a Channel,
     name: &ShortString,
     kind: ExchangeKind,
     arguments: FieldTable,
-) -> lapin::Result<()> {
+) -> Call<'a, ()> {
     let options = ExchangeDeclareOptions {
         durable: true,
         ..ExchangeDeclareOptions::default()
     };
     let name = name.clone();
-    channel
-        .exchange_declare(name, kind, options, arguments)
-        .await
+    Box::pin(channel.exchange_declare(name, kind, options, arguments))
 }
 
-async fn queue(channel: &Channel, name: &ShortString, arguments: FieldTable) -> lapin::Result<()> {
+fn queue<'a>(channel: &'a Channel, name: &ShortString, arguments: FieldTable) -> Call<'a, ()> {
     let options = QueueDeclareOptions {
         durable: true,
         ..QueueDeclareOptions::default()
     };
-    channel
-        .queue_declare(name.clone(), options, arguments)
-        .await?;
-    Ok(())
+    let name = name.clone();
+    Box::pin(async move {
+        let declared = channel.queue_declare(name, options, arguments);
+        declared.await.map(drop)
+    })
 }
 
-async fn bind(
-    channel: &Channel,
-    to: &ShortString,
-    from: ShortString,
-    key: &str,
-) -> lapin::Result<()> {
+fn bind<'a>(channel: &'a Channel, to: &ShortString, from: ShortString, key: &str) -> Call<'a, ()> {
     let (options, arguments) = (ExchangeBindOptions::default(), FieldTable::default());
-    channel
-        .exchange_bind(to.clone(), from, key.into(), options, arguments)
-        .await
+    Box::pin(channel.exchange_bind(to.clone(), from, key.into(), options, arguments))
 }
 
-async fn bind_queue(
-    channel: &Channel,
+fn bind_queue<'a>(
+    channel: &'a Channel,
     queue: &ShortString,
     exchange: &ShortString,
     key: &str,
-) -> lapin::Result<()> {
+) -> Call<'a, ()> {
     let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
-    channel
-        .queue_bind(
-            queue.clone(),
-            exchange.clone(),
-            key.into(),
-            options,
-            arguments,
-        )
-        .await
+    let (queue, exchange) = (queue.clone(), exchange.clone());
+    Box::pin(channel.queue_bind(queue, exchange, key.into(), options, arguments))
 }

@@ -48,7 +48,15 @@ pub enum SendError {
         /// The attempt.
         attempt: u32,
     },
-    /// Neither bytes nor confirmations came in time.
+    /// No byte moved in time: the link is dead.
+    #[error("{in_flight} batches in flight and not a byte for {limit:?}")]
+    Silent {
+        /// Batches in flight.
+        in_flight: usize,
+        /// The longest time allowed.
+        limit: Duration,
+    },
+    /// The receiver is there and confirmed nothing in time.
     #[error("{in_flight} batches in flight and no progress for {limit:?}")]
     ConfirmTimeout {
         /// Batches in flight.
@@ -56,8 +64,8 @@ pub enum SendError {
         /// The longest time allowed.
         limit: Duration,
     },
-    /// Connecting took too long.
-    #[error("not connected after {limit:?}")]
+    /// No byte moved in time while connecting.
+    #[error("not connected, and not a byte for {limit:?}")]
     ConnectTimeout {
         /// The longest time allowed.
         limit: Duration,
@@ -96,7 +104,8 @@ impl SendError {
             Self::NotSent { .. } => Action::Retry,
             Self::Nacked { .. } => Action::BackOff,
             Self::Returned { .. } => Action::RepairTopology,
-            Self::ConfirmTimeout { .. }
+            Self::Silent { .. }
+            | Self::ConfirmTimeout { .. }
             | Self::ConnectTimeout { .. }
             | Self::LinkLost
             | Self::ConnectionRefused
@@ -124,6 +133,7 @@ telemetry_core::error_codes!(SendError {
     Certificate => 3111,
     Credentials => 3112,
     NotAllowed => 3113,
+    Silent { .. } => 3114,
 });
 
 /// An input that a sender refuses; it changes nothing.

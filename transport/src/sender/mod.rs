@@ -2,6 +2,7 @@
 
 pub(crate) mod backoff;
 mod error;
+mod patience;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -15,6 +16,7 @@ use crate::BatchId;
 use crate::dial::{Dial, Due};
 use backoff::{Backoff, Random};
 pub use error::{Action, SendError, SenderError};
+use patience::Patience;
 use window::{Flight, Window};
 
 /// Bounds of what is published and not confirmed.
@@ -26,9 +28,16 @@ pub struct SenderLimits {
     pub window_batches_max: usize,
     /// Bytes; default 16 MiB. One batch may have more.
     pub window_bytes: usize,
-    /// Longest time without progress before the link counts as dead; default 10 s.
+    /// Longest time in which no byte moves either way although batches are in flight, before the link
+    /// counts as dead; default 10 s. The receiver's heartbeats have to come more often.
+    pub silence_timeout: Duration,
+    /// Longest time in which no byte of a batch moves and nothing is confirmed, although the receiver
+    /// is there; default 30 s. Doubles with every link that it ends, until something is confirmed: how
+    /// much a slow way holds shows only in time.
     pub confirm_timeout: Duration,
-    /// Longest time to connect; default 5 s.
+    /// What it doubles to at most; default 10 min.
+    pub confirm_timeout_max: Duration,
+    /// Longest time in which no byte moves while connecting; default 10 s.
     pub connect_timeout: Duration,
     /// Longest first delay after a failure; it doubles with every other one. Default 100 ms.
     pub backoff_first: Duration,
@@ -44,8 +53,10 @@ impl Default for SenderLimits {
             window_batches: 256,
             window_batches_max: 4096,
             window_bytes: 16 << 20,
-            confirm_timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(5),
+            silence_timeout: Duration::from_secs(10),
+            confirm_timeout: Duration::from_secs(30),
+            confirm_timeout_max: Duration::from_secs(600),
+            connect_timeout: Duration::from_secs(10),
             backoff_first: Duration::from_millis(100),
             backoff_max: Duration::from_secs(30),
             backoff_alarm: Duration::from_secs(300),
@@ -72,8 +83,10 @@ pub enum SenderInput {
     },
     /// A batch or the link failed; the sender does what [`SendError::action`] says.
     Failed(SendError),
-    /// The link moved bytes: slow is not dead.
+    /// Bytes went to the receiver: slow is not dead.
     Progress,
+    /// Bytes came from the receiver: it is there, whatever it confirms.
+    Heard,
     /// The receiver takes nothing for now.
     Blocked,
     /// The receiver takes batches again.
@@ -153,8 +166,11 @@ pub struct Sender {
     /// Offered last.
     last: Option<BatchId>,
     done: Option<BatchId>,
-    /// Last time that anything moved.
+    /// Last time that anything moved, also what says only that the receiver is there.
+    heard: Instant,
+    /// Last time that a batch came further.
     progress: Instant,
+    patience: Patience,
     window: Window,
     refusing: Backoff,
     retry_at: Option<Instant>,
@@ -178,7 +194,9 @@ impl Sender {
             in_flight: 0,
             last: None,
             done: None,
+            heard: Instant::default(),
             progress: Instant::default(),
+            patience: Patience::new(limits.confirm_timeout, limits.confirm_timeout_max),
             refusing: Backoff::default(),
             retry_at: None,
             outputs: VecDeque::new(),
@@ -213,16 +231,22 @@ impl Sender {
             SenderInput::Offer { id, bytes } => self.offer(id, bytes)?,
             SenderInput::Confirmed { id, attempt } => self.confirm(id, attempt)?,
             SenderInput::Failed(error) => self.fail(error)?,
-            SenderInput::Progress => self.progress = self.now,
+            SenderInput::Progress => {
+                self.progress = self.now;
+                self.hear();
+            }
+            SenderInput::Heard => self.hear(),
             SenderInput::Blocked => self.blocked = true,
             SenderInput::Unblocked => {
                 self.blocked = false;
                 self.progress = self.now;
+                self.hear();
             }
             SenderInput::LinkUp => {
                 self.drop_link();
                 self.dial.up();
                 self.progress = self.now;
+                self.hear();
                 self.window.new_link();
             }
             SenderInput::ConnectNow => self.dial.connect_now(self.now),
@@ -251,6 +275,7 @@ impl Sender {
         slot.state = State::InFlight(self.window.publish(self.now));
         if self.in_flight == 0 {
             self.progress = self.now;
+            self.heard = self.now;
         }
         self.in_flight += 1;
         let attempt = slot.attempt;
@@ -259,14 +284,30 @@ impl Sender {
 
     /// When to send [`SenderInput::Tick`] if nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let timers = [self.dial.poll_timeout(), self.dead_at(), self.retry_at];
+        let dead = self.dead_at().map(|(at, _)| at);
+        let timers = [self.dial.poll_timeout(), dead, self.retry_at];
         timers.into_iter().flatten().min()
     }
 
-    /// When the link counts as dead; `None` where nothing is due on it.
-    fn dead_at(&self) -> Option<Instant> {
-        let waits = self.dial.is_up() && !self.blocked && self.in_flight > 0;
-        waits.then(|| self.progress + self.limits.confirm_timeout)
+    /// When the link counts as dead, and as what; `None` where nothing is due on it.
+    fn dead_at(&self) -> Option<(Instant, SendError)> {
+        if !self.dial.is_up() || self.blocked || self.in_flight == 0 {
+            return None;
+        }
+        let in_flight = self.in_flight;
+        let limit = self.limits.silence_timeout;
+        let silent = (self.heard + limit, SendError::Silent { in_flight, limit });
+        let limit = self.patience.limit();
+        let late = (
+            self.progress + limit,
+            SendError::ConfirmTimeout { in_flight, limit },
+        );
+        Some(if silent.0 <= late.0 { silent } else { late })
+    }
+
+    fn hear(&mut self) {
+        self.heard = self.now;
+        self.dial.moved(self.now, &self.limits);
     }
 
     fn find(&self, id: BatchId) -> Option<usize> {
@@ -320,7 +361,10 @@ impl Sender {
         let slot = &mut self.slots[at];
         slot.state = State::Confirmed;
         self.in_flight -= 1;
+        self.patience
+            .confirm(self.now.saturating_since(self.progress));
         self.progress = self.now;
+        self.heard = self.now;
         // Only what worked counts: a broker that accepts links and batches no more is no success.
         self.dial.worked();
         if slot.refused {
@@ -350,6 +394,7 @@ impl Sender {
                 let (at, _) = self.in_flight(id, attempt)?;
                 self.in_flight -= 1;
                 self.progress = self.now;
+                self.heard = self.now;
                 self.slots[at].state = State::PutOff;
                 self.slots[at].refused = true;
                 let repair = SenderOutput::RepairTopology;
@@ -379,13 +424,14 @@ impl Sender {
             self.retry_at = None;
             self.make_ready(|state| state == State::PutOff);
         }
-        if self.dead_at().is_some_and(|due| due <= self.now) {
+        if let Some((due, error)) = self.dead_at()
+            && due <= self.now
+        {
+            if let SendError::ConfirmTimeout { .. } = error {
+                self.patience.expire();
+            }
             self.window.shrink();
-            self.reconnect(SendError::ConfirmTimeout {
-                in_flight: self.in_flight,
-                limit: self.limits.confirm_timeout,
-            });
-            return;
+            return self.reconnect(error);
         }
         match self.dial.tick(self.now, &self.limits, &mut self.random) {
             Some(Due::Connect) => self.outputs.push_back(SenderOutput::Connect),

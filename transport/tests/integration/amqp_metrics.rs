@@ -68,6 +68,7 @@ fn what_became_of_messages_and_links_is_shown() {
         let mut config = AmqpConfig::new([broker.url()]);
         config.limits = SenderLimits {
             // So long that a busy machine does not see it pass in the mock's clock by itself.
+            silence_timeout: Duration::from_secs(60),
             confirm_timeout: Duration::from_secs(60),
             ..SenderLimits::default()
         };

@@ -42,6 +42,7 @@ fn config(broker: &ScriptedBroker) -> AmqpConfig {
     let mut config = AmqpConfig::new([broker.url()]);
     config.topology.queues = 2;
     config.limits = SenderLimits {
+        silence_timeout: Duration::from_secs(3),
         confirm_timeout: Duration::from_secs(3),
         connect_timeout: Duration::from_secs(3),
         backoff_max: Duration::from_millis(500),

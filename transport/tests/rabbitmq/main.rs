@@ -37,3 +37,4 @@ mod refusals;
 mod rig;
 mod shared;
 mod single;
+mod slow;

@@ -43,6 +43,7 @@ pub(crate) fn config(urls: &[String], family: &str) -> AmqpConfig {
     config.topology.queues = 2;
     config.heartbeat = Duration::from_secs(4);
     config.limits = SenderLimits {
+        silence_timeout: Duration::from_secs(5),
         confirm_timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(5),
         backoff_max: Duration::from_secs(1),

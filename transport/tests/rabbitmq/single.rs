@@ -95,13 +95,8 @@ fn faults_around_a_node() {
         scene.proxy.set_silent(true);
         scene.load(500).await;
         let is_dead = |state: &LinkState| {
-            let reason = SendError::ConfirmTimeout {
-                in_flight: 0,
-                limit: Duration::ZERO,
-            };
             matches!(state, LinkState::Down { reason: Some(found) }
-                if std::mem::discriminant(found) == std::mem::discriminant(&reason)
-                    || *found == SendError::LinkLost)
+                if matches!(found.error, SendError::Silent { .. } | SendError::LinkLost))
         };
         scene
             .device

@@ -22,9 +22,10 @@ use super::{Command, Delivery, SubscribeConfig, hash, letter};
 use crate::amqp::acks::{Acks, SharedAcks};
 use crate::amqp::config::{AmqpConfig, Checked};
 use crate::amqp::link::{Link, LinkFailure, LinkState, tell, tell_connecting};
+use crate::amqp::meter::{Meter, Moved};
 use crate::amqp::publisher::{OfferError, Publisher, maybe};
 use crate::amqp::stats::SubscriptionStats;
-use crate::amqp::topology::name;
+use crate::amqp::topology::{Call, name, pipelined};
 use crate::amqp::{Message, properties};
 use crate::dial::{Dial, Due};
 use crate::sender::backoff::Random;
@@ -72,6 +73,12 @@ pub(super) struct Worker {
     dial: Dial,
     attempts: usize,
     opening: Option<Opening>,
+    /// Of the attempt to get a link.
+    meter: Meter,
+    /// What it had moved when somebody looked last.
+    seen: Moved,
+    /// Queues and bindings were there when a link was opened last, and nothing says otherwise.
+    is_known: bool,
     live: Option<Live>,
     acks: Arc<SharedAcks>,
     flush_at: Option<Instant>,
@@ -106,6 +113,9 @@ impl Worker {
             dial: Dial::new(),
             attempts: 0,
             opening: None,
+            meter: Meter::default(),
+            seen: Moved::default(),
+            is_known: false,
             live: None,
             acks: ends.acks,
             flush_at: None,
@@ -176,11 +186,15 @@ impl Worker {
                 }
                 Happened::Opened(Ok(live)) => {
                     self.opening = None;
+                    self.is_known = true;
                     self.live = Some(live);
                     self.dial.up();
                     self.acks.lock().link += 1;
                 }
-                Happened::Opened(Err(failure)) => self.lost(failure),
+                Happened::Opened(Err(failure)) => {
+                    self.is_known = false;
+                    self.lost(failure);
+                }
                 Happened::Delivered(some) => {
                     some.into_iter()
                         .for_each(|(queue, raw)| self.deliver(queue, raw));
@@ -325,14 +339,24 @@ impl Worker {
     /// Begins an attempt to connect, or ends one, when that is due.
     fn connect(&mut self) {
         let (now, limits) = (moment(self.start), self.config.limits);
+        if self.dial.poll_timeout().is_some_and(|due| due <= now) {
+            let moved = self.meter.moved();
+            if std::mem::replace(&mut self.seen, moved) != moved {
+                self.dial.moved(now, &limits);
+            }
+        }
         match self.dial.tick(now, &limits, &mut self.random) {
             Some(Due::Connect) => {
                 tell_connecting(&self.state);
+                self.meter = Meter::default();
+                self.seen = Moved::default();
                 self.opening = Some(Box::pin(open(
                     Arc::clone(&self.config),
                     self.checked.clone(),
                     self.subscribe.clone(),
                     self.attempts,
+                    self.is_known,
+                    self.meter.clone(),
                 )));
                 self.attempts += 1;
                 self.stats.connects += 1;
@@ -419,8 +443,10 @@ async fn open(
     checked: Checked,
     subscribe: SubscribeConfig,
     attempt: usize,
+    is_known: bool,
+    meter: Meter,
 ) -> Result<Live, LinkFailure> {
-    let link = Link::open(&config, &checked, attempt).await?;
+    let link = Link::open(&config, &checked, attempt, is_known, &meter).await?;
     Ok(Live {
         consumers: consume(&config, &subscribe, &link.channel).await?,
         events: Box::pin(link.connection.events_listener()),
@@ -435,9 +461,13 @@ async fn consume(
     subscribe: &SubscribeConfig,
     channel: &Channel,
 ) -> lapin::Result<Vec<(Arc<str>, Consumer)>> {
-    let qos = BasicQosOptions::default();
-    channel.basic_qos(subscribe.prefetch.max(1), qos).await?;
-    let mut consumers = Vec::new();
+    let prefetch = subscribe.prefetch.max(1);
+    // The broker reads in order: the limit is in force before it looks at the first queue.
+    let mut calls: Vec<Call<'_, Option<Consumer>>> = vec![Box::pin(async move {
+        let limited = channel.basic_qos(prefetch, BasicQosOptions::default());
+        limited.await.map(|()| None)
+    })];
+    let mut queues: Vec<Arc<str>> = Vec::new();
     for index in 0..config.topology.queues {
         let queue = config.topology.queue(index);
         let mut arguments = FieldTable::default();
@@ -445,9 +475,11 @@ async fn consume(
         arguments.insert("x-priority".into(), priority.into());
         let options = BasicConsumeOptions::default();
         let consumer = channel.basic_consume(name(&queue), "".into(), options, arguments);
-        consumers.push((queue.into(), consumer.await?));
+        calls.push(Box::pin(async move { consumer.await.map(Some) }));
+        queues.push(queue.into());
     }
-    Ok(consumers)
+    let consumers = pipelined(calls).await?.into_iter().flatten();
+    Ok(queues.into_iter().zip(consumers).collect())
 }
 
 /// Which worker has a queue: the one with the highest number, another one for each queue.

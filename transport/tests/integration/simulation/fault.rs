@@ -25,6 +25,9 @@ faults! {
     Partition,
     Latency,
     Bandwidth,
+    /// A link that is slow from its first byte on: 250, 600 or 2,000 ms there and back, and in half
+    /// of all cases 9,600 bit/s.
+    SlowOpening,
     /// Memory or disk alarm.
     Blocked,
     /// The queue is full.

@@ -21,6 +21,15 @@ const MS: u64 = 1_000_000;
 /// Events that a healthy world may need to deliver everything.
 const PATIENCE: u32 = 20_000;
 
+/// Round trips until a link is up.
+const ROUND_TRIPS: u64 = 8;
+
+/// Between two heartbeats of the broker.
+const HEARTBEAT: u64 = 4_000 * MS;
+
+/// A batch of 64 KiB at 9,600 bit/s.
+const SLOWEST: u64 = 55_000 * MS;
+
 /// What a broker knows a batch by.
 fn stored_name(batch: &SpooledBatch) -> (u64, u8, u64) {
     let stream = batch.stream.as_str().as_bytes()[2];
@@ -52,6 +61,10 @@ enum Event {
     Deliver {
         number: u64,
     },
+    /// The broker has nothing to say, and says so.
+    Heartbeat {
+        connection: u64,
+    },
     BrokerUp,
     /// Somebody put the password right.
     Operator,
@@ -81,6 +94,8 @@ pub(super) struct World {
     latency: u64,
     /// Time on the wire for a batch.
     transfer: u64,
+    /// Links may be slow from their beginning.
+    slow_openings: bool,
     /// When the wire is free again.
     wire: u64,
     broker: Broker,
@@ -118,6 +133,7 @@ impl World {
             told: 0,
             latency: MS,
             transfer: 0,
+            slow_openings: true,
             wire: 0,
             broker: Broker::default(),
             consumer: Consumer::default(),
@@ -198,6 +214,7 @@ impl World {
         self.dark_until = 0;
         self.latency = MS;
         self.transfer = 0;
+        self.slow_openings = false;
         self.unblock();
         let broker = &mut self.broker;
         broker.refuse = 0;
@@ -426,8 +443,13 @@ impl World {
             );
             if self.transfer > 0 {
                 self.count(Fault::Bandwidth);
-                let (at, input) = (self.wire, SenderInput::Progress);
-                self.at(at, Event::Answer { connection, input });
+                // Bytes leave one by one, or the system takes all of them at once.
+                let visible = self.rng.below(2) == 0;
+                let first = if visible { self.now } else { self.wire };
+                for at in (first..=self.wire).step_by(HEARTBEAT as usize) {
+                    let input = SenderInput::Progress;
+                    self.at(at, Event::Answer { connection, input });
+                }
             }
         }
         (!self.dies_at(Fault::KillAfterPublish)).then_some(())
@@ -470,6 +492,11 @@ impl World {
     fn connect(&mut self) {
         self.connection += 1;
         self.wire = self.now;
+        if self.slow_openings && self.rng.below(8) == 0 {
+            self.count(Fault::SlowOpening);
+            self.latency = [125, 300, 1_000][self.rng.below(3) as usize] * MS;
+            self.transfer = self.rng.below(2) * SLOWEST;
+        }
         let answer = if self.now < self.dark_until {
             self.count(Fault::ConnectHangs);
             return;
@@ -480,6 +507,13 @@ impl World {
             self.count(Fault::WrongPassword);
             SenderInput::Failed(SendError::Credentials)
         } else {
+            let connection = self.connection;
+            for trip in 1..ROUND_TRIPS {
+                let (at, input) = (self.now + trip * 2 * self.latency, SenderInput::Heard);
+                self.at(at, Event::Answer { connection, input });
+            }
+            self.told = self.told.max(self.now + ROUND_TRIPS * 2 * self.latency);
+            self.at(self.told + HEARTBEAT, Event::Heartbeat { connection });
             SenderInput::LinkUp
         };
         self.tell(answer);
@@ -709,6 +743,11 @@ impl World {
                 }
             }
             Event::Deliver { number } => self.deliver(number),
+            Event::Heartbeat { connection } if connection == self.connection => {
+                self.answer(connection, SenderInput::Heard, 0);
+                self.after(HEARTBEAT, Event::Heartbeat { connection });
+            }
+            Event::Heartbeat { .. } => {}
             Event::BrokerUp => {
                 self.broker.down = false;
                 let numbers: Vec<_> = self.broker.queue.keys().copied().collect();
@@ -769,7 +808,7 @@ impl World {
                 self.broker.lose_confirms = 1 + self.rng.below(3);
             }
             // Part of every run.
-            Fault::ConfirmOutOfOrder => {}
+            Fault::ConfirmOutOfOrder | Fault::SlowOpening => {}
             Fault::DeliveredTwice => self.consumer.lose_acks = 1 + self.rng.below(3),
             Fault::ConsumerKill => self.consumer.dies = true,
             Fault::ConsumerStall => self.consumer.stalled = !self.consumer.stalled,
