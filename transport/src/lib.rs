@@ -130,6 +130,8 @@ pub mod shared;
 mod spool;
 #[cfg(feature = "std")]
 pub mod storage;
+#[cfg(any(feature = "amqp", test))]
+mod watchdog;
 
 /// What this crate's interface takes and gives.
 pub use telemetry_core;

@@ -66,14 +66,15 @@ enum Open {
     Out,
     /// To be acknowledged.
     Done,
-    /// To be put back, later.
+    /// To be acknowledged once the broker has what takes its place.
     PutOff,
 }
 
 /// Deliveries of one channel by their tags, which count from 1 without a gap.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
-    open: BTreeMap<u64, Open>,
+    /// Each with its queue.
+    open: BTreeMap<u64, (Open, usize)>,
     done: usize,
     /// All deliveries up to this tag are known. Those of another queue may still be on their way
     /// from lapin when a later one is known: an acknowledgement of several must not take them along.
@@ -83,8 +84,8 @@ pub(super) struct Acks {
 }
 
 impl Acks {
-    pub(super) fn delivered(&mut self, tag: u64) {
-        self.open.insert(tag, Open::Out);
+    pub(super) fn delivered(&mut self, tag: u64, queue: usize) {
+        self.open.insert(tag, (Open::Out, queue));
         self.ahead.insert(tag);
         while self.ahead.remove(&(self.known + 1)) {
             self.known += 1;
@@ -93,7 +94,7 @@ impl Acks {
 
     fn change(&mut self, tag: u64, to: Open) -> bool {
         match self.open.get_mut(&tag) {
-            Some(open) if *open == Open::Out => {
+            Some((open, _)) if *open == Open::Out => {
                 *open = to;
                 true
             }
@@ -113,9 +114,20 @@ impl Acks {
         self.change(tag, Open::PutOff)
     }
 
-    /// A delivery that was put off is put back before the next acknowledgement is sent.
-    pub(super) fn put_back(&mut self, tag: u64) {
-        self.open.remove(&tag);
+    /// The broker has for good what takes the place of a delivery that was put off: it is done.
+    pub(super) fn replaced(&mut self, tag: u64) {
+        if let Some((open, _)) = self.open.get_mut(&tag)
+            && *open == Open::PutOff
+        {
+            *open = Open::Done;
+            self.done += 1;
+        }
+    }
+
+    /// Deliveries of a queue that are not acknowledged.
+    pub(super) fn open_of(&self, queue: usize) -> usize {
+        let queues = self.open.values();
+        queues.filter(|(_, of)| *of == queue).count()
     }
 
     /// Deliveries that are done and not acknowledged.
@@ -128,13 +140,13 @@ impl Acks {
         let mut acks = Vec::new();
         let mut prefix = None;
         while let Some(first) = self.open.first_entry()
-            && *first.get() == Open::Done
+            && first.get().0 == Open::Done
             && *first.key() <= self.known
         {
             prefix = Some(first.remove_entry().0);
         }
         acks.extend(prefix.map(|tag| (tag, true)));
-        self.open.retain(|&tag, open| {
+        self.open.retain(|&tag, (open, _)| {
             let done = *open == Open::Done;
             if done {
                 acks.push((tag, false));
@@ -153,7 +165,11 @@ mod tests {
     #[test]
     fn a_prefix_is_one_acknowledgement() {
         let mut acks = Acks::default();
-        (1..=6).for_each(|tag| acks.delivered(tag));
+        (1..=6).for_each(|tag| acks.delivered(tag, tag as usize % 2));
+        assert_eq!(
+            (acks.open_of(0), acks.open_of(1), acks.open_of(2)),
+            (3, 3, 0)
+        );
         let first: Vec<bool> = [3, 1, 2, 5, 5].map(|tag| acks.done(tag)).into();
         assert_eq!(first, [true, true, true, true, false]);
         assert_eq!(acks.waiting(), 4);
@@ -162,10 +178,16 @@ mod tests {
         assert!(!acks.done(3));
         assert!(acks.put_off(4) && !acks.put_off(4) && !acks.done(4));
         acks.done(6);
-        assert_eq!(acks.flush(), [(6, false)], "4 is still to be put back");
-        acks.put_back(4);
+        assert_eq!(
+            acks.flush(),
+            [(6, false)],
+            "nothing has taken the place of 4"
+        );
+        acks.replaced(4);
+        acks.replaced(4);
+        assert_eq!(acks.waiting(), 1);
         assert!(!acks.done(9));
-        acks.delivered(7);
+        acks.delivered(7, 0);
         acks.done(7);
         assert_eq!(acks.flush(), [(7, true)]);
     }
@@ -173,11 +195,11 @@ mod tests {
     #[test]
     fn what_another_queue_has_on_its_way_is_not_taken_along() {
         let mut acks = Acks::default();
-        [1, 3].into_iter().for_each(|tag| acks.delivered(tag));
+        [1, 3].into_iter().for_each(|tag| acks.delivered(tag, 0));
         assert!(acks.done(1) && acks.done(3));
         assert_eq!(acks.flush(), [(1, true), (3, false)]);
-        acks.delivered(2);
-        acks.delivered(4);
+        acks.delivered(2, 0);
+        acks.delivered(4, 0);
         assert!(acks.done(2) && acks.done(4));
         assert_eq!(acks.flush(), [(4, true)]);
     }

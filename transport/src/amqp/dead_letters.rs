@@ -10,7 +10,7 @@ use super::config::{AmqpConfig, ConfigError};
 use super::link::{Link, LinkFailure};
 use super::meter::Meter;
 use super::publisher::{OfferError, Publisher};
-use super::subscription::{QUEUE, REASON};
+use super::subscription::{FAILURES, QUEUE, REASON};
 use super::topology::name;
 use super::{Message, properties};
 use crate::{BatchId, SendError};
@@ -117,7 +117,8 @@ impl DeadLetters {
             let mut headers = FieldTable::default();
             for (name, value) in raw.properties.headers().iter().flatten() {
                 // What the broker and the last consumer noted is over.
-                if !name.as_str().starts_with("x-") && ![REASON, QUEUE].contains(&name.as_str()) {
+                let is_over = [REASON, QUEUE, FAILURES].contains(&name.as_str());
+                if !is_over && !name.as_str().starts_with("x-") {
                     headers.insert(name.clone(), value.clone());
                 }
             }

@@ -121,6 +121,8 @@ pub struct Reconnects {
     pub connect_timeout: u64,
     /// The link broke, or nobody listens.
     pub link_lost: u64,
+    /// A queue had messages and delivered none.
+    pub queue_silent: u64,
     /// Nobody listened at the broker's address.
     pub connection_refused: u64,
     /// The broker's name had no address.
@@ -144,6 +146,7 @@ impl Reconnects {
             SendError::ConfirmTimeout { .. } => &mut self.confirm_timeout,
             SendError::ConnectTimeout { .. } => &mut self.connect_timeout,
             SendError::LinkLost => &mut self.link_lost,
+            SendError::QueueSilent { .. } => &mut self.queue_silent,
             SendError::ConnectionRefused => &mut self.connection_refused,
             SendError::HostUnknown => &mut self.host_unknown,
             SendError::ConnectionLimit => &mut self.connection_limit,
@@ -160,12 +163,13 @@ impl Reconnects {
     }
 
     /// Each reason's name and count.
-    pub const fn by_reason(&self) -> [(&'static str, u64); 11] {
+    pub const fn by_reason(&self) -> [(&'static str, u64); 12] {
         [
             ("silent", self.silent),
             ("confirm_timeout", self.confirm_timeout),
             ("connect_timeout", self.connect_timeout),
             ("link_lost", self.link_lost),
+            ("queue_silent", self.queue_silent),
             ("connection_refused", self.connection_refused),
             ("host_unknown", self.host_unknown),
             ("connection_limit", self.connection_limit),

@@ -73,6 +73,12 @@ pub enum SendError {
     /// The link broke.
     #[error("the link broke")]
     LinkLost,
+    /// Messages wait in a queue, and none is delivered: a new link ends that.
+    #[error("{ready} messages wait in a queue that delivers none")]
+    QueueSilent {
+        /// Messages that wait.
+        ready: u32,
+    },
     /// Nobody listens at the receiver's address.
     #[error("nobody listens at the receiver's address")]
     ConnectionRefused,
@@ -108,6 +114,7 @@ impl SendError {
             | Self::ConfirmTimeout { .. }
             | Self::ConnectTimeout { .. }
             | Self::LinkLost
+            | Self::QueueSilent { .. }
             | Self::ConnectionRefused
             | Self::HostUnknown => Action::Reconnect,
             Self::ConnectionLimit
@@ -134,6 +141,7 @@ telemetry_core::error_codes!(SendError {
     Credentials => 3112,
     NotAllowed => 3113,
     Silent { .. } => 3114,
+    QueueSilent { .. } => 3115,
 });
 
 /// An input that a sender refuses; it changes nothing.

@@ -36,5 +36,6 @@ mod power;
 mod refusals;
 mod rig;
 mod shared;
+mod silence;
 mod single;
 mod slow;

@@ -1,5 +1,6 @@
 //! Consuming: one task owns a link, hands batches out and settles them.
 
+mod outbox;
 mod worker;
 
 use std::sync::Arc;
@@ -7,17 +8,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use telemetry_core::Batch;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::Message;
 use super::acks::SharedAcks;
 use super::config::{AmqpConfig, ConfigError};
 use super::link::LinkState;
 use super::stats::SubscriptionStats;
-use super::topology::text;
-use super::{Message, properties};
+use super::topology::{name, text};
 use worker::{Ends, Worker};
 
 /// Header of a dead letter: why.
@@ -25,6 +27,9 @@ pub(super) const REASON: &str = "xpt-reason";
 
 /// Header of a dead letter: the queue it came from.
 pub(super) const QUEUE: &str = "xpt-queue";
+
+/// Header of a copy that was put back: failed deliveries before.
+pub(super) const FAILURES: &str = "xpt-failures";
 
 /// Bytes kept of the reason of a rejection.
 const REASON_LEN_MAX: usize = 1024;
@@ -40,6 +45,9 @@ pub struct SubscribeConfig {
     pub ack_batches: usize,
     /// Longest time that a batch that is done waits for others; default 50 ms.
     pub ack_delay: Duration,
+    /// Longest time in which messages wait in a queue and none is delivered, before the link is made
+    /// anew; default 60 s.
+    pub watchdog: Duration,
 }
 
 impl Default for SubscribeConfig {
@@ -49,6 +57,7 @@ impl Default for SubscribeConfig {
             prefetch: 64,
             ack_batches: 32,
             ack_delay: Duration::from_millis(50),
+            watchdog: Duration::from_secs(60),
         }
     }
 }
@@ -62,6 +71,8 @@ pub struct Delivery {
     pub redelivered: bool,
     /// Failed deliveries before this one.
     pub failures: u32,
+    /// As they came: what is put back or aside keeps them.
+    properties: BasicProperties,
     queue: Arc<str>,
     link: u64,
     tag: u64,
@@ -76,6 +87,7 @@ impl Delivery {
             batch,
             redelivered,
             failures,
+            properties: BasicProperties::default(),
             queue: "".into(),
             link: 0,
             tag: 0,
@@ -108,6 +120,9 @@ pub struct Subscription {
     link: watch::Receiver<LinkState>,
     acks: Arc<SharedAcks>,
     ack_batches: usize,
+    dead_letters: ShortString,
+    /// Failed deliveries before a batch is put aside.
+    deliveries_max: u32,
     stats: watch::Receiver<SubscriptionStats>,
     task: JoinHandle<()>,
 }
@@ -118,6 +133,7 @@ enum Command {
         link: u64,
         tag: u64,
         at: Instant,
+        copy: Box<Message>,
     },
     Reject {
         link: u64,
@@ -147,6 +163,8 @@ impl Subscription {
             state,
             tell_stats,
         };
+        let dead_letters = name(&config.topology.dead_letter_exchange());
+        let deliveries_max = config.topology.deliveries.into();
         let worker = Worker::new(config, checked, subscribe, ends);
         Ok(Self {
             deliveries,
@@ -154,6 +172,8 @@ impl Subscription {
             link,
             acks,
             ack_batches,
+            dead_letters,
+            deliveries_max,
             stats,
             task: tokio::spawn(worker.run(inbox)),
         })
@@ -184,13 +204,28 @@ impl Subscription {
         Ok(())
     }
 
-    /// Puts a batch back after a while: it comes again, and counts as a failed delivery.
+    /// Puts a batch back after a while: it comes again, and counts as a failed delivery. One that
+    /// failed more than [`Topology::deliveries`](super::Topology::deliveries) times is put aside.
     ///
-    /// Keep `after` well below the broker's `consumer_timeout`, 30 minutes.
+    /// A copy goes to the end of its queue, and the batch is acknowledged once the queue has that:
+    /// RabbitMQ's own way back (`requeue`) silences a queue with a single active consumer when a
+    /// worker of a higher priority comes (rabbitmq-server #14141). Keep `after` well below the
+    /// broker's `consumer_timeout`, 30 minutes.
     pub async fn retry(&self, delivery: &Delivery, after: Duration) -> Result<(), ReceiveError> {
+        let failures = delivery.failures.saturating_add(1);
+        if failures > self.deliveries_max {
+            return self.reject(delivery, "delivery_limit").await;
+        }
         let Delivery { link, tag, .. } = *delivery;
         let at = Instant::now() + after;
-        self.command(Command::Retry { link, tag, at }).await
+        let copy = copy(delivery, failures);
+        self.command(Command::Retry {
+            link,
+            tag,
+            at,
+            copy,
+        })
+        .await
     }
 
     /// Puts a batch aside with a reason, of which 1 KiB is kept.
@@ -198,9 +233,8 @@ impl Subscription {
     /// It leaves its queue once the dead letters have it for good.
     pub async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), ReceiveError> {
         let Delivery { link, tag, .. } = *delivery;
-        let properties = properties::from_envelope(&delivery.batch.envelope).unwrap_or_default();
-        let body = delivery.batch.body.clone();
-        let letter = letter(properties, body, &delivery.queue, reason);
+        let (dlx, body) = (self.dead_letters.clone(), delivery.batch.body.clone());
+        let letter = letter(dlx, &delivery.properties, body, &delivery.queue, reason);
         self.command(Command::Reject { link, tag, letter }).await
     }
 
@@ -237,17 +271,46 @@ impl Drop for Subscription {
     }
 }
 
-/// A message as it is put aside; the exchange is filled in by the task.
-fn letter(properties: BasicProperties, body: Bytes, queue: &str, reason: &str) -> Box<Message> {
-    let mut headers = properties.headers().clone().unwrap_or_default();
+/// Headers as they came, without what the broker noted on the way.
+fn headers(properties: &BasicProperties) -> FieldTable {
+    let mut headers = FieldTable::default();
+    for (name, value) in properties.headers().iter().flatten() {
+        if !name.as_str().starts_with("x-") {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    headers
+}
+
+/// A message as it is put aside.
+fn letter(
+    exchange: ShortString,
+    properties: &BasicProperties,
+    body: Bytes,
+    queue: &str,
+    reason: &str,
+) -> Box<Message> {
+    let mut headers = headers(properties);
     let reason = &reason[..reason.floor_char_boundary(REASON_LEN_MAX)];
     headers.insert(REASON.into(), text(reason));
     headers.insert(QUEUE.into(), text(queue));
     Box::new(Message {
-        exchange: "".into(),
+        exchange,
         routing_key: "".into(),
-        properties: properties.with_headers(headers),
+        properties: properties.clone().with_headers(headers),
         body,
+    })
+}
+
+/// A message as it is put back: to its queue alone, by the exchange that every broker has.
+fn copy(delivery: &Delivery, failures: u32) -> Box<Message> {
+    let mut headers = headers(&delivery.properties);
+    headers.insert(FAILURES.into(), AMQPValue::LongLongInt(failures.into()));
+    Box::new(Message {
+        exchange: "".into(),
+        routing_key: name(&delivery.queue),
+        properties: delivery.properties.clone().with_headers(headers),
+        body: delivery.batch.body.clone(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The task behind a subscription: connects, hands out, settles.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
@@ -11,30 +11,33 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream as _;
 use lapin::message::Delivery as Raw;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer, Event};
-use telemetry_core::{Batch, Epoch, Instant as Moment};
+use telemetry_core::{Batch, Instant as Moment};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::{Command, Delivery, SubscribeConfig, hash, letter};
+use super::outbox::Outbox;
+use super::{Command, Delivery, FAILURES, SubscribeConfig, hash, letter};
+use crate::SendError;
 use crate::amqp::acks::{Acks, SharedAcks};
 use crate::amqp::config::{AmqpConfig, Checked};
 use crate::amqp::link::{Link, LinkFailure, LinkState, tell, tell_connecting};
 use crate::amqp::meter::{Meter, Moved};
-use crate::amqp::publisher::{OfferError, Publisher, maybe};
+use crate::amqp::publisher::maybe;
 use crate::amqp::stats::SubscriptionStats;
 use crate::amqp::topology::{Call, name, pipelined};
 use crate::amqp::{Message, properties};
 use crate::dial::{Dial, Due};
 use crate::sender::backoff::Random;
-use crate::{BatchId, SendError};
+use crate::watchdog::{Look, Watchdog};
 
 /// Deliveries and answers that are looked at together.
 const GROUP: usize = 32;
 
 type Settling = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>;
+type Counting = Pin<Box<dyn Future<Output = lapin::Result<Vec<u32>>> + Send>>;
 type Opening = Pin<Box<dyn Future<Output = Result<Live, LinkFailure>> + Send>>;
 
 struct Live {
@@ -49,8 +52,9 @@ struct Live {
 enum Happened {
     Commands(usize),
     Opened(Result<Live, LinkFailure>),
-    Delivered(Vec<(Arc<str>, Raw)>),
+    Delivered(Vec<(usize, Arc<str>, Raw)>),
     Settled(lapin::Result<()>),
+    Counted(lapin::Result<Vec<u32>>),
     Broken(LinkFailure),
     /// A dead letter was confirmed or its link is another, there is room again, or time has passed.
     Look,
@@ -82,14 +86,13 @@ pub(super) struct Worker {
     live: Option<Live>,
     acks: Arc<SharedAcks>,
     flush_at: Option<Instant>,
-    retries: BTreeSet<(Instant, u64)>,
-    /// Dead letters to be published.
-    letters: VecDeque<(u64, Box<Message>)>,
-    /// Dead letters on their way: their name and the delivery they settle.
-    rejected: VecDeque<(BatchId, u64)>,
-    rejecter: Option<Publisher>,
-    rejecter_link: Option<watch::Receiver<LinkState>>,
-    last_letter: u64,
+    /// Copies of what is put off, by when they are published and the delivery that they settle.
+    retries: BTreeMap<(Instant, u64), Box<Message>>,
+    letters: Outbox,
+    /// Apart from the letters: a queue that is full holds back neither.
+    copies: Outbox,
+    watchdog: Watchdog,
+    counting: Option<Counting>,
     settling: Option<Settling>,
     deliveries: mpsc::Sender<Delivery>,
     state: watch::Sender<LinkState>,
@@ -104,9 +107,14 @@ impl Worker {
         subscribe: SubscribeConfig,
         ends: Ends,
     ) -> Self {
+        let config = Arc::new(config);
         Self {
             random: Random::new(RandomState::new().hash_one(0)),
-            config: Arc::new(config),
+            letters: Outbox::new(Arc::clone(&config)),
+            copies: Outbox::new(Arc::clone(&config)),
+            watchdog: Watchdog::new(subscribe.watchdog, config.topology.queues),
+            counting: None,
+            config,
             checked,
             subscribe,
             start: Instant::now(),
@@ -119,12 +127,7 @@ impl Worker {
             live: None,
             acks: ends.acks,
             flush_at: None,
-            retries: BTreeSet::new(),
-            letters: VecDeque::new(),
-            rejected: VecDeque::new(),
-            rejecter: None,
-            rejecter_link: None,
-            last_letter: 0,
+            retries: BTreeMap::new(),
             settling: None,
             deliveries: ends.deliveries,
             state: ends.state,
@@ -138,28 +141,26 @@ impl Worker {
         loop {
             let now = Instant::now();
             self.connect();
-            self.put_aside();
+            self.publish(now);
             self.settle(now);
+            self.watch();
             self.show();
             self.tell_stats.send_if_modified(|told| {
                 let news = *told != self.stats;
                 *told = self.stats;
                 news
             });
-            let dial = self.dial.poll_timeout();
-            let dial = dial.map(|at| self.start + Duration::from_nanos(at.as_nanos()));
+            let cores = [self.dial.poll_timeout(), self.watchdog.poll_timeout()];
+            let start = self.start;
+            let time = |at: Moment| start + Duration::from_nanos(at.as_nanos());
+            let [dial, watchdog] = cores.map(|at| at.map(time));
             let due = [
                 dial,
                 self.flush_at.filter(|_| self.settling.is_none()),
-                self.retries.first().map(|(at, _)| *at),
+                self.retries.first_key_value().map(|((at, _), _)| *at),
+                watchdog,
             ];
             let due = due.into_iter().flatten().min();
-            let rejecter = self.rejecter.as_ref();
-            let oldest = self.rejected.front().map(|(id, _)| *id);
-            let confirmed = rejecter.zip(oldest).map(|(r, id)| r.wait_confirmed(id));
-            let has_letters = !self.letters.is_empty();
-            let letter_room = rejecter.filter(|_| has_letters).map(Publisher::room);
-            let rejecter_link = self.rejecter_link.as_mut().map(watch::Receiver::changed);
             let room = self.deliveries.capacity().min(GROUP);
             let is_full = room == 0;
             let happened = {
@@ -170,10 +171,10 @@ impl Worker {
                     result = maybe(self.opening.as_mut()) => Happened::Opened(result),
                     result = maybe(self.settling.as_mut()) => Happened::Settled(result),
                     happened = next(live, room) => happened,
-                    _ = maybe(confirmed) => Happened::Look,
-                    () = maybe(letter_room) => Happened::Look,
+                    result = maybe(self.counting.as_mut()) => Happened::Counted(result),
+                    () = self.letters.news() => Happened::Look,
+                    () = self.copies.news() => Happened::Look,
                     () = self.acks.news.notified() => Happened::Look,
-                    _ = maybe(rejecter_link) => Happened::Look,
                     _ = deliveries.reserve(), if is_full => Happened::Look,
                     () = maybe(due.map(tokio::time::sleep_until)) => Happened::Look,
                 }
@@ -189,6 +190,7 @@ impl Worker {
                     self.is_known = true;
                     self.live = Some(live);
                     self.dial.up();
+                    self.watchdog.link_up(moment(self.start));
                     self.acks.lock().link += 1;
                 }
                 Happened::Opened(Err(failure)) => {
@@ -196,8 +198,9 @@ impl Worker {
                     self.lost(failure);
                 }
                 Happened::Delivered(some) => {
-                    some.into_iter()
-                        .for_each(|(queue, raw)| self.deliver(queue, raw));
+                    for (index, queue, raw) in some {
+                        self.deliver(index, queue, raw);
+                    }
                 }
                 Happened::Settled(result) => {
                     self.settling = None;
@@ -205,6 +208,8 @@ impl Worker {
                         self.lost(running(&error));
                     }
                 }
+                Happened::Counted(Ok(ready)) => self.counted(&ready),
+                Happened::Counted(Err(error)) => self.lost(running(&error)),
                 Happened::Broken(failure) => self.lost(failure),
                 Happened::Look => {}
             }
@@ -214,14 +219,20 @@ impl Worker {
     fn command(&mut self, command: Command) {
         let mut current = self.acks.lock();
         match command {
-            Command::Retry { link, tag, at }
-                if link == current.link && current.acks.put_off(tag) =>
-            {
-                self.retries.insert((at, tag));
+            Command::Retry {
+                link,
+                tag,
+                at,
+                copy,
+            } if link == current.link && current.acks.put_off(tag) => {
+                self.retries.insert((at, tag), copy);
                 self.stats.retried += 1;
             }
-            Command::Reject { link, tag, letter } if link == current.link => {
-                self.letters.push_back((tag, letter));
+            Command::Reject { link, tag, letter }
+                if link == current.link && current.acks.put_off(tag) =>
+            {
+                self.letters.push(tag, letter);
+                self.stats.rejected += 1;
             }
             Command::ConnectNow => self.dial.connect_now(moment(self.start)),
             // The delivery of an older link comes again.
@@ -229,13 +240,14 @@ impl Worker {
         }
     }
 
-    fn deliver(&mut self, queue: Arc<str>, raw: Raw) {
+    fn deliver(&mut self, index: usize, queue: Arc<str>, raw: Raw) {
         let tag = raw.delivery_tag;
         let link = {
             let mut current = self.acks.lock();
-            current.acks.delivered(tag);
+            current.acks.delivered(tag, index);
             current.link
         };
+        self.watchdog.delivered(index);
         self.stats.delivered += 1;
         self.stats.redelivered += u64::from(raw.redelivered);
         if let Some(live) = &mut self.live
@@ -248,16 +260,22 @@ impl Worker {
             Ok(envelope) => envelope,
             Err(error) => {
                 let reason = format!("no envelope: {error}");
-                let letter = letter(raw.properties, body, &queue, &reason);
-                self.letters.push_back((tag, letter));
-                return;
+                let dlx = name(&self.config.topology.dead_letter_exchange());
+                let letter = letter(dlx, &raw.properties, body, &queue, &reason);
+                return self.command(Command::Reject { link, tag, letter });
             }
         };
-        let failures = properties::number(&raw.properties, "x-delivery-count");
+        // What the broker has counted since the last copy was made, and what that says.
+        let [counted, noted] = ["x-delivery-count", FAILURES].map(|name| {
+            let count = properties::number(&raw.properties, name);
+            count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
+        });
+        let failures = counted.saturating_add(noted);
         let delivery = Delivery {
             batch: Batch { envelope, body },
-            redelivered: raw.redelivered,
-            failures: failures.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            redelivered: raw.redelivered || failures > 0,
+            failures,
+            properties: raw.properties,
             queue,
             link,
             tag,
@@ -267,41 +285,21 @@ impl Worker {
         let _ = self.deliveries.try_send(delivery);
     }
 
-    /// Publishes dead letters, and takes as done what they have for good.
-    fn put_aside(&mut self) {
-        if !self.letters.is_empty() && self.rejecter.is_none() {
-            // It was checked at the start.
-            self.rejecter = Publisher::start((*self.config).clone()).ok();
-            self.rejecter_link = self.rejecter.as_ref().map(Publisher::link);
+    /// Publishes dead letters and copies, and takes as done what the broker has of them for good.
+    fn publish(&mut self, now: Instant) {
+        while let Some(due) = self.retries.first_entry()
+            && due.key().0 <= now
+        {
+            let ((_, tag), copy) = due.remove_entry();
+            self.copies.push(tag, copy);
         }
-        let Some(rejecter) = &self.rejecter else {
-            return;
-        };
-        while let Some((tag, mut letter)) = self.letters.pop_front() {
-            letter.exchange = name(&self.config.topology.dead_letter_exchange());
-            // No spool hands letters out, and the publisher is this task's own.
-            let id = BatchId::new(Epoch::default(), self.last_letter + 1);
-            match rejecter.try_offer_message(id, letter) {
-                Ok(()) => {
-                    self.stats.rejected += 1;
-                    self.last_letter = id.number;
-                    self.rejected.push_back((id, tag));
-                }
-                Err((OfferError::Full, letter)) => {
-                    self.letters.push_front((tag, letter));
-                    break;
-                }
-                // With the runtime: nothing goes on.
-                Err(_) => break,
-            }
-        }
-        let confirmed = *rejecter.confirmed().borrow();
-        while let Some((_, tag)) = self.rejected.pop_front_if(|(id, _)| Some(*id) <= confirmed) {
-            self.acks.lock().acks.done(tag);
-        }
+        let done = [self.letters.publish(), self.copies.publish()];
+        let mut current = self.acks.lock();
+        let done = done.iter().flatten();
+        done.for_each(|tag| current.acks.replaced(*tag));
     }
 
-    /// Acknowledges and puts back what is due.
+    /// Acknowledges what is done.
     fn settle(&mut self, now: Instant) {
         let Some(live) = &self.live else {
             return;
@@ -309,12 +307,7 @@ impl Worker {
         if self.settling.is_some() {
             return;
         }
-        let mut back = Vec::new();
-        while self.retries.first().is_some_and(|(at, _)| *at <= now) {
-            back.extend(self.retries.pop_first().map(|(_, tag)| tag));
-        }
         let mut current = self.acks.lock();
-        back.iter().for_each(|tag| current.acks.put_back(*tag));
         let waiting = current.acks.waiting();
         if waiting > 0 {
             let at = now + self.subscribe.ack_delay;
@@ -331,8 +324,8 @@ impl Worker {
             false => Vec::new(),
         };
         drop(current);
-        if !back.is_empty() || !acks.is_empty() {
-            self.settling = Some(Box::pin(send(live.link.channel.clone(), back, acks)));
+        if !acks.is_empty() {
+            self.settling = Some(Box::pin(send(live.link.channel.clone(), acks)));
         }
     }
 
@@ -386,24 +379,47 @@ impl Worker {
         }
         self.flush_at = None;
         self.retries.clear();
-        // What they settle comes again. Letters that are published already come twice.
         self.letters.clear();
-        self.rejected.clear();
+        self.copies.clear();
+        self.counting = None;
+        self.watchdog.link_down();
         tell(&self.state, LinkState::after(reason));
     }
 
-    /// Says how the link in use is. Where dead letters cannot be published, what they settle holds
-    /// its place, so their alarm is this subscription's.
+    /// Looks at the queues when that is due.
+    fn watch(&mut self) {
+        if let Some(live) = &self.live
+            && self.watchdog.tick(moment(self.start))
+        {
+            let channel = live.link.channel.clone();
+            self.counting = Some(Box::pin(count(Arc::clone(&self.config), channel)));
+        }
+    }
+
+    fn counted(&mut self, ready: &[u32]) {
+        self.counting = None;
+        let prefetch = usize::from(self.subscribe.prefetch.max(1));
+        let looks: Vec<Look> = {
+            let current = self.acks.lock();
+            let looks = ready.iter().enumerate().map(|(queue, ready)| Look {
+                ready: *ready,
+                has_room: current.acks.open_of(queue) < prefetch,
+            });
+            looks.collect()
+        };
+        if let Some((_, ready)) = self.watchdog.seen(moment(self.start), &looks) {
+            self.lost(SendError::QueueSilent { ready }.into());
+        }
+    }
+
+    /// Says how the link in use is. Where dead letters or copies cannot be published, what they
+    /// settle holds its place, so their alarm is this subscription's.
     fn show(&self) {
         if self.live.is_none() {
             return;
         }
-        let letters = self
-            .rejecter_link
-            .as_ref()
-            .map(|link| link.borrow().clone());
-        let state = letters.filter(|link| matches!(link, LinkState::Alarm { .. }));
-        tell(&self.state, state.unwrap_or(LinkState::Up));
+        let alarm = self.letters.alarm().or_else(|| self.copies.alarm());
+        tell(&self.state, alarm.unwrap_or(LinkState::Up));
     }
 }
 
@@ -423,19 +439,25 @@ fn running(error: &lapin::Error) -> LinkFailure {
     failure
 }
 
-/// Puts back first: an acknowledgement may take along all that is open before it.
-async fn send(channel: Channel, back: Vec<u64>, acks: Vec<(u64, bool)>) -> lapin::Result<()> {
-    for tag in back {
-        let options = BasicNackOptions {
-            requeue: true,
-            multiple: false,
-        };
-        channel.basic_nack(tag, options).await?;
-    }
+async fn send(channel: Channel, acks: Vec<(u64, bool)>) -> lapin::Result<()> {
     for (tag, multiple) in acks {
         channel.basic_ack(tag, BasicAckOptions { multiple }).await?;
     }
     Ok(())
+}
+
+/// Messages that are ready in each queue.
+async fn count(config: Arc<AmqpConfig>, channel: Channel) -> lapin::Result<Vec<u32>> {
+    let calls = (0..config.topology.queues).map(|index| -> Call<'_, u32> {
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let queue = name(&config.topology.queue(index));
+        let found = channel.queue_declare(queue, options, FieldTable::default());
+        Box::pin(async move { Ok(found.await?.message_count()) })
+    });
+    pipelined(calls.collect()).await
 }
 
 async fn open(
@@ -511,7 +533,7 @@ async fn next(live: Option<&mut Live>, room: usize) -> Happened {
             match Pin::new(consumer).poll_next(cx) {
                 Poll::Ready(Some(Ok(raw))) => {
                     idle = 0;
-                    some.push((Arc::clone(queue), raw));
+                    some.push((live.turn, Arc::clone(queue), raw));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(Happened::Broken(running(&error)));

@@ -1,0 +1,108 @@
+//! Messages that a delivery becomes before it is acknowledged: a dead letter, or a copy of itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use telemetry_core::Epoch;
+use tokio::sync::watch;
+
+use crate::BatchId;
+use crate::amqp::Message;
+use crate::amqp::config::AmqpConfig;
+use crate::amqp::link::LinkState;
+use crate::amqp::publisher::{OfferError, Publisher, maybe};
+
+/// Publishes messages, and says which deliveries they have taken the place of.
+///
+/// Its publisher has a connection of its own, made when there is the first message.
+pub(super) struct Outbox {
+    config: Arc<AmqpConfig>,
+    publisher: Option<(Publisher, watch::Receiver<LinkState>)>,
+    /// To be published, each with the delivery that it settles.
+    waiting: VecDeque<(u64, Box<Message>)>,
+    /// On their way, in the order of their names.
+    sent: VecDeque<(BatchId, u64)>,
+    last: u64,
+}
+
+impl Outbox {
+    pub(super) fn new(config: Arc<AmqpConfig>) -> Self {
+        Self {
+            config,
+            publisher: None,
+            waiting: VecDeque::new(),
+            sent: VecDeque::new(),
+            last: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, tag: u64, message: Box<Message>) {
+        self.waiting.push_back((tag, message));
+    }
+
+    /// Publishes what there is room for, and returns the deliveries whose messages the broker has
+    /// for good.
+    pub(super) fn publish(&mut self) -> Vec<u64> {
+        if !self.waiting.is_empty() && self.publisher.is_none() {
+            // It was checked at the start.
+            let publisher = Publisher::start((*self.config).clone()).ok();
+            self.publisher = publisher.map(|publisher| {
+                let link = publisher.link();
+                (publisher, link)
+            });
+        }
+        let Some((publisher, _)) = &self.publisher else {
+            return Vec::new();
+        };
+        while let Some((tag, message)) = self.waiting.pop_front() {
+            // No spool hands them out, and the publisher is this task's own.
+            let id = BatchId::new(Epoch::default(), self.last + 1);
+            match publisher.try_offer_message(id, message) {
+                Ok(()) => {
+                    self.last = id.number;
+                    self.sent.push_back((id, tag));
+                }
+                Err((OfferError::Full, message)) => {
+                    self.waiting.push_front((tag, message));
+                    break;
+                }
+                // With the runtime: nothing goes on.
+                Err(_) => break,
+            }
+        }
+        let confirmed = *publisher.confirmed().borrow();
+        let done = |(id, _): &mut (BatchId, u64)| Some(*id) <= confirmed;
+        std::iter::from_fn(|| self.sent.pop_front_if(done))
+            .map(|(_, tag)| tag)
+            .collect()
+    }
+
+    /// Resolves when there may be something to do.
+    pub(super) async fn news(&mut self) {
+        let oldest = self.sent.front().map(|(id, _)| *id);
+        let waits = !self.waiting.is_empty();
+        let Some((publisher, link)) = &mut self.publisher else {
+            return std::future::pending().await;
+        };
+        let confirmed = oldest.map(|id| publisher.wait_confirmed(id));
+        let room = waits.then(|| publisher.room());
+        tokio::select! {
+            _ = maybe(confirmed) => {}
+            () = maybe(room) => {}
+            _ = link.changed() => {}
+        }
+    }
+
+    /// What a person has to look at before its messages can be published.
+    pub(super) fn alarm(&self) -> Option<LinkState> {
+        let (_, link) = self.publisher.as_ref()?;
+        let state = link.borrow().clone();
+        matches!(state, LinkState::Alarm { .. }).then_some(state)
+    }
+
+    /// Forgets the deliveries: they come again. Messages that are on their way come twice.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+        self.sent.clear();
+    }
+}
