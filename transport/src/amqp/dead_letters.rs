@@ -68,10 +68,16 @@ impl DeadLetters {
     }
 
     async fn get(&self, link: &Link) -> Result<Option<Raw>, DeadLetterError> {
+        let got = self.get_one(link).await?;
+        Ok(got.map(|(raw, _)| raw))
+    }
+
+    /// The oldest letter, and how many are behind it.
+    async fn get_one(&self, link: &Link) -> Result<Option<(Raw, usize)>, DeadLetterError> {
         let queue = name(&self.config.topology.dead_letter_queue());
         let got = link.channel.basic_get(queue, BasicGetOptions::default());
         let got = got.await.map_err(failed)?;
-        Ok(got.map(|message| message.delivery))
+        Ok(got.map(|message| (message.delivery, message.message_count as usize)))
     }
 
     /// The oldest letters, at most `max`; all of them stay.
@@ -101,15 +107,20 @@ impl DeadLetters {
 
     /// Publishes the oldest letters again, at most `max`, and then forgets each.
     ///
+    /// Letters that are put aside meanwhile stay, also those that were published again here: who
+    /// still cannot take them sends them back at once.
     /// Every group sees them, under the same names as before. Where the link breaks, some letters
     /// may be published and still be there.
     pub async fn replay(&self, max: usize) -> Result<usize, DeadLetterError> {
         let link = self.link().await?;
         let publisher = Publisher::start(self.config.clone())?;
-        let mut count = 0;
-        while count < max
-            && let Some(raw) = self.get(&link).await?
+        let (mut count, mut until) = (0, max);
+        while count < until
+            && let Some((raw, behind)) = self.get_one(&link).await?
         {
+            if count == 0 {
+                until = max.min(1 + behind);
+            }
             count += 1;
             let tag = raw.delivery_tag;
             // No spool hands them out, and the publisher is this call's own.

@@ -154,10 +154,11 @@ impl Reconnects {
             SendError::Credentials => &mut self.credentials,
             SendError::NotAllowed => &mut self.not_allowed,
             SendError::TopologyMismatch => &mut self.topology_mismatch,
-            // These concern a batch, and leave the link.
-            SendError::NotSent { .. } | SendError::Nacked { .. } | SendError::Returned { .. } => {
-                return;
-            }
+            // These leave the link.
+            SendError::NotSent { .. }
+            | SendError::Nacked { .. }
+            | SendError::Returned { .. }
+            | SendError::DeadLettersFull => return,
         };
         *count += 1;
     }

@@ -56,6 +56,11 @@ pub struct Topology {
     /// A group of consumers of its own: it sees every batch, too. Default: the first group.
     pub group: Option<String>,
     /// Queues of a group; a device's batches are all in one. Default 4.
+    ///
+    /// Publishers and subscriptions of a group have to agree: who consumes from 4 of 8 queues leaves
+    /// half of all devices unheard. The broker keeps the number, and whoever comes with another one
+    /// gets [`SendError::TopologyMismatch`](crate::SendError::TopologyMismatch). To change it, stop all
+    /// of them, let the queues run empty, and delete those and the exchange `<exchange>.queues`.
     pub queues: u16,
     /// Default quorum.
     pub queue_type: QueueType,
@@ -67,6 +72,9 @@ pub struct Topology {
     pub queue_bytes: u64,
     /// Prefix of exchange and queue of dead letters; default `telemetry`.
     pub dead_letters: String,
+    /// Bytes of the queue of dead letters before it refuses them; default 1 GiB. Then what should be
+    /// put aside stays where it is, and subscriptions raise an alarm.
+    pub dead_letter_bytes: u64,
 }
 
 impl Default for Topology {
@@ -80,6 +88,7 @@ impl Default for Topology {
             deliveries: 10,
             queue_bytes: 1 << 30,
             dead_letters: "telemetry".to_owned(),
+            dead_letter_bytes: 1 << 30,
         }
     }
 }
@@ -99,7 +108,13 @@ impl Topology {
         range("replicas", self.replicas.into(), 1, 99)?;
         range("deliveries", self.deliveries.into(), 1, 65_535)?;
         range("queue_bytes", self.queue_bytes, 1, i64::MAX as u64)?;
-        let longest = [self.queue(u16::MAX), self.dead_letter_exchange()];
+        range(
+            "dead_letter_bytes",
+            self.dead_letter_bytes,
+            1,
+            i64::MAX as u64,
+        )?;
+        let longest = [self.number_of_queues(), self.dead_letter_exchange()];
         match longest.iter().all(|name| short(name).is_some()) {
             true => Ok(()),
             false => Err(ConfigError::TooLong {
@@ -115,8 +130,17 @@ impl Topology {
         }
     }
 
+    /// Keeps the number of queues, and has no other use.
+    fn number_exchange(&self) -> String {
+        format!("{}.queues", self.group_prefix())
+    }
+
     fn hash_exchange(&self) -> String {
         format!("{}.hash", self.group_prefix())
+    }
+
+    fn number_of_queues(&self) -> String {
+        format!("{}.{}", self.number_exchange(), self.queues)
     }
 
     /// Name of a queue of the group.
@@ -178,9 +202,19 @@ impl Topology {
         let arguments = table([
             ("x-queue-type", text("quorum")),
             ("x-delivery-limit", AMQPValue::LongInt(-1)),
+            ("x-overflow", text("reject-publish")),
+            ("x-max-length-bytes", bytes(self.dead_letter_bytes)),
         ]);
         let consistent = ExchangeKind::Custom("x-consistent-hash".to_owned());
+        // An alternate exchange is what a broker compares when an exchange is declared again.
+        let number = table([("alternate-exchange", text(&self.number_of_queues()))]);
         let mut calls = vec![
+            exchange(
+                channel,
+                &name(&self.number_exchange()),
+                ExchangeKind::Fanout,
+                number,
+            ),
             exchange(channel, &dlx, ExchangeKind::Fanout, none()),
             queue(channel, &dlq, arguments),
             bind_queue(channel, &dlq, &dlx, ""),
@@ -199,12 +233,11 @@ impl Topology {
     }
 
     fn arguments(&self, dlx: &ShortString) -> FieldTable {
-        let bytes = i64::try_from(self.queue_bytes).unwrap_or(i64::MAX);
         let mut arguments = table([
             ("x-queue-type", text(&self.queue_type.to_string())),
             ("x-dead-letter-exchange", text(dlx.as_str())),
             ("x-overflow", text("reject-publish")),
-            ("x-max-length-bytes", AMQPValue::LongLongInt(bytes)),
+            ("x-max-length-bytes", bytes(self.queue_bytes)),
             ("x-single-active-consumer", AMQPValue::Boolean(true)),
         ]);
         if self.queue_type == QueueType::Quorum {
@@ -230,6 +263,10 @@ pub(super) fn name(text: &str) -> ShortString {
 
 pub(super) fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
+}
+
+fn bytes(bytes: u64) -> AMQPValue {
+    AMQPValue::LongLongInt(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
 fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {

@@ -79,6 +79,9 @@ pub enum SendError {
         /// Messages that wait.
         ready: u32,
     },
+    /// The queue of dead letters is full: what should be put aside holds its place.
+    #[error("the dead letters are full; replay or remove some, or raise their limit")]
+    DeadLettersFull,
     /// Nobody listens at the receiver's address.
     #[error("nobody listens at the receiver's address")]
     ConnectionRefused,
@@ -117,7 +120,8 @@ impl SendError {
             | Self::QueueSilent { .. }
             | Self::ConnectionRefused
             | Self::HostUnknown => Action::Reconnect,
-            Self::ConnectionLimit
+            Self::DeadLettersFull
+            | Self::ConnectionLimit
             | Self::Certificate
             | Self::Credentials
             | Self::NotAllowed
@@ -142,6 +146,7 @@ telemetry_core::error_codes!(SendError {
     NotAllowed => 3113,
     Silent { .. } => 3114,
     QueueSilent { .. } => 3115,
+    DeadLettersFull => 3116,
 });
 
 /// An input that a sender refuses; it changes nothing.

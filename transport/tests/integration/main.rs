@@ -1,6 +1,8 @@
 //! Loss tests: nothing durable is lost, no name is given twice, whatever the disk forgets.
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
+#[cfg(feature = "amqp")]
+mod agreement;
 #[cfg(all(feature = "amqp", feature = "metrics"))]
 mod amqp_metrics;
 mod contract;

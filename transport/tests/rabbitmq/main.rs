@@ -23,7 +23,9 @@
 //! | 23 | poison | [`refusals`] |
 //! | 24, 25 | unroutable, queue full | [`refusals`] |
 //! | 26 | consumer timeout | [`refusals`] |
-//! | 27 | wrong password, authority, expired certificate, other queue | [`refusals`] |
+//! | 27 | wrong password, limits, permissions, authority, expired certificate, other queues | [`refusals`] |
+//!
+//! Links that open slowly are in [`slow`], queues that go silent in [`silence`].
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 #![expect(clippy::print_stdout, reason = "each fault says what it cost")]
 

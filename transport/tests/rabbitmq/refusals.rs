@@ -47,6 +47,7 @@ fn refusals() {
         unroutable(&cluster).await;
         queue_full(&cluster).await;
         poison(&cluster).await;
+        dead_letters_full(&cluster).await;
         consumer_timeout(&cluster).await;
         configuration(&cluster).await;
     });
@@ -144,6 +145,34 @@ async fn poison(cluster: &Cluster) {
     let poisoned = letters.iter().find_map(|letter| letter.batch.as_ref().ok());
     assert_eq!(poisoned.unwrap().envelope.first_seq.get(), 3);
     println!("23 poison: put aside after 4 deliveries, 4 others flowed on");
+}
+
+/// The queue of dead letters is full: what is rejected holds its place, and the alarm says why.
+async fn dead_letters_full(cluster: &Cluster) {
+    let mut config = config(&[cluster.url(1)], "letters");
+    config.topology.queues = 1;
+    config.topology.dead_letter_bytes = 1_000;
+    let mut device = Device::start(config.clone(), 7);
+    device.append(500, 500);
+    device.drain(1).await;
+    let mut subscription = Subscription::start(config.clone(), SubscribeConfig::default()).unwrap();
+    let mut link = subscription.link();
+    let rejecting = async {
+        loop {
+            let delivery = subscription.next().await.unwrap();
+            subscription.reject(&delivery, "test").await.unwrap();
+        }
+    };
+    let reason = tokio::select! {
+        () = rejecting => unreachable!(),
+        reason = alarm(&mut link) => reason,
+    };
+    assert_eq!(reason.error, SendError::DeadLettersFull);
+    let dead = DeadLetters::new(config).unwrap();
+    let kept = dead.read(500).await.unwrap().len();
+    // A quorum queue takes what was on the way when it became full.
+    assert!((1..500).contains(&kept), "{kept} of 500");
+    println!("dead letters full: {kept} kept, the others hold their places, an alarm");
 }
 
 /// Row 26: the broker closes the channel of a consumer that takes too long; it comes back.
@@ -261,7 +290,13 @@ async fn configuration(cluster: &Cluster) {
         .await
         .unwrap();
     up_again(&mut link).await;
-    println!("27 password, limits, permissions, another queue: an alarm until it is corrected");
+    let mut fewer = config(&[cluster.url(1)], "another");
+    fewer.topology.queues = 1;
+    let subscription = Subscription::start(fewer, SubscribeConfig::default()).unwrap();
+    let reason = alarm(&mut subscription.link()).await;
+    assert_eq!(reason.error, SendError::TopologyMismatch);
+    assert!(reason.text.contains("another.queues.1"), "{}", reason.text);
+    println!("27 password, limits, permissions, other queues: an alarm until it is corrected");
 }
 
 /// Not alarms: such links come back by themselves, and each failure has its own name.

@@ -23,6 +23,8 @@ pub(super) struct Outbox {
     /// On their way, in the order of their names.
     sent: VecDeque<(BatchId, u64)>,
     last: u64,
+    /// Refusals when the broker took a message last.
+    refused: u64,
 }
 
 impl Outbox {
@@ -33,6 +35,7 @@ impl Outbox {
             waiting: VecDeque::new(),
             sent: VecDeque::new(),
             last: 0,
+            refused: 0,
         }
     }
 
@@ -72,24 +75,34 @@ impl Outbox {
         }
         let confirmed = *publisher.confirmed().borrow();
         let done = |(id, _): &mut (BatchId, u64)| Some(*id) <= confirmed;
-        std::iter::from_fn(|| self.sent.pop_front_if(done))
+        let done: Vec<_> = std::iter::from_fn(|| self.sent.pop_front_if(done))
             .map(|(_, tag)| tag)
-            .collect()
+            .collect();
+        if !done.is_empty() {
+            self.refused = publisher.stats().refused;
+        }
+        done
     }
 
     /// Resolves when there may be something to do.
     pub(super) async fn news(&mut self) {
         let oldest = self.sent.front().map(|(id, _)| *id);
         let waits = !self.waiting.is_empty();
+        let is_refused = self.is_refused();
+        let refused = self.refused;
         let Some((publisher, link)) = &mut self.publisher else {
             return std::future::pending().await;
         };
+        let mut stats = publisher.watch_stats();
+        let refusal = (oldest.is_some() && !is_refused)
+            .then(|| stats.wait_for(move |stats| stats.refused > refused));
         let confirmed = oldest.map(|id| publisher.wait_confirmed(id));
         let room = waits.then(|| publisher.room());
         tokio::select! {
             _ = maybe(confirmed) => {}
             () = maybe(room) => {}
             _ = link.changed() => {}
+            _ = maybe(refusal) => {}
         }
     }
 
@@ -98,6 +111,17 @@ impl Outbox {
         let (_, link) = self.publisher.as_ref()?;
         let state = link.borrow().clone();
         matches!(state, LinkState::Alarm { .. }).then_some(state)
+    }
+
+    /// Whether the broker has refused messages since it took one last, e.g. because their queue is
+    /// full.
+    pub(super) fn is_refused(&self) -> bool {
+        let stats = self
+            .publisher
+            .as_ref()
+            .map(|(publisher, _)| publisher.stats());
+        let refused = stats.map_or(0, |stats| stats.refused);
+        !self.sent.is_empty() && refused > self.refused
     }
 
     /// Forgets the deliveries: they come again. Messages that are on their way come twice.

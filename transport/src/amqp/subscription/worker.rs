@@ -418,7 +418,14 @@ impl Worker {
         if self.live.is_none() {
             return;
         }
-        let alarm = self.letters.alarm().or_else(|| self.copies.alarm());
+        let full = || {
+            let reason = SendError::DeadLettersFull.into();
+            self.letters
+                .is_refused()
+                .then_some(LinkState::Alarm { reason })
+        };
+        let alarm = self.letters.alarm().or_else(full);
+        let alarm = alarm.or_else(|| self.copies.alarm());
         tell(&self.state, alarm.unwrap_or(LinkState::Up));
     }
 }
