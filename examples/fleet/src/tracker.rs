@@ -379,11 +379,9 @@ impl From<io::Error> for Stop {
 impl Running {
     fn step(&mut self, spec: &TrackerSpec, step: Step) -> Result<Answer, Stop> {
         let watch = Stopwatch::start();
-        // Virtual time stands during a step; real time is added, so that latencies are real. It is
-        // never held up: on a busy machine a step may take longer than a virtual second, and a screen
-        // whose time stands gets no frame any more. Then the next step goes on from where this one was.
+        // If the step before took longer than a virtual second, this one goes on from where it was.
         let base = self.latest.max(step.now.instant());
-        let instant = || base + watch.elapsed();
+        let instant = || moment(base, watch.elapsed());
         let answer = self.turn(spec, step, &watch, &instant);
         self.latest = instant();
         answer
@@ -536,6 +534,15 @@ impl Running {
     }
 }
 
+/// The moment within a step that began at `base`, when so much real time has passed.
+///
+/// Virtual time stands during a step; real time is added, so that latencies are real. It is never held
+/// up, however long the step takes on a busy machine: a screen whose time stands gets no frame any more,
+/// and a program that waits for its frame never ends.
+fn moment(base: Instant, real: Duration) -> Instant {
+    base + real
+}
+
 /// Whether there is another sample.
 fn has_next(samples: &mut Peekable<Samples>) -> bool {
     samples.peek().is_some()
@@ -586,5 +593,24 @@ impl Feed for SampleFeed {
 
     fn wake(&self) -> Option<BorrowedFd<'_>> {
         Some(self.woken.as_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_screen_goes_on_however_long_a_step_takes() {
+        let base = Instant::from_nanos(7);
+        let mut last = base;
+        for tenths in 1..600 {
+            let now = moment(base, Duration::from_millis(100 * tenths));
+            assert!(
+                now.saturating_since(last) >= FRAME,
+                "{tenths} tenths of a second"
+            );
+            last = now;
+        }
     }
 }
