@@ -33,9 +33,12 @@ pub async fn run(config: AmqpConfig, directory: &Path) -> Result<u64, Box<dyn Er
     // From here on any number of tasks and threads may append.
     let (appender, batches) = spool.share(SharedLimits::default())?;
     let publisher = Publisher::start(config)?;
-    let publishing = batches.publish(&publisher, |batch| {
-        batch.to_batch(schema.array_fingerprint(), Timestamp::from_micros(0))
-    });
+    let publishing = batches.publish(
+        &publisher,
+        |batch| batch.to_batch(schema.array_fingerprint(), Timestamp::from_micros(0)),
+        // A device stores it in a file of its own and goes on.
+        |_, refused| Err(std::io::Error::other(refused.to_string())),
+    );
     let appending = async {
         let mut kept = Vec::new();
         for bpm in 60..70 {

@@ -58,7 +58,7 @@ async fn blocked(cluster: &Cluster, dir: &Path) -> Result<()> {
         let encode = |batch: &telemetry_transport::SpooledBatch| {
             batch.to_batch(Fingerprint(2), Timestamp::from_micros(0))
         };
-        batches.publish(&publisher, encode).await
+        batches.publish(&publisher, encode, |_, _| unreachable!()).await
     });
     let appending = appender.clone();
     let (stop, mut stopped) = tokio::sync::watch::channel(false);

@@ -262,9 +262,11 @@ async fn send(dir: &Path, config: AmqpConfig, records: u64) -> Result<f64, Failu
     up.map_err(|_| "the broker does not answer; look at the URL, the user and its log")?
         .map_err(failed)?;
     let (appender, batches) = spool.share(SharedLimits::default()).map_err(failed)?;
-    let publishing = batches.publish(&publisher, |batch| {
-        batch.to_batch(Fingerprint(2), Timestamp::from_micros(0))
-    });
+    let publishing = batches.publish(
+        &publisher,
+        |batch| batch.to_batch(Fingerprint(2), Timestamp::from_micros(0)),
+        |_, refused| Err(std::io::Error::other(refused.to_string())),
+    );
     let start = now();
     let appending = async {
         let (record, mut pending) = (bytes::Bytes::from(record()), VecDeque::new());

@@ -61,6 +61,10 @@ pub struct AmqpConfig {
     pub heartbeat: Duration,
     /// Name shown in the broker's own tools; default `xp-telemetry`.
     pub name: String,
+    /// Largest body of a message that the broker takes, in bytes; default 16 MiB, which is that of
+    /// RabbitMQ 4 (`max_message_size`). A broker that takes less says so when it is too late for one
+    /// batch, and from then on its number counts.
+    pub message_bytes_max: usize,
     /// Window, time-outs and delays.
     pub limits: SenderLimits,
     /// Send credentials and data unencrypted over a network. Default `false`: only to this machine.
@@ -106,6 +110,7 @@ impl AmqpConfig {
             routing_key: None,
             heartbeat: Duration::from_secs(10),
             name: "xp-telemetry".to_owned(),
+            message_bytes_max: 16 << 20,
             limits: SenderLimits::default(),
             allow_plain: false,
             allow_loss: false,

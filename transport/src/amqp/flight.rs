@@ -196,7 +196,11 @@ fn judge<'a>(
             Ok(Confirmation::Ack(None)) => SenderInput::Confirmed { id, attempt },
             Ok(_) => SenderInput::Failed(SendError::Nacked { id, attempt }),
             Err(error) => {
-                broken.get_or_insert_with(|| LinkFailure::from(error));
+                // Calls that were waiting say less than the one that the broker answered.
+                let failure = LinkFailure::from(error);
+                if broken.is_none() || failure.size_limit().is_some() {
+                    broken = Some(failure);
+                }
                 continue;
             }
         });

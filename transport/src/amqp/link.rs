@@ -59,6 +59,11 @@ impl LinkFailure {
         let text = text.to_string();
         Self { error, text }
     }
+
+    /// The largest message that the broker takes, where that is what it complains about.
+    pub(super) fn size_limit(&self) -> Option<usize> {
+        size_limit(&self.text)
+    }
 }
 
 impl From<SendError> for LinkFailure {
@@ -241,6 +246,15 @@ async fn open_stream(
     Err(last)
 }
 
+/// The largest message that the broker takes, where it says so: "message size 300000 is larger than
+/// configured max size 100000". AMQP has no other way to tell.
+fn size_limit(said: &str) -> Option<usize> {
+    let (_, said) = said.split_once("message size ")?;
+    let (_, limit) = said.rsplit_once("max size ")?;
+    let digits = limit.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
 fn io_failure(error: &io::Error) -> LinkFailure {
     LinkFailure::new(io_error(error), error)
 }
@@ -275,6 +289,12 @@ pub(super) fn send_error(error: &lapin::Error) -> SendError {
             }
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
             | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => SendError::NotAllowed,
+            // RabbitMQ closes the channel; the link is as good as another.
+            AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
+                if size_limit(error.get_message().as_str()).is_some() =>
+            {
+                SendError::LinkLost
+            }
             AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => SendError::TopologyMismatch,
             _ => SendError::LinkLost,
         },

@@ -71,7 +71,7 @@ use lapin::types::ShortString;
 pub use config::{AmqpConfig, ConfigError, Connections, Endpoint};
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
 pub use link::{LinkFailure, LinkState};
-pub use publisher::{OfferError, Publisher};
+pub use publisher::{OfferError, Publisher, Refused};
 pub use stats::{PublisherStats, Reconnects, SubscriptionStats};
 pub use subscription::{Delivery, ReceiveError, SubscribeConfig, Subscription};
 pub use topology::{QueueType, Topology};

@@ -1,6 +1,7 @@
 //! Publishing: one task owns a link, and does what the [`Sender`] says.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::future::{Future, pending};
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
@@ -36,10 +37,12 @@ const GROUP: usize = 16;
 /// taken as soon as one is offered, and a confirmation names the opening that it is for.
 #[derive(Debug)]
 pub struct Publisher {
+    offers: mpsc::Sender<Offer>,
     commands: mpsc::Sender<Command>,
     /// The batch handed over last: its lock keeps names in order on their way to the task.
     offered: watch::Sender<Option<BatchId>>,
     confirmed: watch::Receiver<Option<BatchId>>,
+    refused: watch::Receiver<Refusals>,
     link: watch::Receiver<LinkState>,
     stats: watch::Receiver<PublisherStats>,
     checked: Checked,
@@ -47,16 +50,62 @@ pub struct Publisher {
     task: JoinHandle<()>,
 }
 
+/// A batch that is handed over. It waits in the channel while the window is full.
 #[derive(Debug)]
+struct Offer {
+    id: BatchId,
+    message: Box<Message>,
+}
+
+/// What does not wait for the window.
+#[derive(Clone, Copy, Debug)]
 enum Command {
-    Offer { id: BatchId, message: Box<Message> },
+    SetAside { id: BatchId },
     ConnectNow,
+}
+
+/// A batch that the broker never takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its name.
+    pub id: BatchId,
+    /// Its size in bytes.
+    pub bytes: usize,
+    /// The largest size that the broker takes.
+    pub limit: usize,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, bytes, limit } = self;
+        write!(
+            f,
+            "batch {id} has {bytes} bytes, the broker takes at most {limit}"
+        )
+    }
+}
+
+/// What a broker refuses for good.
+#[derive(Clone, Debug)]
+struct Refusals {
+    /// The largest body that it takes, as far as is known.
+    limit: usize,
+    /// Batches that wait to be set aside; of those in the window.
+    batches: Vec<Refused>,
 }
 
 /// A batch that was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OfferError {
+    /// The broker takes no message of this size: split the batch, or keep it elsewhere.
+    #[error("the batch has {bytes} bytes, the broker takes at most {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The largest size that the broker takes.
+        limit: usize,
+    },
     /// The window is full: wait for a confirmation.
     #[error("the window is full; wait for a confirmation")]
     Full,
@@ -92,6 +141,7 @@ telemetry_core::error_codes!(OfferError {
     Ended => 3072,
     Name { .. } => 3073,
     OpeningOver { .. } => 3074,
+    TooLarge { .. } => 3075,
 });
 
 impl Publisher {
@@ -101,8 +151,13 @@ impl Publisher {
     /// Outside a tokio runtime.
     pub fn start(config: AmqpConfig) -> Result<Self, ConfigError> {
         let checked = config.check()?;
-        let (commands, inbox) = mpsc::channel(GROUP);
+        let (offers, inbox) = mpsc::channel(GROUP);
+        let (commands, orders) = mpsc::channel(GROUP);
         let (confirmed_tx, confirmed) = watch::channel(None);
+        let (refused_tx, refused) = watch::channel(Refusals {
+            limit: config.message_bytes_max,
+            batches: Vec::new(),
+        });
         let (state, link) = watch::channel(LinkState::default());
         let (stats_tx, stats) = watch::channel(PublisherStats::default());
         let exchange = name(&config.topology.exchange);
@@ -120,19 +175,22 @@ impl Publisher {
             link: None,
             said: None,
             confirmed: confirmed_tx,
+            refused: refused_tx,
             state,
             stats: PublisherStats::default(),
             tell_stats: stats_tx,
         };
         Ok(Self {
+            offers,
             commands,
             offered: watch::Sender::default(),
             confirmed,
+            refused,
             link,
             stats,
             checked,
             exchange,
-            task: tokio::spawn(owner.run(inbox)),
+            task: tokio::spawn(owner.run(inbox, orders)),
         })
     }
 
@@ -158,7 +216,7 @@ impl Publisher {
         id: BatchId,
         message: Box<Message>,
     ) -> Result<(), (OfferError, Box<Message>)> {
-        match self.commands.try_reserve() {
+        match self.offers.try_reserve() {
             Ok(permit) => self.hand_over(permit, id, message),
             Err(mpsc::error::TrySendError::Full(())) => Err((OfferError::Full, message)),
             Err(mpsc::error::TrySendError::Closed(())) => Err((OfferError::Ended, message)),
@@ -168,7 +226,7 @@ impl Publisher {
     /// The one place where names enter: what the task gets has names that grow.
     fn hand_over(
         &self,
-        permit: mpsc::Permit<'_, Command>,
+        permit: mpsc::Permit<'_, Offer>,
         id: BatchId,
         message: Box<Message>,
     ) -> Result<(), (OfferError, Box<Message>)> {
@@ -178,7 +236,7 @@ impl Publisher {
                 refused = Some((OfferError::Name { id, last }, message));
                 return false;
             }
-            permit.send(Command::Offer { id, message });
+            permit.send(Offer { id, message });
             // Who waits for a batch hears of another opening, and not of each batch.
             let before = last.replace(id);
             before.is_none_or(|before| before.opening != id.opening)
@@ -188,6 +246,10 @@ impl Publisher {
 
     fn message(&self, batch: &Batch) -> Result<Message, OfferError> {
         let len = batch.envelope.content_type.len();
+        let (bytes, limit) = (batch.body.len(), self.refused.borrow().limit);
+        if bytes > limit {
+            return Err(OfferError::TooLarge { bytes, limit });
+        }
         Ok(Message {
             properties: properties::from_envelope(&batch.envelope)
                 .ok_or(OfferError::ContentType { len })?,
@@ -211,7 +273,7 @@ impl Publisher {
         id: BatchId,
         message: Box<Message>,
     ) -> Result<(), OfferError> {
-        let permit = self.commands.reserve().await;
+        let permit = self.offers.reserve().await;
         let permit = permit.map_err(|_| OfferError::Ended)?;
         self.hand_over(permit, id, message)
             .map_err(|(error, _)| error)
@@ -220,7 +282,7 @@ impl Publisher {
     /// Waits until a message may be handed over.
     pub(super) async fn room(&self) {
         // Its end shows when something is handed over.
-        let _ = self.commands.reserve().await;
+        let _ = self.offers.reserve().await;
     }
 
     /// Name of the last batch that is confirmed together with all offered before it.
@@ -229,6 +291,28 @@ impl Publisher {
     /// have no order.
     pub fn confirmed(&self) -> watch::Receiver<Option<BatchId>> {
         self.confirmed.clone()
+    }
+
+    /// Waits until a batch is known that the broker never takes, and that was offered before anybody
+    /// could know. The others go on. Keep it elsewhere, and [set it aside](Self::set_aside): until
+    /// then nothing counts as confirmed beyond it. Cancel safe.
+    pub async fn refused(&self) -> Result<Refused, OfferError> {
+        let mut refused = self.refused.clone();
+        let some = refused
+            .wait_for(|refused| !refused.batches.is_empty())
+            .await;
+        let some = some.map_err(|_| OfferError::Ended)?;
+        some.batches.first().copied().ok_or(OfferError::Ended)
+    }
+
+    /// Says that somebody keeps a [refused](Self::refused) batch elsewhere.
+    pub async fn set_aside(&self, id: BatchId) -> Result<(), OfferError> {
+        let sent = self.commands.send(Command::SetAside { id }).await;
+        sent.map_err(|_| OfferError::Ended)?;
+        let mut refused = self.refused.clone();
+        let gone = |refused: &Refusals| refused.batches.iter().all(|batch| batch.id != id);
+        let gone = refused.wait_for(gone).await;
+        gone.map(drop).map_err(|_| OfferError::Ended)
     }
 
     /// Waits until batches of another opening are offered.
@@ -264,14 +348,24 @@ impl Publisher {
 
     /// Waits until everything up to the name of a batch that was offered is confirmed.
     ///
-    /// Fails where batches of another opening are offered meanwhile. Cancel safe.
+    /// Fails where batches of another opening are offered meanwhile, and where the broker never takes
+    /// one of them, as long as that is not set aside. Cancel safe.
     pub async fn wait_confirmed(&self, id: BatchId) -> Result<(), OfferError> {
-        let mut confirmed = self.confirmed.clone();
+        let (mut confirmed, mut refused) = (self.confirmed.clone(), self.refused.clone());
+        let is_before = |batch: &&Refused| batch.id <= id;
+        let never = refused.wait_for(|refused| refused.batches.iter().any(|b| is_before(&b)));
         tokio::select! {
             biased;
             reached = confirmed.wait_for(|done| done.is_some_and(|done| id <= done)) => {
                 reached.map(drop).map_err(|_| OfferError::Ended)
             }
+            never = never => Err(match never {
+                Ok(refused) => match refused.batches.iter().find(is_before) {
+                    Some(&Refused { bytes, limit, .. }) => OfferError::TooLarge { bytes, limit },
+                    None => OfferError::Ended,
+                },
+                Err(_) => OfferError::Ended,
+            }),
             over = self.opening_over(id.opening) => Err(over),
         }
     }
@@ -296,7 +390,8 @@ struct Live {
 }
 
 enum Happened {
-    Commands(usize),
+    Offers(usize),
+    Command(Option<Command>),
     Opened(Result<Live, LinkFailure>),
     Event(Option<Event>),
     Repaired(Result<(), LinkFailure>),
@@ -329,6 +424,7 @@ struct Owner {
     /// What was said of the failure that the sender is told of.
     said: Option<LinkFailure>,
     confirmed: watch::Sender<Option<BatchId>>,
+    refused: watch::Sender<Refusals>,
     state: watch::Sender<LinkState>,
     stats: PublisherStats,
     tell_stats: watch::Sender<PublisherStats>,
@@ -346,9 +442,9 @@ impl Owner {
         Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Offer>, mut orders: mpsc::Receiver<Command>) {
         let mut opening: Option<Opening> = None;
-        let mut commands = Vec::with_capacity(GROUP);
+        let mut offers = Vec::with_capacity(GROUP);
         // Handed over, and waiting for room.
         let mut waiting = VecDeque::<(BatchId, Box<Message>)>::with_capacity(GROUP);
         loop {
@@ -378,23 +474,27 @@ impl Owner {
                     event = next_event(events) => Happened::Event(event),
                     result = maybe(repair) => Happened::Repaired(result),
                     result = maybe(opening.as_mut()) => Happened::Opened(result),
-                    count = inbox.recv_many(&mut commands, GROUP), if waiting.is_empty() => {
-                        Happened::Commands(count)
+                    count = inbox.recv_many(&mut offers, GROUP), if waiting.is_empty() => {
+                        Happened::Offers(count)
                     }
+                    order = orders.recv() => Happened::Command(order),
                     () = sleep_until(start, due) => Happened::Time,
                 }
             };
             self.look();
             match happened {
                 // The publisher was dropped.
-                Happened::Commands(0) => return,
-                Happened::Commands(_) => {
-                    for command in commands.drain(..) {
-                        match command {
-                            Command::Offer { id, message } => waiting.push_back((id, message)),
-                            Command::ConnectNow => self.feed(SenderInput::ConnectNow),
-                        }
-                    }
+                Happened::Offers(0) | Happened::Command(None) => return,
+                Happened::Offers(_) => {
+                    waiting.extend(offers.drain(..).map(|Offer { id, message }| (id, message)));
+                }
+                Happened::Command(Some(Command::SetAside { id })) => {
+                    self.feed(SenderInput::SetAside { id });
+                    let refused = &self.refused;
+                    refused.send_modify(|refused| refused.batches.retain(|b| b.id != id));
+                }
+                Happened::Command(Some(Command::ConnectNow)) => {
+                    self.feed(SenderInput::ConnectNow);
                 }
                 Happened::Opened(result) => {
                     opening = None;
@@ -470,9 +570,12 @@ impl Owner {
         }
         let now = self.now();
         // What is taken as confirmed is the last attempt.
-        if self.sender.handle_input(now, input).is_ok()
-            && let Some(offered) = confirmed
-        {
+        let is_taken = self.sender.handle_input(now, input).is_ok();
+        if let SenderInput::SetAside { id } = input {
+            self.refused
+                .send_modify(|refused| refused.batches.retain(|b| b.id != id));
+        }
+        if is_taken && let Some(offered) = confirmed {
             let took = now.saturating_since(offered.published);
             self.stats.confirm.record_duration(took);
         }
@@ -533,6 +636,13 @@ impl Owner {
                         self.stats.resent += u64::from(attempt != 1);
                     }
                 }
+                SenderOutput::Refused { id } => {
+                    let bytes = self.messages.get(&id).map_or(0, |o| o.message.body.len());
+                    self.refused.send_modify(|refused| {
+                        let limit = refused.limit;
+                        refused.batches.push(Refused { id, bytes, limit });
+                    });
+                }
                 SenderOutput::Done { id } => {
                     self.messages.remove(&id);
                     self.stats.confirmed += 1;
@@ -570,9 +680,30 @@ impl Owner {
         }
     }
 
+    /// The broker takes no message above a size: what is above it never gets there.
+    fn learn(&mut self, limit: usize) {
+        self.refused
+            .send_modify(|refused| refused.limit = limit.min(refused.limit));
+        let offered = self
+            .messages
+            .iter()
+            .map(|(id, offered)| (*id, offered.message.body.len()));
+        let above: Vec<_> = offered.filter(|(_, bytes)| *bytes > limit).collect();
+        for (id, bytes) in above {
+            self.feed(SenderInput::Failed(SendError::TooLarge {
+                id,
+                bytes,
+                limit,
+            }));
+        }
+    }
+
     /// The link failed; what was said about it is kept for who asks.
     fn failed(&mut self, failure: LinkFailure) {
         let error = failure.error;
+        if let Some(limit) = failure.size_limit() {
+            self.learn(limit);
+        }
         self.said = Some(failure);
         self.feed(SenderInput::Failed(error));
     }

@@ -158,6 +158,7 @@ impl Reconnects {
             SendError::NotSent { .. }
             | SendError::Nacked { .. }
             | SendError::Returned { .. }
+            | SendError::TooLarge { .. }
             | SendError::DeadLettersFull => return,
         };
         *count += 1;

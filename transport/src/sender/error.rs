@@ -12,6 +12,8 @@ pub enum Action {
     Retry,
     /// Publish again after a delay that grows.
     BackOff,
+    /// Keep the batch elsewhere, with the reason, and go on with the others.
+    SetAside,
     /// Drop the link and connect again, after a delay that grows.
     Reconnect,
     /// Declare queues and bindings again, then publish again.
@@ -39,6 +41,16 @@ pub enum SendError {
         id: BatchId,
         /// The attempt.
         attempt: u32,
+    },
+    /// The receiver never takes a batch of this size.
+    #[error("batch {id} has {bytes} bytes, the receiver takes at most {limit}")]
+    TooLarge {
+        /// Its name.
+        id: BatchId,
+        /// Its size.
+        bytes: usize,
+        /// The largest size that the receiver takes.
+        limit: usize,
     },
     /// No queue takes the batch. A confirmation that AMQP sends after it means nothing.
     #[error("no queue takes batch {id} (attempt {attempt})")]
@@ -112,6 +124,7 @@ impl SendError {
         match self {
             Self::NotSent { .. } => Action::Retry,
             Self::Nacked { .. } => Action::BackOff,
+            Self::TooLarge { .. } => Action::SetAside,
             Self::Returned { .. } => Action::RepairTopology,
             Self::Silent { .. }
             | Self::ConfirmTimeout { .. }
@@ -147,6 +160,7 @@ telemetry_core::error_codes!(SendError {
     Silent { .. } => 3114,
     QueueSilent { .. } => 3115,
     DeadLettersFull => 3116,
+    TooLarge { .. } => 3117,
 });
 
 /// An input that a sender refuses; it changes nothing.
@@ -169,6 +183,12 @@ pub enum SenderError {
         /// The attempt.
         attempt: u32,
     },
+    /// The batch is not one that the receiver never takes, or it was set aside before. Go on.
+    #[error("batch {id} was not refused")]
+    NotRefused {
+        /// Name of the batch.
+        id: BatchId,
+    },
     /// The batch was offered before: within an opening, names have to grow.
     #[error("batch {id} is offered after batch {last}; names have to grow")]
     Name {
@@ -183,4 +203,5 @@ telemetry_core::error_codes!(SenderError {
     WindowFull { .. } => 3040,
     NotInFlight { .. } => 3041,
     Name { .. } => 3042,
+    NotRefused { .. } => 3043,
 });

@@ -81,6 +81,12 @@ pub enum SenderInput {
         /// Which [`SenderOutput::Publish`] the receiver answers.
         attempt: u32,
     },
+    /// Somebody keeps a batch elsewhere that the receiver [never takes](SenderOutput::Refused): it
+    /// counts as confirmed.
+    SetAside {
+        /// Its name.
+        id: BatchId,
+    },
     /// A batch or the link failed; the sender does what [`SendError::action`] says.
     Failed(SendError),
     /// Bytes went to the receiver: slow is not dead.
@@ -116,6 +122,12 @@ pub enum SenderOutput {
         /// Counts from 1; the answer names it.
         attempt: u32,
     },
+    /// The receiver never takes the batch. The others go on, and nothing counts as done beyond it
+    /// before [`SetAside`](SenderInput::SetAside).
+    Refused {
+        /// Its name.
+        id: BatchId,
+    },
     /// The batch and all offered before it are confirmed.
     Done {
         /// Its name.
@@ -131,6 +143,8 @@ enum State {
     InFlight(Flight),
     /// Refused: waits for `retry_at`.
     PutOff,
+    /// Never taken: waits to be set aside.
+    Refused,
     Confirmed,
 }
 
@@ -230,6 +244,7 @@ impl Sender {
         match input {
             SenderInput::Offer { id, bytes } => self.offer(id, bytes)?,
             SenderInput::Confirmed { id, attempt } => self.confirm(id, attempt)?,
+            SenderInput::SetAside { id } => self.set_aside(id)?,
             SenderInput::Failed(error) => self.fail(error)?,
             SenderInput::Progress => {
                 self.progress = self.now;
@@ -371,6 +386,21 @@ impl Sender {
             self.refusing.reset();
         }
         self.window.confirm(self.now, flight);
+        self.finish();
+        Ok(())
+    }
+
+    fn set_aside(&mut self, id: BatchId) -> Result<(), SenderError> {
+        let at = self.find(id);
+        let at = at.filter(|at| self.slots[*at].state == State::Refused);
+        let at = at.ok_or(SenderError::NotRefused { id })?;
+        self.slots[at].state = State::Confirmed;
+        self.finish();
+        Ok(())
+    }
+
+    /// Reports what is done, as far as nothing before it is open.
+    fn finish(&mut self) {
         while let Some(first) = self
             .slots
             .pop_front_if(|slot| slot.state == State::Confirmed)
@@ -379,6 +409,18 @@ impl Sender {
             self.done = Some(first.id);
             self.outputs.push_back(SenderOutput::Done { id: first.id });
         }
+    }
+
+    fn refuse(&mut self, id: BatchId) -> Result<(), SenderError> {
+        let done = [State::Refused, State::Confirmed];
+        let at = self
+            .find(id)
+            .filter(|at| !done.contains(&self.slots[*at].state));
+        let at = at.ok_or(SenderError::NotRefused { id })?;
+        self.in_flight -= usize::from(matches!(self.slots[at].state, State::InFlight(_)));
+        self.ready.remove(&id.number);
+        self.slots[at].state = State::Refused;
+        self.outputs.push_back(SenderOutput::Refused { id });
         Ok(())
     }
 
@@ -390,6 +432,7 @@ impl Sender {
                 self.slots[at].state = State::Ready;
                 self.ready.insert(id.number);
             }
+            SendError::TooLarge { id, .. } => self.refuse(id)?,
             SendError::Nacked { id, attempt } | SendError::Returned { id, attempt } => {
                 let (at, _) = self.in_flight(id, attempt)?;
                 self.in_flight -= 1;
@@ -458,10 +501,12 @@ impl Sender {
         self.blocked = false;
         self.in_flight = 0;
         self.retry_at = None;
-        self.make_ready(|state| state != State::Confirmed);
+        self.make_ready(|state| !matches!(state, State::Refused | State::Confirmed));
         // What was asked of an older link and nobody took.
-        self.outputs
-            .retain(|output| matches!(output, SenderOutput::Done { .. }));
+        let stays = |o: &SenderOutput| {
+            matches!(o, SenderOutput::Done { .. } | SenderOutput::Refused { .. })
+        };
+        self.outputs.retain(stays);
     }
 
     fn make_ready(&mut self, which: impl Fn(State) -> bool) {

@@ -292,6 +292,33 @@ fn who_does_not_want_to_wait_connects_now() {
     assert_eq!(rig.due(), Some(now + 10_000));
 }
 
+/// The others go on; what was never taken is not done before somebody keeps it.
+#[test]
+fn a_batch_that_is_never_taken_holds_back_no_other() {
+    let mut rig = Rig::up();
+    (1..=3).for_each(|number| drop(rig.feed(0, offer(number))));
+    let id = named(2);
+    let too_large = SendError::TooLarge {
+        id,
+        bytes: 10,
+        limit: 5,
+    };
+    assert_eq!(
+        rig.feed(1, Failed(too_large)),
+        [SenderOutput::Refused { id }]
+    );
+    let not_refused = SenderError::NotRefused { id };
+    assert_eq!(rig.refused(1, Failed(too_large)), not_refused);
+    rig.feed(1, Failed(SendError::LinkLost));
+    assert_eq!(rig.feed(2, LinkUp), [publish(1, 2), publish(3, 2)]);
+    assert_eq!(rig.feed(3, confirmed(3, 2)), []);
+    assert_eq!(rig.feed(3, confirmed(1, 2)), [done(1)]);
+    let set_aside = SenderInput::SetAside { id };
+    assert_eq!(rig.feed(4, set_aside), [done(2), done(3)]);
+    assert_eq!(rig.refused(4, set_aside), not_refused);
+    assert_eq!(rig.due(), None);
+}
+
 #[test]
 fn a_clock_that_goes_back_stands_still() {
     let mut rig = Rig::new(SenderLimits::default());

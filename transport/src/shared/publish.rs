@@ -6,7 +6,7 @@ use std::io;
 use telemetry_core::{Batch, Fingerprint, StreamName};
 
 use super::Batches;
-use crate::amqp::{OfferError, Publisher};
+use crate::amqp::{OfferError, Publisher, Refused};
 use crate::{BatchId, ConfirmError, SpooledBatch};
 
 /// Why publishing ended.
@@ -46,10 +46,15 @@ impl<S> Batches<S> {
     /// schema. The publisher takes nothing from elsewhere: where another spool, or the next opening of
     /// this one, publishes by it, this ends with [`OfferError::OpeningOver`]. If the future is
     /// dropped, what is not confirmed is handed out after the next opening.
+    ///
+    /// `set_aside` keeps a batch that the broker never takes because it is too large, durably and with
+    /// the reason: when it returns, the batch is confirmed, and the others go on. Where it fails, this
+    /// ends.
     pub async fn publish(
         mut self,
         publisher: &Publisher,
         mut encode: impl FnMut(&SpooledBatch) -> Option<Batch>,
+        mut set_aside: impl FnMut(&SpooledBatch, &Refused) -> io::Result<()>,
     ) -> Result<(), PublishError> {
         let mut confirmed = publisher.confirmed();
         let mut open = VecDeque::<SpooledBatch>::new();
@@ -74,9 +79,32 @@ impl<S> Batches<S> {
                 over = publisher.opening_over(self.opening()), if offered => {
                     return Err(over.into());
                 }
+                refused = publisher.refused() => {
+                    let refused = refused?;
+                    if let Some(at) = open.iter().position(|batch| batch.id == refused.id)
+                        && let Some(batch) = open.remove(at)
+                    {
+                        set_aside(&batch, &refused)?;
+                        self.confirm(batch)?;
+                    }
+                    publisher.set_aside(refused.id).await?;
+                }
                 taken = offer => {
-                    taken?;
-                    (next, offered) = (None, true);
+                    next = None;
+                    match taken {
+                        // What is offered is the batch that was taken last.
+                        Err(OfferError::TooLarge { bytes, limit }) => {
+                            if let Some(batch) = open.pop_back() {
+                                let id = batch.id;
+                                set_aside(&batch, &Refused { id, bytes, limit })?;
+                                self.confirm(batch)?;
+                            }
+                        }
+                        taken => {
+                            taken?;
+                            offered = true;
+                        }
+                    }
                 }
                 batch = self.next(), if !has_next => {
                     let Some(batch) = batch? else {

@@ -131,7 +131,7 @@ fn who_waits_for_an_opening_that_is_over_is_told() {
         let opening = shared.epoch();
         let (appender, batches) = shared.share(SharedLimits::default()).unwrap();
         let next = open(&disk, 1, 0).next_batch(10_000, 1).unwrap().unwrap();
-        let mut publishing = pin!(batches.publish(&publisher, encode));
+        let mut publishing = pin!(batches.publish(&publisher, encode, |_, _| unreachable!()));
         let waited = within("the end of an opening", async {
             tokio::select! {
                 ended = &mut publishing => panic!("{ended:?}"),

@@ -437,7 +437,8 @@ fn publishing_ends_at_a_schema_that_nobody_knows() {
         // Nobody listens there, and nobody has to.
         let publisher = Publisher::start(AmqpConfig::new(["amqp://127.0.0.1:1/%2f"])).unwrap();
         appender.append(stream, record(0), None).await.unwrap();
-        let error = batches.publish(&publisher, |_| None).await.unwrap_err();
+        let published = batches.publish(&publisher, |_| None, |_, _| unreachable!());
+        let error = published.await.unwrap_err();
         let PublishError::UnknownSchema { stream, schema } = error else {
             panic!("{error}");
         };

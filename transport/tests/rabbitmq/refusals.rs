@@ -10,15 +10,20 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use telemetry_transport::SendError;
-use telemetry_transport::amqp::{
-    DeadLetters, LinkFailure, LinkState, Publisher, SubscribeConfig, Subscription,
+use telemetry_core::{
+    Batch, ClockMark, DeviceId, Envelope, Epoch, Fingerprint, Seq, StreamName, Timestamp,
+    single_object,
 };
+use telemetry_transport::amqp::{
+    DeadLetters, LinkFailure, LinkState, OfferError, Publisher, SubscribeConfig, Subscription,
+};
+use telemetry_transport::shared::SharedLimits;
+use telemetry_transport::{BatchId, SendError, SpooledBatch};
 use testkit::rabbitmq::{Cluster, Options};
 use testkit::tls::Certificates;
 use tokio::sync::watch;
 
-use crate::rig::{Counter, Device, config, runtime, within};
+use crate::rig::{Counter, Device, config, runtime, spool, within};
 
 const BATCH: usize = 2_000;
 
@@ -329,6 +334,103 @@ fn a_broker_that_is_not_there_says_why() {
             assert_eq!(reason.error, error, "{}", reason.text);
         }
     });
+}
+
+/// One record is larger than this broker takes: it is kept elsewhere, with the reason, and what comes
+/// after it arrives.
+#[test]
+fn a_batch_that_is_too_large_is_set_aside() {
+    const LIMIT: usize = 20_000;
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let cluster = Cluster::start(Options {
+        config: vec![format!("max_message_size = {LIMIT}")],
+        ..Options::default()
+    })
+    .unwrap();
+    runtime.block_on(async {
+        let config = config(&[cluster.url(1)], "large");
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = spool(dir.path(), 7, 7);
+        let name = StreamName::new("test.Sample").unwrap();
+        let stream = spool.stream(&name).unwrap();
+        for number in 0..20 {
+            let mut record = single_object::header(Fingerprint(1)).to_vec();
+            // Two of them: what was learned from the first is known for the second.
+            let is_large = number == 5 || number == 15;
+            record.resize(if is_large { LIMIT + 5_000 } else { 200 }, 7);
+            spool.append(stream, &record, None).unwrap();
+        }
+        spool.commit().unwrap();
+        let limits = SharedLimits {
+            batch_bytes: 1_000,
+            ..SharedLimits::default()
+        };
+        let (appender, batches) = spool.share(limits).unwrap();
+        let publisher = Publisher::start(config.clone()).unwrap();
+        let mut kept = Vec::new();
+        let encode = |batch: &SpooledBatch| batch.to_batch(Fingerprint(2), Timestamp::default());
+        let publishing = batches.publish(&publisher, encode, |batch, refused| {
+            assert_eq!((refused.id, refused.limit), (batch.id, LIMIT));
+            kept.push(batch.first_seq.get());
+            Ok(())
+        });
+        let drained = async {
+            let deadline = tokio::time::sleep(Duration::from_secs(60));
+            appender.drain(deadline).await.unwrap()
+        };
+        let (published, stats) =
+            within("everything", async { tokio::join!(publishing, drained) }).await;
+        published.unwrap();
+        assert_eq!(stats.spool.depth_records, 0);
+        assert_eq!(kept, [6, 16]);
+        let mut subscription = Subscription::start(config, SubscribeConfig::default()).unwrap();
+        let mut taken = 0;
+        while taken < 18 {
+            let delivery = within("a delivery", subscription.next()).await.unwrap();
+            taken += delivery.batch.envelope.count;
+            subscription.ack(&delivery).await.unwrap();
+        }
+        let connects = publisher.stats().connects;
+        println!("too large: 2 of 20 set aside, 18 taken, {connects} connections");
+        assert!(connects <= 2, "{connects}");
+        // Whoever publishes without a spool is told.
+        let batch = |bytes: usize| Batch {
+            body: vec![7; bytes].into(),
+            envelope: Envelope {
+                content_type: "text/plain".to_owned(),
+                ..envelope()
+            },
+        };
+        let fresh = Publisher::start(crate::rig::config(&[cluster.url(1)], "large")).unwrap();
+        let id = |number| BatchId::new(Epoch::default(), number);
+        fresh.offer(id(1), &batch(LIMIT + 1)).await.unwrap();
+        fresh.offer(id(2), &batch(LIMIT)).await.unwrap();
+        let (bytes, limit) = (LIMIT + 1, LIMIT);
+        let refused = OfferError::TooLarge { bytes, limit };
+        let waited = within("a refusal", fresh.wait_confirmed(id(2))).await;
+        assert_eq!(waited, Err(refused));
+        assert_eq!(fresh.offer(id(3), &batch(bytes)).await, Err(refused));
+        fresh.set_aside(id(1)).await.unwrap();
+        within("the other one", fresh.wait_confirmed(id(2)))
+            .await
+            .unwrap();
+    });
+}
+
+fn envelope() -> Envelope {
+    Envelope {
+        device: DeviceId::from_u128(9),
+        epoch: Epoch::new(1).unwrap(),
+        subject: StreamName::new("test.Sample").unwrap(),
+        first_seq: Seq::FIRST,
+        count: 1,
+        published: Timestamp::default(),
+        clock: ClockMark::default(),
+        schema: None,
+        content_type: String::new(),
+        traceparent: None,
+    }
 }
 
 /// A clock that is some days off, until it is set.

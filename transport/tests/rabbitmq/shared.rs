@@ -70,7 +70,9 @@ fn a_shared_spool_loses_nothing() {
         let publishing = tokio::spawn(async move {
             let encode =
                 |batch: &SpooledBatch| batch.to_batch(Fingerprint(2), Timestamp::from_micros(0));
-            batches.publish(&publisher, encode).await
+            batches
+                .publish(&publisher, encode, |_, _| unreachable!())
+                .await
         });
         let stop = Arc::new(AtomicBool::new(false));
         let tasks: Vec<_> = (0..TASKS)

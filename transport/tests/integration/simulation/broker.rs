@@ -17,6 +17,8 @@ pub(super) struct Broker {
     pub(super) no_queue: bool,
     /// Batches to refuse.
     pub(super) refuse: u64,
+    /// Batches that are too large.
+    pub(super) too_large: u64,
     pub(super) no_majority: bool,
     /// Confirmations to lose.
     pub(super) lose_confirms: u64,

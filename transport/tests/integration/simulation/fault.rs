@@ -32,6 +32,8 @@ faults! {
     Blocked,
     /// The queue is full.
     Nack,
+    /// A batch is larger than the broker takes.
+    TooLarge,
     /// The queue is gone.
     Return,
     /// The confirmation that follows a return.

@@ -218,6 +218,7 @@ impl World {
         self.unblock();
         let broker = &mut self.broker;
         broker.refuse = 0;
+        broker.too_large = 0;
         broker.lose_confirms = 0;
         broker.no_majority = false;
         broker.wrong_password = false;
@@ -315,7 +316,7 @@ impl World {
     fn feed(&mut self, device: &mut Device, input: SenderInput) {
         self.report.inputs += 1;
         match device.sender.handle_input(self.clock(), input) {
-            Ok(()) | Err(SenderError::NotInFlight { .. }) => {}
+            Ok(()) | Err(SenderError::NotInFlight { .. } | SenderError::NotRefused { .. }) => {}
             Err(other) => self.failure = Some(other.to_string()),
         }
     }
@@ -361,6 +362,7 @@ impl World {
                 SenderOutput::Publish { id, attempt } => {
                     self.publish(device, id, attempt)?;
                 }
+                SenderOutput::Refused { id } => self.set_aside(device, id)?,
                 SenderOutput::Done { id } => self.done(device, id)?,
             }
         }
@@ -393,6 +395,17 @@ impl World {
             self.failure = Some(format!("{name:?} is confirmed and nowhere"));
         }
         device.spool.confirm(batch).ok()
+    }
+
+    /// Keeps a batch elsewhere that the broker never takes: that counts as arrived.
+    fn set_aside(&mut self, device: &mut Device, id: BatchId) -> Option<()> {
+        let batch = device.offered.get(&key(id))?.clone();
+        if let Err(failure) = self.consumer.take(&batch, &self.given, self.bug) {
+            self.failure = Some(failure);
+        }
+        self.broker.known.insert(stored_name(&batch));
+        self.feed(device, SenderInput::SetAside { id });
+        Some(())
     }
 
     /// The sender is done with everything up to a batch.
@@ -576,6 +589,13 @@ impl World {
             self.broker.refuse -= 1;
             self.count(Fault::Nack);
             let error = SendError::Nacked { id, attempt };
+            return self.answer(connection, SenderInput::Failed(error), 0);
+        }
+        if self.broker.too_large > 0 {
+            self.broker.too_large -= 1;
+            self.count(Fault::TooLarge);
+            let (bytes, limit) = (batch.bytes(), 0);
+            let error = SendError::TooLarge { id, bytes, limit };
             return self.answer(connection, SenderInput::Failed(error), 0);
         }
         if self.bug == Bug::ConfirmBeforeSync {
@@ -803,6 +823,7 @@ impl World {
                 self.tell(SenderInput::Blocked);
             }
             Fault::Nack => self.broker.refuse = 1 + self.rng.below(4),
+            Fault::TooLarge => self.broker.too_large = 1 + self.rng.below(2),
             Fault::Return | Fault::ConfirmAfterReturn => self.broker.no_queue = true,
             Fault::ConfirmLost | Fault::PublishedTwice => {
                 self.broker.lose_confirms = 1 + self.rng.below(3);
