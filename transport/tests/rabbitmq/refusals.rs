@@ -15,7 +15,8 @@ use telemetry_core::{
     single_object,
 };
 use telemetry_transport::amqp::{
-    DeadLetters, LinkFailure, LinkState, OfferError, Publisher, SubscribeConfig, Subscription,
+    DeadLetters, Endpoint, LinkFailure, LinkState, OfferError, Publisher, SubscribeConfig,
+    Subscription,
 };
 use telemetry_transport::shared::SharedLimits;
 use telemetry_transport::{BatchId, SendError, SpooledBatch};
@@ -333,6 +334,46 @@ fn a_broker_that_is_not_there_says_why() {
             };
             assert_eq!(reason.error, error, "{}", reason.text);
         }
+    });
+}
+
+/// A device's user may publish under its own routing key and no other, and declare nothing. What it
+/// forges is refused by the broker, with an alarm; what it says of itself arrives.
+#[test]
+fn a_forged_routing_key_is_refused() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let cluster = Cluster::single().unwrap();
+    let ctl = |args: &[&str]| cluster.ctl(1, args).map(drop).unwrap();
+    runtime.block_on(async {
+        let config = config(&[cluster.url(1)], "enrolled");
+        let mut counter = Counter::start(config.clone());
+        let operator = Publisher::start(config.clone()).unwrap();
+        up_again(&mut operator.link()).await;
+        ctl(&["add_user", "d7", "secret"]);
+        ctl(&["set_permissions", "d7", "^$", "^enrolled$", "^$"]);
+        let own = r"^xpt\.(raw|status)\.d7$";
+        ctl(&["set_topic_permissions", "d7", "enrolled", own, "^$"]);
+        let mut device = config;
+        let url = cluster.url(1).replace("guest:guest", "d7:secret");
+        device.endpoint = Endpoint::Urls(vec![url]);
+        device.declare = false;
+        let mut forged = device.clone();
+        forged.routing_key = Some("xpt.raw.d8".to_owned());
+        let mut forger = Device::start(forged, 8);
+        forger.append(10, 200);
+        forger.publish(BATCH).await;
+        let reason = alarm(&mut forger.publisher.link()).await;
+        assert_eq!(reason.error, SendError::NotAllowed, "{}", reason.text);
+        assert!(reason.text.contains("xpt.raw.d8"), "{}", reason.text);
+        let mut device = Device::start(device, 7);
+        device.append(300, 200);
+        device.drain(BATCH).await;
+        // Of all that was published, these and no others arrived.
+        counter.expect(&[&device]).await;
+        let arrived = counter.sink.lock().unwrap().effects.len();
+        assert_eq!(arrived, 300);
+        println!("a forged routing key: refused by the broker; the own one: 300 durable, 0 lost");
     });
 }
 
