@@ -83,7 +83,6 @@
 extern crate alloc;
 
 mod id;
-pub mod journal;
 mod log_store;
 #[cfg(feature = "std")]
 pub mod owner_only;

@@ -1,9 +1,11 @@
 //! What can go wrong, with the numbers to act.
 
-use std::io;
-
 use telemetry_core::Epoch;
-use telemetry_core::journal::FrameError;
+
+use crate::journal::{self, FrameError};
+#[cfg(feature = "embedded")]
+use crate::storage::StorageErrorKind;
+use crate::storage::{FileId, StorageError};
 
 use crate::BatchId;
 
@@ -13,7 +15,7 @@ use crate::BatchId;
 pub enum OpenError {
     /// The disk refused.
     #[error("the journal's disk: {0}")]
-    Io(#[from] io::Error),
+    Io(#[from] StorageError),
     /// The first commit failed.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -21,10 +23,10 @@ pub enum OpenError {
     #[error(transparent)]
     Append(#[from] AppendError),
     /// Another release wrote a file, in a format unknown here; nothing was changed.
-    #[error("{file} has format version {found}, this release knows {known}: use the release that wrote it", known = telemetry_core::journal::VERSION)]
+    #[error("{file} has format version {found}, this release knows {known}: use the release that wrote it", known = journal::VERSION)]
     Version {
-        /// Name of the file.
-        file: String,
+        /// The file.
+        file: FileId,
         /// Its version.
         found: u8,
     },
@@ -37,6 +39,16 @@ pub enum OpenError {
         value: u64,
         /// The smallest that works.
         min: u64,
+    },
+    /// A limit cannot work; nothing was changed.
+    #[error("limit {field} is {value}, at most {max} is possible")]
+    LimitTooLarge {
+        /// Field of [`Limits`](crate::Limits).
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// The largest that works.
+        max: u64,
     },
     /// The random bits name an opening before this one again, or no larger epoch is left. Nothing
     /// was opened.
@@ -56,6 +68,7 @@ telemetry_core::error_codes!(OpenError {
     Version { .. } => 3004,
     Limits { .. } => 3005,
     EpochRepeats { .. } => 3006,
+    LimitTooLarge { .. } => 3007,
 });
 
 /// A record or batch that was not taken; the journal is as it was.
@@ -104,9 +117,12 @@ pub enum AppendError {
     /// A full segment could not be committed.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// A new segment could not be made.
+    /// Every number of a segment was given: only a new journal can go on.
+    #[error("every number of a segment was given; send what is left, then begin a new journal")]
+    SegmentsUsedUp,
+    /// A new segment could not be made, or there was no room for it; try again.
     #[error("a new segment: {0}")]
-    Io(#[from] io::Error),
+    Io(#[from] StorageError),
     /// The frame cannot be written.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -123,32 +139,19 @@ telemetry_core::error_codes!(AppendError {
     Io(_) => 3017,
     Frame(_) => 3018,
     NameTooLong { .. } => 3019,
+    SegmentsUsedUp => 3024,
 });
 
 /// Nothing since the last commit is promised any more.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
     /// The disk refused a write or sync: what is on it is unknown. Open the journal again.
     #[error("commit failed, open the journal again: {0}")]
-    Io(io::Error),
+    Io(StorageError),
     /// An earlier commit failed.
     #[error("an earlier commit failed; open the journal again")]
     Poisoned,
-}
-
-#[cfg(feature = "shared")]
-impl CommitError {
-    /// The same for everyone whose records were in the commit.
-    pub(crate) fn duplicate(&self) -> Self {
-        match self {
-            Self::Io(error) => Self::Io(match error.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::new(error.kind(), error.to_string()),
-            }),
-            Self::Poisoned => Self::Poisoned,
-        }
-    }
 }
 
 telemetry_core::error_codes!(CommitError {
@@ -172,7 +175,7 @@ pub enum ConfirmError {
     /// The disk refused to store how far confirmation has come: more is sent again after the next
     /// opening. The confirmation itself counts.
     #[error("the cursor of the spool: {0}")]
-    Io(#[from] io::Error),
+    Io(#[from] StorageError),
 }
 
 telemetry_core::error_codes!(ConfirmError {
@@ -186,7 +189,7 @@ telemetry_core::error_codes!(ConfirmError {
 pub enum ConsumeError {
     /// The disk refused; the cursor stays, and everything after it comes again.
     #[error("the log's disk: {0}")]
-    Io(#[from] io::Error),
+    Io(#[from] StorageError),
     /// Not a consumer's name.
     #[error("a consumer's name is 1 to 64 bytes of [A-Za-z0-9._]")]
     Name,
@@ -215,9 +218,10 @@ pub enum ConsumeError {
 #[cfg(feature = "embedded")]
 impl ConsumeError {
     /// What to do about it.
-    pub const fn action(&self) -> crate::ConsumeAction {
+    pub fn action(&self) -> crate::ConsumeAction {
         use crate::ConsumeAction::{BackOff, Fatal, MakeRoom, Reopen};
         match self {
+            Self::Io(error) if error.kind == StorageErrorKind::Poisoned => Reopen,
             Self::Io(_) => BackOff,
             Self::DeadLettersFull { .. } | Self::Append(AppendError::Full { .. }) => MakeRoom,
             Self::Unsubscribed | Self::Append(_) | Self::Commit(_) => Reopen,

@@ -4,15 +4,16 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use telemetry_core::journal::{Frame, FrameKind, Scanner, Verdict};
 use telemetry_core::{Batch, DeviceId, Epoch, Fingerprint, RecordId, Seq, single_object};
 
 use crate::Limits;
 use crate::cursor::Cursor;
-use crate::embedded::{CURSOR, DeadLetter, decode, letters_in};
-use crate::segments::{Position, commit_follows};
+use crate::embedded::{DeadLetter, Letters, decode};
+use crate::journal::{End, Frame, FrameKey, FrameKind, Known, Link, Part, walk};
+use crate::segments::Position;
 use crate::spool::header::Header;
 use crate::spool::payload_of;
+use crate::storage::{FileId, FileKind};
 
 /// What stands at one place of a journal.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,8 @@ pub struct Inspection {
     pub torn_tails: u64,
     /// Bytes that were durable and are damaged.
     pub damaged_bytes: u64,
+    /// Bytes between the segments that are there which are missing.
+    pub missing_bytes: u64,
     /// Bytes that earlier openings found damaged and put aside.
     pub quarantined_bytes: u64,
     /// How far each reader is: `cursor` of a spool, else the names of consumers.
@@ -75,92 +78,116 @@ pub fn inspect(
     mut visit: impl FnMut(Position, Content),
 ) -> io::Result<Inspection> {
     let mut out = Inspection::default();
-    let mut numbers = Vec::new();
+    let (mut segments, mut letters) = (Vec::new(), Vec::new());
+    let mut salt = None;
     for entry in fs::read_dir(dir)? {
-        let Ok(name) = entry?.file_name().into_string() else {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(file) = name.to_str().and_then(FileId::from_name) else {
             continue;
         };
-        let file = dir.join(&name);
-        if let Some(hex) = name.strip_suffix(".segment") {
-            numbers.extend(u32::from_str_radix(hex, 16));
-        } else if name.starts_with("quarantine-") {
-            out.quarantined_bytes += fs::metadata(&file)?.len();
-        } else if let Some(consumer) = name.strip_prefix("dead-") {
-            let bytes = read(&file, limits.dead_letter_bytes)?;
-            let letters = letters_in(&bytes.unwrap_or_default()).0.into_iter();
-            let named = letters.map(|letter| (consumer.to_owned(), letter));
-            out.dead_letters.extend(named);
-        } else if (name == "cursor" || name.starts_with(CURSOR))
-            && let Some(bytes) = read(&file, 1 << 16)?
-        {
-            let reader = name.strip_prefix(CURSOR).unwrap_or(&name);
-            let place = Cursor::position_in(&bytes);
-            out.places.push((reader.to_owned(), place));
+        match file.kind {
+            FileKind::Segment => segments.extend(u32::try_from(file.number)),
+            FileKind::Quarantine => out.quarantined_bytes += entry.metadata()?.len(),
+            FileKind::Letters => letters.extend(u32::try_from(file.number)),
+            FileKind::Cursor => {
+                if let Some(bytes) = read(&entry.path(), 1 << 16)? {
+                    let (name, place, its) = Cursor::in_bytes(&bytes);
+                    salt = salt.or(its);
+                    let name = Some(name).filter(|name| !name.is_empty());
+                    let name = name.unwrap_or_else(|| "cursor".to_owned());
+                    out.places.push((name, place));
+                }
+            }
+            FileKind::Spare => {}
         }
     }
     out.places.sort_by(|a, b| a.0.cmp(&b.0));
-    numbers.sort_unstable();
-    for (i, &segment) in numbers.iter().enumerate() {
-        let file = dir.join(format!("{segment:08x}.segment"));
-        // Freed since it was listed.
-        let Some(bytes) = read(&file, limits.total_bytes)? else {
-            continue;
-        };
-        out.segments += 1;
-        out.bytes += bytes.len() as u64;
-        let mut header = None;
-        let sealed = i + 1 < numbers.len();
-        scan(&bytes, segment, sealed, &mut out, |frame| {
-            let offset = frame.offset as u64;
-            if let Some(content) = content(frame, &mut header) {
-                visit(Position { segment, offset }, content);
-            }
-        });
+    segments.sort_unstable();
+    let salt = read_segments(dir, limits, (&segments, salt), &mut out, &mut visit)?;
+    letters.sort_unstable();
+    for number in letters {
+        let file = FileId::new(FileKind::Letters, number.into());
+        let bytes = read(&dir.join(file.to_string()), limits.dead_letter_bytes)?;
+        let found = Letters::read(&bytes.unwrap_or_default(), number, salt);
+        out.damaged_bytes += found.damaged_bytes;
+        let named = found.letters.into_iter();
+        let named = named.map(|letter| (found.name.clone(), letter));
+        out.dead_letters.extend(named);
     }
     Ok(out)
 }
 
-/// Goes over a segment as an opening would.
-fn scan(
-    bytes: &[u8],
-    segment: u32,
-    sealed: bool,
+/// Reads all segments in order, and returns the salt of the journal.
+fn read_segments(
+    dir: &Path,
+    limits: &Limits,
+    (numbers, salt): (&[u32], Option<u64>),
     out: &mut Inspection,
-    mut visit: impl FnMut(&Frame<'_>),
-) {
-    let mut from = 0;
-    loop {
-        let mut scan = Scanner::from_offset(bytes, segment, from);
-        for frame in scan.by_ref() {
-            out.frames += 1;
-            visit(&frame);
-        }
-        let (at, resume) = match scan.verdict() {
-            Verdict::Clean { .. } => return,
-            Verdict::Torn { at } => (at, None),
-            Verdict::Corrupt { at, resume } => (at, Some(resume)),
-        };
-        if !sealed && !resume.is_some_and(|r| commit_follows(bytes, segment, r)) {
-            out.torn_tails += 1;
-            return;
-        }
-        let rest = &bytes[at..];
-        let used = rest.iter().rposition(|&b| b != 0).map_or(0, |i| i + 1);
-        out.damaged_bytes += resume.map_or(used, |r| r - at) as u64;
-        let Some(resume) = resume else { return };
-        from = resume;
+    visit: &mut impl FnMut(Position, Content),
+) -> io::Result<u64> {
+    let path = |number| dir.join(FileId::segment(number).to_string());
+    let mut links = Vec::new();
+    for &number in numbers {
+        let bytes = read(&path(number), limits.segment_bytes)?.unwrap_or_default();
+        let link = Link::of(&bytes).filter(|(key, _)| key.generation == number);
+        links.push(link.map(|(_, link)| link));
     }
+    let newest = links.iter().rev().flatten().next();
+    let salt = salt.or(newest.map(|link| link.salt)).unwrap_or(0);
+    let mut ended: Option<u64> = None;
+    for (i, &segment) in numbers.iter().enumerate() {
+        // Freed since it was listed.
+        let Some(bytes) = read(&path(segment), limits.total_bytes)? else {
+            continue;
+        };
+        out.segments += 1;
+        out.bytes += bytes.len() as u64;
+        let known = match links[i + 1..].iter().flatten().next() {
+            Some(next) if next.before == segment => {
+                Known::End(usize::try_from(next.end).unwrap_or(usize::MAX))
+            }
+            Some(_) => Known::Whole,
+            None => Known::Nothing,
+        };
+        let key = FrameKey {
+            salt,
+            generation: segment,
+        };
+        let mut header = None;
+        let end = walk(&bytes, key, known, |part| match part {
+            Part::Damage { at, end } => out.damaged_bytes += (end - at) as u64,
+            Part::Frame(frame) => {
+                out.frames += 1;
+                let offset = frame.offset as u64;
+                if let Some(content) = content(&frame, &mut header) {
+                    visit(Position { segment, offset }, content);
+                }
+            }
+        });
+        out.torn_tails += u64::from(matches!(end, End::Torn(_)));
+        if let Some(link) = links[i] {
+            out.missing_bytes += ended.map_or(0, |ended| link.base.saturating_sub(ended));
+            ended = Some(link.base + end.offset() as u64);
+        }
+    }
+    Ok(salt)
 }
 
 fn content(frame: &Frame<'_>, header: &mut Option<Header>) -> Option<Content> {
     match frame.head.kind {
         FrameKind::Header => {
             // The header of an embedded log is empty.
-            *header = Header::decode(frame.payload);
+            *header = Header::of(frame);
             header.as_ref().map(|header| Content::Opening {
                 device: header.device,
                 epoch: header.epoch,
             })
+        }
+        FrameKind::Names => {
+            // What nobody can name is unreadable.
+            let _ = header.as_mut().and_then(|header| header.add_names(frame));
+            None
         }
         FrameKind::Record => Some(record(frame, header.as_ref()).unwrap_or(Content::Unreadable)),
         FrameKind::Batch => Some(decode(frame).map_or(Content::Unreadable, Content::Batch)),

@@ -106,29 +106,25 @@ pub mod amqp;
 mod batch_id;
 #[cfg(feature = "test-util")]
 pub mod contract;
-#[cfg(feature = "std")]
 mod cursor;
 mod dedup;
 mod deliveries;
 mod dial;
 #[cfg(feature = "embedded")]
 mod embedded;
-#[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "shared")]
 mod histogram;
 #[cfg(feature = "embedded")]
 pub mod inspect;
+pub mod journal;
 #[cfg(feature = "metrics")]
 pub mod metrics;
-#[cfg(feature = "std")]
 mod segments;
 mod sender;
 #[cfg(feature = "shared")]
 pub mod shared;
-#[cfg(feature = "std")]
 mod spool;
-#[cfg(feature = "std")]
 pub mod storage;
 #[cfg(any(feature = "amqp", test))]
 mod watchdog;
@@ -141,17 +137,15 @@ pub use dedup::{Dedup, Fresh, Lineage};
 pub use deliveries::{ConsumeAction, Deliveries, Delivery, Token};
 #[cfg(feature = "embedded")]
 pub use embedded::{Consumer, DeadLetter, EmbeddedLog, LogStats};
-#[cfg(feature = "std")]
 pub use error::{AppendError, CommitError, ConfirmError, ConsumeError, OpenError};
 #[cfg(feature = "shared")]
 pub use histogram::Histogram;
-#[cfg(feature = "std")]
 pub use segments::{Limits, Position, Recovery, WhenFull};
 pub use sender::{Action, SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
-#[cfg(feature = "std")]
 pub use spool::{
     Committed, Opening, Origin, Previous, Receipt, SourceNo, Spool, SpooledBatch, Stats, StreamNo,
     Watermarks,
 };
 #[cfg(feature = "std")]
-pub use storage::{Directory, Storage};
+pub use storage::Directory;
+pub use storage::{FileId, FileKind, Storage, StorageError, StorageErrorKind};

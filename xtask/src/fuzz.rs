@@ -35,6 +35,7 @@ impl Target {
     const fn place(self) -> (&'static str, Option<&'static str>) {
         match self {
             Self::Activity => ("examples/activity/fuzz", Some("testdata/fit")),
+            Self::Journal => ("transport/fuzz", None),
             _ => ("telemetry-core/fuzz", None),
         }
     }

@@ -41,7 +41,6 @@ const LAYERS: &[Layer] = &[
             core::MessageError::CODES,
             core::BatchError::CODES,
             core::EnvelopeError::CODES,
-            core::journal::FrameError::CODES,
             core::CompatibilityError::CODES,
             core::RegistryFull::CODES,
             core::FileRegistryError::CODES,
@@ -70,6 +69,8 @@ const LAYERS: &[Layer] = &[
         sources: &["transport/src"],
         range: 3000..4000,
         errors: &[
+            transport::journal::FrameError::CODES,
+            transport::StorageError::CODES,
             transport::OpenError::CODES,
             transport::AppendError::CODES,
             transport::CommitError::CODES,

@@ -30,6 +30,7 @@ pub(crate) fn opening(random: u64) -> Opening {
         hardware_token: None,
         clock: ClockMark::default(),
         random,
+        salt: random,
         limits: Limits {
             segment_bytes: 64 << 20,
             total_bytes: 16 << 30,

@@ -16,6 +16,7 @@ use fleet::signals::Stop;
 use fleet::workout::describe;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit};
+use telemetry_transport::StorageError;
 use terminal::{Terminal, escaped};
 use uuid::Uuid;
 
@@ -209,8 +210,11 @@ struct Failed {
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     let data = error.downcast_ref::<Failed>().map(|failed| &failed.data);
     let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let mut causes = causes.filter_map(|error| error.downcast_ref::<std::io::Error>());
-    let number = causes.find_map(std::io::Error::raw_os_error)?;
+    let number = |error: &(dyn Error + 'static)| match error.downcast_ref::<StorageError>() {
+        Some(error) => Some(error.number).filter(|number| *number != 0),
+        None => error.downcast_ref::<std::io::Error>()?.raw_os_error(),
+    };
+    let number = { causes }.find_map(number)?;
     match Errno::from_raw_os_error(number) {
         Errno::MFILE | Errno::NFILE => Some(format!(
             "The process may have {} files open at once. Allow more with `ulimit -n`.",

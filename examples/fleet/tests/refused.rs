@@ -137,7 +137,8 @@ fn a_run_whose_part_is_damaged_or_older_says_so_and_stores_nothing_twice() {
     let files = fs::read_dir(data.join("log"))
         .unwrap()
         .map(|e| e.unwrap().path());
-    let mut place = files.filter(|path| path.to_string_lossy().ends_with("etl"));
+    // The first consumer that was subscribed.
+    let mut place = files.filter(|path| path.ends_with("00000001.cursor"));
     let place = place.next().unwrap();
     let whole = content(&place);
     fs::remove_file(&place).unwrap();

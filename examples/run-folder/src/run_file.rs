@@ -548,7 +548,8 @@ mod tests {
         let place = fs::read_dir(folder.log())
             .unwrap()
             .map(|e| e.unwrap().path());
-        let mut place = place.filter(|path| path.to_string_lossy().ends_with("etl"));
+        // The first consumer that was subscribed.
+        let mut place = place.filter(|path| path.ends_with("00000001.cursor"));
         fs::remove_file(place.next().unwrap()).unwrap();
         let said: Vec<String> = refused(&folder).iter().map(ToString::to_string).collect();
         assert_eq!(

@@ -22,7 +22,7 @@ use crate::broker;
 const RECORD: usize = 200;
 
 /// Bytes of a record's frame before it.
-const FRAME: usize = telemetry_core::journal::FRAME_LEN;
+const FRAME: usize = telemetry_transport::journal::FRAME_LEN;
 
 /// Commits of one engine before the other has its turn.
 const TURN: usize = 8;
@@ -306,7 +306,7 @@ async fn delete(url: &str, family: &str) -> lapin::Result<()> {
             .queue_delete(name.into(), Default::default())
             .await?;
     }
-    for exchange in ["", ".hash", ".queues", ".dlx"] {
+    for exchange in ["", ".hash", ".dlx"] {
         let name = format!("{family}{exchange}");
         channel
             .exchange_delete(name.into(), Default::default())

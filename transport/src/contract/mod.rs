@@ -5,8 +5,10 @@
 //! promise's name.
 
 mod deliveries;
+mod journal;
 
 pub use deliveries::{Source, check_deliveries};
+pub use journal::journal;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

@@ -13,30 +13,18 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use telemetry_core::Batch;
-use telemetry_core::journal::{Frame, FrameHead, FrameKind, Scanner, Verdict, put_frame};
-use telemetry_core::wire::{Reader, put_bytes};
 
 use super::alarm::Alarm;
-use super::{EmbeddedLog, State, decode, encode_head};
-use crate::Storage;
+use super::letters::DeadLetter;
+use super::{EmbeddedLog, decode};
 use crate::deliveries::{ConsumeAction, Deliveries, Delivery, Token};
 use crate::error::ConsumeError;
-use crate::segments::Position;
-
-/// Bytes kept of the reason of a rejection.
-const REASON_LEN_MAX: usize = 1024;
+use crate::journal::{Frame, FrameKind};
+use crate::segments::{Position, Window};
+use crate::storage::{Storage, StorageError};
 
 /// Bytes of bodies after which a group is not filled up any further.
 const GROUP_BYTES: usize = 16 << 20;
-
-/// A batch that a consumer refused.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeadLetter {
-    /// Why.
-    pub reason: String,
-    /// The batch.
-    pub batch: Batch,
-}
 
 /// A delivery that is not behind the cursor yet.
 #[derive(Debug)]
@@ -78,19 +66,20 @@ pub struct Consumer<S> {
     /// Deliveries that were put back, by the time at which they come again.
     put_back: BTreeSet<(Instant, Position)>,
     alarm: Alarm,
-    letters: u64,
-    buffer: Vec<u8>,
+    /// [`Limits::deliveries_open_max`](crate::Limits::deliveries_open_max).
+    open_max: usize,
+    /// Bytes ahead of `next`, read once and then without the log.
+    window: Window,
+    /// Bytes around what was put back.
+    again: Window,
 }
 
 impl<S: Storage> Consumer<S> {
-    pub(super) fn new(
-        log: EmbeddedLog<S>,
-        name: &str,
-        session: u64,
-        next: Position,
-    ) -> Result<Self, ConsumeError> {
-        let old = log.durable();
-        let mut consumer = Self {
+    pub(super) fn new(log: EmbeddedLog<S>, name: &str, session: u64, next: Position) -> Self {
+        let state = log.0.lock();
+        let (old, open_max) = (state.log.durable(), state.log.limits.deliveries_open_max);
+        drop(state);
+        Self {
             log,
             name: name.to_owned(),
             session,
@@ -101,11 +90,10 @@ impl<S: Storage> Consumer<S> {
             numbers: BTreeMap::new(),
             put_back: BTreeSet::new(),
             alarm: Alarm::default(),
-            letters: 0,
-            buffer: Vec::new(),
-        };
-        consumer.letters = consumer.read_letters()?.1;
-        Ok(consumer)
+            open_max,
+            window: Window::default(),
+            again: Window::default(),
+        }
     }
 
     /// The next confirmed batch, or `None` until more is committed or put back.
@@ -134,15 +122,16 @@ impl<S: Storage> Consumer<S> {
             && let Some(&(due, position)) = self.put_back.first()
             && due <= now()
         {
-            let log = self.log.clone();
-            let mut guard = log.0.lock();
             let mut batch = None;
-            let mut read = |at: Position, _, frame: &Frame<'_>| {
+            let read = |at: Position, _, frame: &Frame<'_>| {
                 batch = decode(frame).filter(|_| at == position);
                 ControlFlow::Break(())
             };
-            guard.log.read(position, &mut self.buffer, &mut read)?;
-            drop(guard);
+            let window = match self.window.holds(position) {
+                true => &mut self.window,
+                false => &mut self.again,
+            };
+            self.log.0.lock().log.read(position, window, read)?;
             self.put_back.remove(&(due, position));
             let Some(open) = self.open.get_mut(&position) else {
                 continue;
@@ -170,22 +159,27 @@ impl<S: Storage> Consumer<S> {
     }
 
     fn take_new(&mut self, max: usize, group: &mut Vec<Delivery>) -> Result<(), ConsumeError> {
-        let log = self.log.clone();
-        let mut guard = log.0.lock();
-        let state: &mut State<S> = &mut guard;
-        let open_max = state.log.limits.deliveries_open_max;
         let mut bytes = 0;
         loop {
+            let open_max = self.open_max;
             let room = open_max
                 .saturating_sub(self.open.len())
                 .min(max.saturating_sub(group.len()));
             if room == 0 || bytes >= GROUP_BYTES {
                 return Ok(());
             }
-            let (from, old, session) = (self.next, self.old, self.session);
-            let unreadable = &mut state.unreadable_batches;
+            if !self.window.holds(self.next) {
+                let mut state = self.log.0.lock();
+                let (next, found) = state.log.load(self.next, &mut self.window)?;
+                self.next = next;
+                if !found {
+                    return Ok(());
+                }
+            }
+            let (old, session) = (self.old, self.session);
+            let mut unreadable = 0;
             let mut found: Vec<(Position, Position, Batch)> = Vec::new();
-            let mut read = |at: Position, end: Position, frame: &Frame<'_>| {
+            self.next = self.window.read(self.next, |at, end, frame| {
                 if frame.head.kind != FrameKind::Batch {
                     return ControlFlow::Continue(());
                 }
@@ -194,16 +188,15 @@ impl<S: Storage> Consumer<S> {
                         bytes += batch.body.len();
                         found.push((at, end, batch));
                     }
-                    None => *unreadable += 1,
+                    None => unreadable += 1,
                 }
                 match found.len() < room && bytes < GROUP_BYTES {
                     true => ControlFlow::Continue(()),
                     false => ControlFlow::Break(()),
                 }
-            };
-            self.next = state.log.read(from, &mut self.buffer, &mut read)?;
-            if self.next == from {
-                return Ok(());
+            });
+            if unreadable > 0 {
+                self.log.0.lock().unreadable_batches += unreadable;
             }
             for (position, end, batch) in found {
                 self.handed_out += 1;
@@ -229,7 +222,8 @@ impl<S: Storage> Consumer<S> {
     /// Takes these deliveries as done. The cursor moves, durably, to the first that is not, and what
     /// nobody needs is freed.
     ///
-    /// After an error they count as done, and the next call moves the cursor.
+    /// After an error they count as done, and the next call moves the cursor; but see
+    /// [`ConsumeError::action`].
     pub fn acknowledge(&mut self, tokens: &[Token]) -> Result<(), ConsumeError> {
         for token in tokens {
             if let Some(open) = self.out(*token) {
@@ -263,7 +257,7 @@ impl<S: Storage> Consumer<S> {
             .get_mut(&self.name)
             .ok_or(ConsumeError::Unsubscribed)?;
         if end > cursor.position() {
-            cursor.store(&mut state.log.storage, end)?;
+            state.log.store(cursor, end)?;
         }
         // No delivery begins before the end of another, so what is left begins at `end` or later.
         self.open = self.open.split_off(&end);
@@ -294,36 +288,12 @@ impl<S: Storage> Consumer<S> {
         if self.out(delivery.token).is_none() {
             return Ok(());
         }
-        let mut head = Vec::new();
-        encode_head(&delivery.batch.envelope, &mut head);
-        let mut why = Vec::new();
-        put_bytes(
-            &mut why,
-            &reason.as_bytes()[..reason.floor_char_boundary(REASON_LEN_MAX)],
-        );
-        let frame = FrameHead {
-            kind: FrameKind::Batch,
-            generation: 1,
-            stream: 0,
-            flags: 0,
-            seq: 0,
-        };
-        let mut bytes = Vec::new();
-        let len = put_frame(&mut bytes, frame, &[&why, &head, &delivery.batch.body])?;
-        let file = self.letters_file();
         {
-            let mut state = self.log.0.lock();
-            let (used, limit) = (self.letters, state.log.limits.dead_letter_bytes);
-            if used + len as u64 > limit {
-                return Err(ConsumeError::DeadLettersFull { used, limit });
-            }
-            if !state.log.storage.list()?.contains(&file) {
-                state.log.storage.create(&file, 0)?;
-            }
-            state.log.storage.write(&file, self.letters, &bytes)?;
-            state.log.storage.sync(&file)?;
+            let mut guard = self.log.0.lock();
+            let (log, letters) = guard.letters(&self.name);
+            let of = (log.salt, self.name.as_str(), log.limits.dead_letter_bytes);
+            letters.put(&mut log.storage, of, (&delivery.batch, reason))?;
         }
-        self.letters += len as u64;
         self.acknowledge(&[delivery.token])
     }
 
@@ -332,12 +302,18 @@ impl<S: Storage> Consumer<S> {
         self.open.len()
     }
 
-    /// Everything refused so far, oldest first. A letter may appear twice after a crash.
+    /// Everything refused so far, oldest first. A letter may appear twice after a crash; what is
+    /// damaged is counted in [`LogStats`](crate::LogStats).
     pub fn dead_letters(&self) -> Result<Vec<DeadLetter>, ConsumeError> {
-        Ok(self.read_letters()?.0)
+        let mut guard = self.log.0.lock();
+        let (log, letters) = guard.letters(&self.name);
+        let found = letters.read(&mut log.storage, log.salt)?;
+        letters.damaged_bytes = found.damaged_bytes;
+        Ok(found.letters)
     }
 
-    /// Appends every dead letter to the log again, commits, and empties the file.
+    /// Appends every dead letter to the log again, commits, and empties the file. A file with damaged
+    /// letters is kept aside.
     ///
     /// All consumers see the batches again, under the same names.
     pub fn replay_dead_letters(&mut self) -> Result<usize, ConsumeError> {
@@ -346,30 +322,10 @@ impl<S: Storage> Consumer<S> {
             self.log.append(&letter.batch)?;
         }
         self.log.commit()?;
-        if !letters.is_empty() {
-            let mut state = self.log.0.lock();
-            state.log.storage.truncate(&self.letters_file(), 0)?;
-        }
-        self.letters = 0;
+        let mut guard = self.log.0.lock();
+        let (log, file) = guard.letters(&self.name);
+        file.clear(&mut log.storage)?;
         Ok(letters.len())
-    }
-
-    fn letters_file(&self) -> String {
-        format!("dead-{}", self.name)
-    }
-
-    /// The letters, and where the next one goes.
-    fn read_letters(&self) -> Result<(Vec<DeadLetter>, u64), ConsumeError> {
-        let file = self.letters_file();
-        let mut state = self.log.0.lock();
-        if !state.log.storage.list()?.contains(&file) {
-            return Ok((Vec::new(), 0));
-        }
-        let len = state.log.storage.len(&file)?;
-        let mut bytes = Vec::new();
-        let all = usize::try_from(len).unwrap_or(usize::MAX);
-        state.log.storage.read(&file, 0, all, &mut bytes)?;
-        Ok(letters_in(&bytes))
     }
 }
 
@@ -393,7 +349,8 @@ impl<S: Storage> Consumer<S> {
             return Poll::Ready(Ok(group));
         }
         if let Some((due, _)) = self.put_back.first() {
-            self.alarm.set(*due, context.waker())?;
+            let set = self.alarm.set(*due, context.waker());
+            set.map_err(StorageError::from)?;
         }
         Poll::Pending
     }
@@ -429,30 +386,4 @@ impl<S: Storage + Send> Deliveries for Consumer<S> {
 #[expect(clippy::disallowed_methods, reason = "delays end on the real clock")]
 fn now() -> Instant {
     Instant::now()
-}
-
-/// The letters of a file, and where they end.
-pub(crate) fn letters_in(bytes: &[u8]) -> (Vec<DeadLetter>, u64) {
-    let mut letters = Vec::new();
-    let mut from = 0;
-    loop {
-        let mut scan = Scanner::from_offset(bytes, 1, from);
-        for mut frame in scan.by_ref() {
-            let mut input = Reader::new(frame.payload);
-            if let Ok(reason) = input.bytes() {
-                frame.payload = input.rest();
-                letters.extend(decode(&frame).map(|batch| DeadLetter {
-                    reason: String::from_utf8_lossy(reason).into_owned(),
-                    batch,
-                }));
-            }
-        }
-        match scan.verdict() {
-            Verdict::Clean { end } | Verdict::Torn { at: end } => {
-                return (letters, end as u64);
-            }
-            // Damage to one letter leaves the others readable.
-            Verdict::Corrupt { resume, .. } => from = resume,
-        }
-    }
 }

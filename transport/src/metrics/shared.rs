@@ -118,6 +118,7 @@ mod tests {
             hardware_token: None,
             clock: ClockMark::default(),
             random: 42,
+            salt: 42,
             limits: Limits::default(),
         };
         let mut spool = Spool::open(SimulatedDisk::default(), opening).unwrap().0;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,12 +9,12 @@ use telemetry_core::Epoch;
 use tokio::sync::mpsc;
 
 use super::owner::{Mailbox, now};
-use crate::{BatchId, ConfirmError, SpooledBatch};
+use crate::{BatchId, ConfirmError, SpooledBatch, StorageError};
 
 /// The end of a shared spool that hands batches out and takes their confirmations.
 pub struct Batches<S> {
     mailbox: Arc<Mailbox<S>>,
-    inbox: mpsc::Receiver<io::Result<SpooledBatch>>,
+    inbox: mpsc::Receiver<Result<SpooledBatch, StorageError>>,
     /// When each batch was taken that is not confirmed.
     taken: HashMap<BatchId, Instant>,
     /// The opening that hands them out.
@@ -34,7 +33,7 @@ impl<S> fmt::Debug for Batches<S> {
 impl<S> Batches<S> {
     pub(super) fn new(
         mailbox: Arc<Mailbox<S>>,
-        inbox: mpsc::Receiver<io::Result<SpooledBatch>>,
+        inbox: mpsc::Receiver<Result<SpooledBatch, StorageError>>,
         opening: Epoch,
     ) -> Self {
         mailbox.join();
@@ -51,7 +50,7 @@ impl<S> Batches<S> {
     ///
     /// Keep a batch until it may be [confirmed](Self::confirm); after the next opening it is handed
     /// out again. An error of the disk is told once, and the next call tries again. Cancel safe.
-    pub async fn next(&mut self) -> io::Result<Option<SpooledBatch>> {
+    pub async fn next(&mut self) -> Result<Option<SpooledBatch>, StorageError> {
         let Some(next) = self.inbox.recv().await else {
             return Ok(None);
         };

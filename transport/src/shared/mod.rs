@@ -62,7 +62,9 @@ pub use batches::Batches;
 pub use publish::PublishError;
 
 use crate::histogram::Histogram;
-use crate::{AppendError, Origin, Receipt, Spool, Stats, Storage, StreamNo, Watermarks};
+use crate::{
+    AppendError, Origin, Receipt, Spool, Stats, Storage, StorageError, StreamNo, Watermarks,
+};
 use owner::{Append, Mailbox, Owner, Phase, Request};
 
 /// What a record or a call takes of the queue beside its own bytes.
@@ -329,7 +331,10 @@ impl<S: Storage + Send + 'static> Appender<S> {
     /// What waits for room is refused. Returns what is left: [`Stats::depth_records`]. Fails where
     /// the cursor cannot be stored, so that more is sent again. If its future is dropped nothing more is
     /// taken, and the thread ends with its last handle.
-    pub async fn drain(&self, deadline: impl Future<Output = ()>) -> io::Result<SharedStats> {
+    pub async fn drain(
+        &self,
+        deadline: impl Future<Output = ()>,
+    ) -> Result<SharedStats, StorageError> {
         self.mailbox.advance(Phase::Draining);
         let (mut drained, mut stats) = (self.drained.clone(), self.stats.clone());
         let mut all = pin!(drained.wait_for(|drained| *drained));

@@ -1,7 +1,6 @@
 //! The thread that owns a shared spool, and the mailbox through which others reach it.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use super::{COST, SharedError, SharedLimits, SharedStats};
 use crate::{
     AppendError, CommitError, ConfirmError, Origin, Position, Receipt, Spool, SpooledBatch,
-    Storage, StreamNo,
+    Storage, StorageError, StorageErrorKind, StreamNo,
 };
 
 /// Age of the newest mark before another one is set.
@@ -70,7 +69,7 @@ struct State<S> {
     handles: usize,
     /// Bytes used and allowed, while a record waits for room in the spool.
     full: Option<(u64, u64)>,
-    closed_with: Option<io::Error>,
+    closed_with: Option<StorageError>,
 }
 
 /// Where requests wait for the owner.
@@ -165,7 +164,7 @@ impl<S> Mailbox<S> {
     }
 
     /// Why the end of the thread stored no cursor.
-    pub(super) fn closed_with(&self) -> Option<io::Error> {
+    pub(super) fn closed_with(&self) -> Option<StorageError> {
         self.state().closed_with.take()
     }
 }
@@ -184,9 +183,9 @@ pub(super) struct Owner<S> {
     tried: Position,
     /// Durable records may not be handed out yet.
     more: bool,
-    out: mpsc::Sender<io::Result<SpooledBatch>>,
+    out: mpsc::Sender<Result<SpooledBatch, StorageError>>,
     /// What to tell who takes batches.
-    failed: Option<io::Error>,
+    failed: Option<StorageError>,
     /// Since when records wait that lie from a position on.
     marks: VecDeque<(Position, Instant)>,
     stats: SharedStats,
@@ -199,7 +198,7 @@ impl<S: Storage> Owner<S> {
         spool: Spool<S>,
         limits: SharedLimits,
         mailbox: Arc<Mailbox<S>>,
-        out: mpsc::Sender<io::Result<SpooledBatch>>,
+        out: mpsc::Sender<Result<SpooledBatch, StorageError>>,
         tell: watch::Sender<SharedStats>,
         tell_drained: watch::Sender<bool>,
     ) -> Self {
@@ -279,7 +278,7 @@ impl<S: Storage> Owner<S> {
                 Ok(()) => {}
                 Err(ConfirmError::Io(error)) => self.failed = Some(error),
                 // A call put another spool in the place of the one that handed it out.
-                Err(error) => self.failed = Some(io::Error::other(error)),
+                Err(_) => self.failed = Some(StorageErrorKind::Stranger.into()),
             }
         }
         phase
@@ -361,11 +360,11 @@ impl<S: Storage> Owner<S> {
         for (append, receipt) in self.appended.drain(..) {
             let _ = append.reply.send(match receipt.position < durable {
                 true => Ok(receipt),
-                false => Err(AppendError::Commit(error.duplicate())),
+                false => Err(AppendError::Commit(*error)),
             });
         }
         for answer in self.called.drain(..) {
-            answer(Err(AppendError::Commit(error.duplicate()).into()));
+            answer(Err(AppendError::Commit(*error).into()));
         }
     }
 

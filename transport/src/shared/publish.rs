@@ -7,7 +7,7 @@ use telemetry_core::{Batch, Fingerprint, StreamName};
 
 use super::Batches;
 use crate::amqp::{OfferError, Publisher, Refused};
-use crate::{BatchId, ConfirmError, SpooledBatch};
+use crate::{BatchId, ConfirmError, SpooledBatch, StorageError};
 
 /// Why publishing ended.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ use crate::{BatchId, ConfirmError, SpooledBatch};
 pub enum PublishError {
     /// The spool's disk failed.
     #[error("the spool's disk: {0}")]
-    Io(#[from] io::Error),
+    Io(#[from] StorageError),
     /// The publisher takes nothing more.
     #[error(transparent)]
     Offer(#[from] OfferError),
@@ -84,7 +84,7 @@ impl<S> Batches<S> {
                     if let Some(at) = open.iter().position(|batch| batch.id == refused.id)
                         && let Some(batch) = open.remove(at)
                     {
-                        set_aside(&batch, &refused)?;
+                        set_aside(&batch, &refused).map_err(StorageError::from)?;
                         self.confirm(batch)?;
                     }
                     publisher.set_aside(refused.id).await?;
@@ -96,7 +96,8 @@ impl<S> Batches<S> {
                         Err(OfferError::TooLarge { bytes, limit }) => {
                             if let Some(batch) = open.pop_back() {
                                 let id = batch.id;
-                                set_aside(&batch, &Refused { id, bytes, limit })?;
+                                set_aside(&batch, &Refused { id, bytes, limit })
+                                    .map_err(StorageError::from)?;
                                 self.confirm(batch)?;
                             }
                         }

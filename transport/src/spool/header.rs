@@ -1,9 +1,15 @@
 //! What every segment opens with: who writes, and what stands behind freed segments.
 
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use telemetry_core::wire::{Reader, WireError, put_bytes, put_long};
 use telemetry_core::{
     BootId, ClockMark, ClockQuality, DeviceId, Epoch, Instant, StreamName, Timestamp,
 };
+
+use crate::journal::{Frame, Link};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StreamState {
@@ -61,21 +67,31 @@ impl Header {
         );
         out.extend_from_slice(&self.epoch.get().to_le_bytes());
         put_clock(&mut out, &self.clock);
-        put_long(&mut out, self.streams.len() as i64);
-        for stream in &self.streams {
-            put_bytes(&mut out, stream.name.as_str().as_bytes());
-            out.extend_from_slice(&stream.next_seq.to_le_bytes());
-        }
-        put_long(&mut out, self.sources.len() as i64);
-        for source in &self.sources {
-            put_bytes(&mut out, source.name.as_bytes());
-            out.extend_from_slice(&source.serial.to_le_bytes());
-        }
+        self.put_names(&mut out, 0, 0);
         out
     }
 
+    /// Streams and sources from these numbers on.
+    pub(super) fn put_names(&self, out: &mut Vec<u8>, stream: usize, source: usize) {
+        put_long(out, (self.streams.len() - stream) as i64);
+        for stream in &self.streams[stream..] {
+            put_bytes(out, stream.name.as_str().as_bytes());
+            out.extend_from_slice(&stream.next_seq.to_le_bytes());
+        }
+        put_long(out, (self.sources.len() - source) as i64);
+        for source in &self.sources[source..] {
+            put_bytes(out, source.name.as_bytes());
+            out.extend_from_slice(&source.serial.to_le_bytes());
+        }
+    }
+
+    /// The header of a frame; `None` for what no release wrote.
+    pub(crate) fn of(frame: &Frame<'_>) -> Option<Self> {
+        Self::decode(Link::split(frame.payload)?.1)
+    }
+
     /// `None` for what no release wrote.
-    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
+    fn decode(payload: &[u8]) -> Option<Self> {
         let mut input = Reader::new(payload);
         let mut header = Self {
             device: DeviceId::from_bytes(array(&mut input).ok()?),
@@ -85,19 +101,29 @@ impl Header {
             streams: Vec::new(),
             sources: Vec::new(),
         };
-        for _ in 0..input.long().ok()? {
-            header.streams.push(StreamState {
-                name: StreamName::new(input.string().ok()?).ok()?,
-                next_seq: u64::from_le_bytes(array(&mut input).ok()?),
-            });
-        }
-        for _ in 0..input.long().ok()? {
-            header.sources.push(SourceState {
-                name: input.string().ok()?.to_owned(),
-                serial: u64::from_le_bytes(array(&mut input).ok()?),
-            });
-        }
+        header.take_names(&mut input)?;
         Some(header)
+    }
+
+    /// Adds the streams and sources of a frame of names.
+    pub(crate) fn add_names(&mut self, frame: &Frame<'_>) -> Option<()> {
+        self.take_names(&mut Reader::new(frame.payload))
+    }
+
+    fn take_names(&mut self, input: &mut Reader<'_>) -> Option<()> {
+        for _ in 0..input.long().ok()? {
+            self.streams.push(StreamState {
+                name: StreamName::new(input.string().ok()?).ok()?,
+                next_seq: u64::from_le_bytes(array(input).ok()?),
+            });
+        }
+        for _ in 0..input.long().ok()? {
+            self.sources.push(SourceState {
+                name: input.string().ok()?.to_owned(),
+                serial: u64::from_le_bytes(array(input).ok()?),
+            });
+        }
+        Some(())
     }
 }
 

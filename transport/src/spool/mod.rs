@@ -4,21 +4,27 @@ pub(crate) mod header;
 mod opening;
 mod reader;
 
-use std::collections::{BTreeSet, HashMap};
-use std::io;
+use alloc::borrow::ToOwned as _;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
-use telemetry_core::journal::{Frame, FrameKind};
-use telemetry_core::wire::Reader;
-use telemetry_core::{ClockMark, ClockQuality, DeviceId, Epoch, Seq, StreamName, single_object};
+use telemetry_core::{ClockMark, DeviceId, Epoch, Seq, StreamName, single_object};
 
-use crate::Storage;
 use crate::cursor::Cursor;
 use crate::error::{AppendError, CommitError, ConfirmError, OpenError};
+use crate::journal::{Frame, FrameKind, Link};
 use crate::segments::{Position, Recovery, Segments, WhenFull};
-use header::{Header, SourceState, StreamState, put_clock, take_clock};
+use crate::storage::{Disk, FileId, FileKind, Storage, StorageError, StorageErrorKind};
+use header::{Header, SourceState, StreamState, put_clock};
 pub use opening::Opening;
-use reader::BatchReader;
+use opening::Past;
+#[cfg(feature = "embedded")]
+pub(crate) use opening::random_bits;
 pub use reader::SpooledBatch;
+use reader::{BatchReader, Open};
+
+/// The file that keeps how far records are confirmed.
+const CURSOR: FileId = FileId::new(FileKind::Cursor, 0);
 
 /// Flag of a record whose payload begins with its origin: source `u16`, two zeros, serial `u64`.
 const ORIGIN: u16 = 2;
@@ -92,7 +98,8 @@ pub struct Stats {
     pub sent: u64,
     /// Records in batches confirmed.
     pub confirmed: u64,
-    /// Records dropped before anybody had them, to make room ([`WhenFull::DropOldest`]).
+    /// Records dropped to make room ([`WhenFull::DropOldest`]) that nobody confirmed: never handed
+    /// out, or handed out and not confirmed so far.
     pub dropped: u64,
     /// Attempts to append that found no room.
     pub refused: u64,
@@ -122,14 +129,18 @@ pub struct Previous {
 pub struct Spool<S> {
     log: Segments<S>,
     state: Header,
-    stream_numbers: HashMap<StreamName, StreamNo>,
+    stream_numbers: BTreeMap<StreamName, StreamNo>,
     cursor: Cursor,
     reader: BatchReader,
     stats: Stats,
     previous: Option<Previous>,
-    /// Streams or sources have come whose names no header on the way to the disk has. One header
-    /// takes them all: before the next record, or with the next commit.
-    header_stale: bool,
+    /// The opening found no room for its header: one has to be written before anything else.
+    unheaded: bool,
+    /// Streams and sources whose names are on the way to the disk. One frame takes all that came after
+    /// them: before the next record, or with the next commit.
+    named: (usize, usize),
+    /// Bytes of a header, at most.
+    header_len: usize,
     /// Records appended since the last commit.
     uncommitted: u64,
     /// Serials of sources as far as they are durable.
@@ -158,124 +169,101 @@ pub(crate) fn payload_of<'a>(frame: &Frame<'a>) -> Option<Payload<'a>> {
 
 impl<S: Storage> Spool<S> {
     /// Opens a spool for appending, under an epoch of its own; makes it where it is missing.
-    pub fn open(mut storage: S, opening: Opening) -> Result<(Self, Recovery), OpenError> {
+    ///
+    /// A spool that holds something opens on a full disk too: it hands out and takes confirmations, and
+    /// refuses appends until there is room.
+    pub fn open(storage: S, opening: Opening) -> Result<(Self, Recovery), OpenError> {
+        let mut storage = Disk::new(storage);
         Segments::check(&mut storage, &opening.limits)?;
-        let mut cursor = Cursor::open(&mut storage, "cursor".to_owned(), Position::default())?;
-        let mut found: Option<Header> = None;
-        // Of every header that is left: records of none of them may be named again.
-        let mut epochs = BTreeSet::new();
-        let mut depth_records = 0;
-        // Segment whose header is known: records of another may be of another epoch.
-        let mut headed = None;
-        let (mut log, recovery) = Segments::recover(storage, opening.limits, |at, frame| {
-            match (frame.head.kind, &mut found) {
-                (FrameKind::Header, found) => {
-                    if let Some(header) = Header::decode(frame.payload) {
-                        epochs.insert(header.epoch);
-                        *found = Some(header);
-                        headed = Some(at.segment);
-                    }
-                }
-                (FrameKind::Mark, Some(header)) => {
-                    if let Ok(clock) = take_clock(&mut Reader::new(frame.payload)) {
-                        header.clock = clock;
-                    }
-                }
-                (FrameKind::Record, Some(header)) => {
-                    depth_records += u64::from(at >= cursor.position());
-                    if headed == Some(at.segment)
-                        && let Some(stream) = header.streams.get_mut(usize::from(frame.head.stream))
-                    {
-                        stream.next_seq = frame.head.seq.saturating_add(1);
-                    }
-                    if let Some((source, serial)) = payload_of(frame).and_then(|p| p.origin)
-                        && let Some(source) = header.sources.get_mut(usize::from(source))
-                    {
-                        source.serial = serial;
-                    }
-                }
-                _ => {}
-            }
-        })?;
-        let synchronised = opening.clock.quality == ClockQuality::Synchronised;
-        let previous = found.as_ref().map(|h| h.epoch);
-        let now = synchronised.then_some(opening.clock.wall);
-        let epoch = Epoch::for_opening(previous, now, opening.random)
-            .filter(|epoch| !epochs.contains(epoch))
-            .ok_or(OpenError::EpochRepeats {
-                previous: previous.unwrap_or_default(),
-            })?;
-        // The same hardware, as far as the firmware can say.
-        let same = found.as_ref().filter(|h| {
-            opening.hardware_token.is_none() || h.hardware_token == opening.hardware_token
-        });
-        let device = same.map_or(opening.new_device, |h| h.device);
-        let hardware_token = opening
-            .hardware_token
-            .or_else(|| found.as_ref().and_then(|h| h.hardware_token));
-        let previous = same.map(|h| Previous {
-            epoch: h.epoch,
-            next_seqs: h
-                .streams
-                .iter()
-                .map(|s| (s.name.clone(), Seq::new(s.next_seq).unwrap_or(Seq::MAX)))
-                .collect(),
-        });
-        let (mut streams, sources) =
-            found.map_or_else(Default::default, |h| (h.streams, h.sources));
-        streams
-            .iter_mut()
-            .for_each(|s: &mut StreamState| s.next_seq = 1);
-        let end = log.durable();
-        cursor.clamp(&mut log.storage, end)?;
-        log.roll()?;
-        let numbers = streams.iter().enumerate();
+        storage.sync_names()?;
+        let cursor = Cursor::read(&mut storage, CURSOR)?;
+        let (remembered, confirmed) = (cursor.remembered(), cursor.position());
+        let mut past = Past::default();
+        let (log, recovery) = Segments::recover(
+            storage,
+            opening.limits,
+            opening.salt,
+            remembered,
+            |at, frame| past.frame(at, frame, confirmed),
+        )?;
+        let records = past.records;
+        let (state, previous) = past.next(&opening)?;
+        let numbers = state.streams.iter().zip(0..);
         let mut spool = Self {
             stream_numbers: numbers
-                .map(|(i, s)| (s.name.clone(), StreamNo(i as u16)))
+                .map(|(s, number)| (s.name.clone(), StreamNo(number)))
                 .collect(),
-            durable_serials: Vec::new(),
-            state: Header {
-                device,
-                hardware_token,
-                epoch,
-                clock: opening.clock,
-                streams,
-                sources,
-            },
+            durable_serials: state.sources.iter().map(|s| s.serial).collect(),
+            named: (state.streams.len(), state.sources.len()),
+            header_len: state.encode().len(),
             // From the oldest segment, so that the header in force at the cursor is known.
-            reader: BatchReader::new(epoch, log.start()),
-            log,
+            reader: BatchReader::new(state.epoch, log.start()),
+            state,
             cursor,
             previous,
-            header_stale: false,
+            unheaded: true,
             uncommitted: 0,
             stats: Stats {
                 recovery,
-                recovered: depth_records,
-                depth_records,
+                recovered: records,
+                depth_records: records,
                 ..Stats::default()
             },
+            log,
         };
-        spool.put_header()?;
-        spool.commit()?;
-        // Openings alone leave nothing behind.
-        spool.log.remove_bare()?;
+        spool.begin()?;
         Ok((spool, recovery))
     }
 
-    fn put_header(&mut self) -> Result<(), AppendError> {
-        let payload = self.state.encode();
-        self.log.push(FrameKind::Header, (0, 0, 0), &[&payload])?;
-        self.header_stale = false;
+    /// Writes what an opening has to say, as far as there is room.
+    fn begin(&mut self) -> Result<(), OpenError> {
+        let end = self.log.durable();
+        // What comes now was never confirmed, also where the journal that a cursor stood in is gone.
+        let place = self.cursor.position().min(end);
+        self.log.store(&mut self.cursor, place)?;
+        match self.put_opening() {
+            Ok(()) => {
+                self.commit()?;
+                // Openings alone leave nothing behind.
+                self.log.tidy()?;
+            }
+            Err(AppendError::Io(error))
+                if error.kind == StorageErrorKind::Full && end != Position::default() => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
+    }
+
+    /// Opens a segment for this opening. Where there is no room for one, goes on in the newest.
+    fn put_opening(&mut self) -> Result<(), AppendError> {
+        let state = self.state.encode();
+        let rolled = self.roll();
+        if let Err(AppendError::Io(error)) = &rolled
+            && error.kind == StorageErrorKind::Full
+            && matches!(self.log.admit(state.len() + Link::LEN, u64::MAX), Ok(false))
+        {
+            self.log.put_header(&state)?;
+        } else {
+            rolled?;
+        }
+        self.headed();
+        Ok(())
+    }
+
+    /// A header is on the way to the disk.
+    fn headed(&mut self) {
+        self.unheaded = false;
+        self.named = (self.state.streams.len(), self.state.sources.len());
     }
 
     /// Makes room for a payload, in a new segment if need be.
     fn make_room(&mut self, len: usize) -> Result<(), AppendError> {
+        if self.unheaded {
+            self.put_opening()?;
+        }
         let mut rolled = false;
-        let full = loop {
-            match self.log.admit(len) {
+        let new_segment = loop {
+            match self.log.admit(len, self.log.half()) {
                 // The only segment cannot be freed; a new one, with nothing in it, may serve.
                 Err(AppendError::Full { .. }) if !rolled && self.may_drop() => {
                     rolled = self.drop_oldest()?;
@@ -283,7 +271,7 @@ impl<S: Storage> Spool<S> {
                 other => break other?,
             }
         };
-        if full {
+        if new_segment {
             self.roll()?;
         }
         Ok(())
@@ -291,21 +279,35 @@ impl<S: Storage> Spool<S> {
 
     /// Goes on in a new segment.
     fn roll(&mut self) -> Result<(), AppendError> {
-        self.commit()?;
-        self.log.roll()?;
-        self.put_header()
+        loop {
+            let rolled = self.log.roll(&self.state.encode());
+            match rolled {
+                // On a full disk the file of the oldest segment serves again.
+                Err(AppendError::Io(error))
+                    if error.kind == StorageErrorKind::Full
+                        && self.log.second().is_some()
+                        && self.may_drop() =>
+                {
+                    self.drop_oldest()?;
+                }
+                other => {
+                    other?;
+                    self.headed();
+                    // What was buffered before went with the seal.
+                    self.committed();
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// Whether the oldest segment may go although nobody confirmed all of it, or where everything
     /// is confirmed and fills its segment.
     fn may_drop(&self) -> bool {
-        self.log.limits.when_full == WhenFull::DropOldest
-            || self.reader.confirmed() >= self.log.appended()
+        self.log.limits.when_full == WhenFull::DropOldest || self.stats.depth_records == 0
     }
 
     /// Frees the oldest segment; says whether there is only a new one now.
-    ///
-    /// Batches that were handed out may still be confirmed, and are not counted as dropped.
     fn drop_oldest(&mut self) -> Result<bool, AppendError> {
         let only = self.log.second().is_none();
         if only {
@@ -318,9 +320,7 @@ impl<S: Storage> Spool<S> {
         let dropped = self.reader.drop_before(&mut self.log, cursor, boundary)?;
         self.stats.dropped += dropped;
         self.stats.depth_records = self.stats.depth_records.saturating_sub(dropped);
-        if boundary > cursor {
-            self.cursor.store(&mut self.log.storage, boundary)?;
-        }
+        self.log.store(&mut self.cursor, boundary.max(cursor))?;
         self.log.free_before(boundary)?;
         Ok(only)
     }
@@ -332,14 +332,27 @@ impl<S: Storage> Spool<S> {
         }
         let number =
             u16::try_from(self.state.streams.len()).map_err(|_| AppendError::TooManyNames)?;
-        self.make_room(self.state.encode().len() + StreamName::LEN_MAX + 16)?;
+        self.name_fits(name.as_str())?;
         self.state.streams.push(StreamState {
             name: name.clone(),
             next_seq: 1,
         });
         self.stream_numbers.insert(name.clone(), StreamNo(number));
-        self.header_stale = true;
         Ok(StreamNo(number))
+    }
+
+    /// Counts a new name in, if a header with it fits half a segment.
+    fn name_fits(&mut self, name: &str) -> Result<(), AppendError> {
+        // The length before it and the number behind it.
+        let len = self.header_len + name.len() + 16;
+        let max = self.log.half();
+        match (len + Link::LEN) as u64 > max {
+            true => Err(AppendError::TooLarge { len, max }),
+            false => {
+                self.header_len = len;
+                Ok(())
+            }
+        }
     }
 
     /// The number of a source, new or known, e.g. one application on the console.
@@ -355,12 +368,11 @@ impl<S: Storage> Spool<S> {
         let number =
             u16::try_from(found.unwrap_or(sources.len())).map_err(|_| AppendError::TooManyNames)?;
         if found.is_none() {
-            self.make_room(self.state.encode().len() + name.len() + 16)?;
+            self.name_fits(name)?;
             self.state.sources.push(SourceState {
                 name: name.to_owned(),
                 serial: 0,
             });
-            self.header_stale = true;
         }
         Ok(SourceNo(number))
     }
@@ -396,12 +408,10 @@ impl<S: Storage> Spool<S> {
         if let Some(number) = number {
             return Err(AppendError::Unknown { number });
         }
-        if self.header_stale {
-            // The record's stream and source must be known to whoever reads from here.
-            self.make_room(self.state.encode().len())?;
-            if self.header_stale {
-                self.put_header()?;
-            }
+        // The record's stream and source must be known to whoever reads from here.
+        if let Some(names) = self.new_names() {
+            self.make_room(names.len())?;
+            self.put_names()?;
         }
         let room = self.make_room(record.len() + ORIGIN_LEN);
         self.stats.refused += u64::from(matches!(room, Err(AppendError::Full { .. })));
@@ -438,18 +448,46 @@ impl<S: Storage> Spool<S> {
     /// After an error the spool takes nothing more: what is on disk is unknown until it is
     /// opened again.
     pub fn commit(&mut self) -> Result<Committed, CommitError> {
-        if self.header_stale && matches!(self.log.admit(self.state.encode().len()), Ok(false)) {
-            // Names without a record can wait for one, if a header does not fit here.
-            let _ = self.put_header();
+        if let Some(names) = self.new_names()
+            && matches!(self.log.admit(names.len(), self.log.half()), Ok(false))
+        {
+            // Names without a record can wait for one, if they do not fit here.
+            let _ = self.put_names();
         }
         self.log.commit()?;
+        self.committed();
+        Ok(Committed {
+            durable: self.log.durable(),
+        })
+    }
+
+    /// Everything appended is durable.
+    fn committed(&mut self) {
         self.uncommitted = 0;
         self.durable_serials.clear();
         self.durable_serials
             .extend(self.state.sources.iter().map(|s| s.serial));
-        Ok(Committed {
-            durable: self.log.durable(),
+    }
+
+    /// A payload with the names that are not on the way to the disk yet.
+    fn new_names(&self) -> Option<Vec<u8>> {
+        let (streams, sources) = self.named;
+        let new =
+            !self.unheaded && self.named != (self.state.streams.len(), self.state.sources.len());
+        new.then(|| {
+            let mut names = Vec::new();
+            self.state.put_names(&mut names, streams, sources);
+            names
         })
+    }
+
+    fn put_names(&mut self) -> Result<(), AppendError> {
+        // A new segment begins with all of them.
+        if let Some(names) = self.new_names() {
+            self.log.push(FrameKind::Names, (0, 0, 0), &[&names])?;
+            self.headed();
+        }
+        Ok(())
     }
 
     /// Notes a clock step: no batch crosses it.
@@ -468,7 +506,7 @@ impl<S: Storage> Spool<S> {
         &mut self,
         max_bytes: usize,
         max_records: u32,
-    ) -> io::Result<Option<SpooledBatch>> {
+    ) -> Result<Option<SpooledBatch>, StorageError> {
         let cursor = self.cursor.position();
         let batch = self
             .reader
@@ -483,9 +521,10 @@ impl<S: Storage> Spool<S> {
 
     /// Takes a confirmation: the batch is durable downstream.
     ///
-    /// The cursor moves over the confirmed prefix, durably, whenever that frees a segment;
-    /// [`save_cursor`](Self::save_cursor) moves it at any time. What lies after the cursor is
-    /// handed out again after the next opening, under the same names.
+    /// The cursor moves over the confirmed prefix. It survives a process that is killed; a power cut
+    /// may take it back to where the last segment was freed, or to the last
+    /// [`save_cursor`](Self::save_cursor). What lies after it is handed out again after the next
+    /// opening, under the same names.
     ///
     /// A batch that an earlier opening handed out is refused, for its number names another batch
     /// here.
@@ -494,26 +533,32 @@ impl<S: Storage> Spool<S> {
         if !self.reader.handed_out_batch(id) {
             return Err(ConfirmError::NotHandedOut { id, opening });
         }
-        if self.reader.confirm(id) {
-            let count = u64::from(batch.count());
-            self.stats.confirmed += count;
-            self.stats.depth_records = self.stats.depth_records.saturating_sub(count);
+        let count = u64::from(batch.count());
+        match self.reader.confirm(id) {
+            Open::Kept => {
+                self.stats.confirmed += count;
+                self.stats.depth_records = self.stats.depth_records.saturating_sub(count);
+            }
+            Open::Dropped => {
+                self.stats.confirmed += count;
+                self.stats.dropped -= count;
+            }
+            Open::No => {}
         }
         let confirmed = self.reader.confirmed();
         if confirmed.segment > self.log.start().segment {
-            self.cursor.store(&mut self.log.storage, confirmed)?;
+            self.log.store(&mut self.cursor, confirmed)?;
             self.log.free_before(confirmed)?;
+        } else if confirmed > self.cursor.position() {
+            self.log.note(&mut self.cursor, confirmed)?;
         }
         Ok(())
     }
 
-    /// Stores how far confirmation has come, so that less is sent again.
-    pub fn save_cursor(&mut self) -> io::Result<()> {
-        let confirmed = self.reader.confirmed();
-        if confirmed > self.cursor.position() {
-            self.cursor.store(&mut self.log.storage, confirmed)?;
-        }
-        Ok(())
+    /// Stores how far confirmation has come, so that less is sent again after a power cut.
+    pub fn save_cursor(&mut self) -> Result<(), StorageError> {
+        let confirmed = self.reader.confirmed().max(self.cursor.position());
+        self.log.store(&mut self.cursor, confirmed)
     }
 
     /// The device this spool belongs to.

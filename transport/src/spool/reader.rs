@@ -1,10 +1,11 @@
 //! Groups the durable log into batches, and tracks what is confirmed.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io;
-use std::ops::ControlFlow;
+use alloc::borrow::ToOwned as _;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
-use telemetry_core::journal::FrameKind;
 use telemetry_core::single_object;
 use telemetry_core::wire::Reader as WireReader;
 use telemetry_core::{
@@ -14,8 +15,10 @@ use telemetry_core::{
 
 use super::header::{Header, take_clock};
 use super::payload_of;
-use crate::segments::{Position, Segments};
-use crate::{BatchId, Storage};
+use crate::BatchId;
+use crate::journal::FrameKind;
+use crate::segments::{Position, Segments, Window};
+use crate::storage::{Storage, StorageError};
 
 /// Consecutive durable records of one stream, schema and clock mark.
 #[derive(Clone, Debug)]
@@ -83,6 +86,26 @@ impl SpooledBatch {
     }
 }
 
+/// A batch that waits for its confirmation.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    /// Where it begins.
+    from: Position,
+    /// Its records.
+    count: u32,
+    /// They were dropped to make room.
+    dropped: bool,
+}
+
+/// Whether a batch waited for its confirmation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Open {
+    Kept,
+    /// Its records were counted as dropped.
+    Dropped,
+    No,
+}
+
 /// Reads ahead of the cursor, a window at a time.
 #[derive(Debug)]
 pub(super) struct BatchReader {
@@ -96,10 +119,10 @@ pub(super) struct BatchReader {
     /// Records whose name or content nobody can tell.
     pub(super) unreadable: u64,
     ready: VecDeque<SpooledBatch>,
-    /// Where each batch begins that is made and not confirmed, by its number.
-    open: BTreeMap<u64, Position>,
+    /// Every batch that is made and not confirmed, by its number.
+    open: BTreeMap<u64, Made>,
     last_number: u64,
-    buffer: Vec<u8>,
+    window: Window,
 }
 
 impl BatchReader {
@@ -113,7 +136,7 @@ impl BatchReader {
             ready: VecDeque::new(),
             open: BTreeMap::new(),
             last_number: 0,
-            buffer: Vec::new(),
+            window: Window::default(),
         }
     }
 
@@ -124,9 +147,9 @@ impl BatchReader {
         cursor: Position,
         max_bytes: usize,
         max_records: u32,
-    ) -> io::Result<Option<SpooledBatch>> {
+    ) -> Result<Option<SpooledBatch>, StorageError> {
         while self.ready.is_empty() {
-            let mut groups: HashMap<u16, SpooledBatch> = HashMap::new();
+            let mut groups: BTreeMap<u16, SpooledBatch> = BTreeMap::new();
             let Self {
                 opening,
                 header,
@@ -139,7 +162,7 @@ impl BatchReader {
             } = self;
             let mut close = |batch: SpooledBatch| ready.push_back(batch);
             let from = self.next;
-            self.next = log.read(from, &mut self.buffer, |at, _, frame| {
+            self.next = log.read(from, &mut self.window, |at, _, frame| {
                 if at.segment != *segment {
                     // An older header may name another epoch.
                     *header = None;
@@ -147,11 +170,21 @@ impl BatchReader {
                 }
                 match frame.head.kind {
                     FrameKind::Header => {
-                        *header = Header::decode(frame.payload);
-                        groups.drain().for_each(|(_, batch)| close(batch));
+                        *header = Header::of(frame);
+                        core::mem::take(&mut groups)
+                            .into_values()
+                            .for_each(&mut close);
+                    }
+                    FrameKind::Names => {
+                        if let Some(header) = header {
+                            // Records of names that no release wrote are unreadable.
+                            let _ = header.add_names(frame);
+                        }
                     }
                     FrameKind::Mark => {
-                        groups.drain().for_each(|(_, batch)| close(batch));
+                        core::mem::take(&mut groups)
+                            .into_values()
+                            .for_each(&mut close);
                         let clock = take_clock(&mut WireReader::new(frame.payload));
                         if let (Some(header), Ok(clock)) = (header.as_mut(), clock) {
                             header.clock = clock;
@@ -184,7 +217,12 @@ impl BatchReader {
                             batch.ends.push(batch.datums.len());
                         } else {
                             *last_number += 1;
-                            open.insert(*last_number, at);
+                            let made = Made {
+                                from: at,
+                                count: 0,
+                                dropped: false,
+                            };
+                            open.insert(*last_number, made);
                             let batch = SpooledBatch {
                                 device: header.device,
                                 epoch: header.epoch,
@@ -206,6 +244,11 @@ impl BatchReader {
             })?;
             groups.into_values().for_each(&mut close);
             ready.make_contiguous().sort_by_key(|batch| batch.from);
+            for batch in ready.iter() {
+                if let Some(made) = open.get_mut(&batch.id.number) {
+                    made.count = batch.count();
+                }
+            }
             if self.next == from {
                 break;
             }
@@ -218,26 +261,30 @@ impl BatchReader {
         id.opening == self.opening && (1..=self.last_number).contains(&id.number)
     }
 
-    /// Takes the confirmation of a batch that was handed out; `false` where it is not open any more.
-    pub(super) fn confirm(&mut self, id: BatchId) -> bool {
+    /// Takes the confirmation of a batch that was handed out.
+    pub(super) fn confirm(&mut self, id: BatchId) -> Open {
         assert!(
             self.handed_out_batch(id),
             "batch {id} is of another opening"
         );
-        self.open.remove(&id.number).is_some()
+        match self.open.remove(&id.number) {
+            None => Open::No,
+            Some(Made { dropped: true, .. }) => Open::Dropped,
+            Some(_) => Open::Kept,
+        }
     }
 
-    /// Goes past what lies before `boundary`, and returns how many records nobody was handed.
+    /// Goes past what lies before `boundary`, and returns how many records nobody confirmed.
     pub(super) fn drop_before<S: Storage>(
         &mut self,
         log: &mut Segments<S>,
         cursor: Position,
         boundary: Position,
-    ) -> io::Result<u64> {
+    ) -> Result<u64, StorageError> {
         let (mut dropped, mut at) = (0, self.next);
         while at < boundary {
             let from = at;
-            at = log.read(from, &mut self.buffer, |at, _, frame| {
+            at = log.read(from, &mut self.window, |at, _, frame| {
                 if at >= boundary {
                     return ControlFlow::Break(());
                 }
@@ -258,6 +305,13 @@ impl BatchReader {
             }
             keep
         });
+        // What is left was handed out, and may still be confirmed.
+        for made in open.values_mut().filter(|made| !made.dropped) {
+            if made.from < boundary {
+                made.dropped = true;
+                dropped += u64::from(made.count);
+            }
+        }
         self.next = self.next.max(boundary);
         Ok(dropped)
     }
@@ -269,11 +323,12 @@ impl BatchReader {
 
     /// End of the confirmed prefix.
     pub(super) fn confirmed(&self) -> Position {
-        self.open.values().min().copied().unwrap_or(self.next)
+        let kept = self.open.values().filter(|made| !made.dropped);
+        kept.map(|made| made.from).min().unwrap_or(self.next)
     }
 
     /// Whether no batch waits for its confirmation.
     pub(super) fn all_confirmed(&self) -> bool {
-        self.open.is_empty()
+        self.open.values().all(|made| made.dropped)
     }
 }

@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{ConsumeAction, ConsumeError, Deliveries as _, EmbeddedLog};
+use telemetry_transport::{
+    ConsumeAction, ConsumeError, Deliveries as _, EmbeddedLog, FileId, FileKind, Storage as _,
+};
 
 use crate::embedded_loss::{LIMITS, batch};
 
@@ -153,11 +155,113 @@ fn damage_is_gone_past_and_counted() {
         at.push(log.append(&batch(n)).unwrap().offset);
         log.commit().unwrap();
     }
-    disk.damage("00000001.segment", at[1] as usize + 40, 1);
+    disk.damage(FileId::segment(1), at[1] as usize + 40, 1);
     let mut seen = vec![];
     while let Some(d) = consumer.next().unwrap() {
         seen.push(d.batch.envelope.first_seq.get());
     }
     assert_eq!(seen, [1, 3]);
     assert_eq!(log.stats().damaged_bytes, at[2] - at[1]);
+}
+
+/// Two handles of one consumer: each letter has a place of its own.
+#[test]
+fn handles_of_a_consumer_share_its_letters() {
+    let disk = SimulatedDisk::default();
+    let log = EmbeddedLog::open(disk.clone(), LIMITS).unwrap().0;
+    let (mut one, mut two) = (log.subscribe("etl").unwrap(), log.subscribe("etl").unwrap());
+    for n in 1..=2 {
+        log.append(&batch(n)).unwrap();
+    }
+    log.commit().unwrap();
+    let mine = one.next().unwrap().unwrap();
+    one.reject(&mine, "first").unwrap();
+    two.next().unwrap().unwrap();
+    let theirs = two.next().unwrap().unwrap();
+    two.reject(&theirs, "second").unwrap();
+    let reasons = |letters: Vec<telemetry_transport::DeadLetter>| {
+        letters.into_iter().map(|l| l.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(one.dead_letters().unwrap()), ["first", "second"]);
+    // They stay when the consumer goes, and are there when it comes back.
+    log.unsubscribe("etl").unwrap();
+    drop((one, two, log));
+    let log = EmbeddedLog::open(disk, LIMITS).unwrap().0;
+    log.subscribe("other").unwrap();
+    let again = log.subscribe("etl").unwrap();
+    assert_eq!(reasons(again.dead_letters().unwrap()), ["first", "second"]);
+}
+
+#[test]
+fn damaged_letters_are_counted_and_a_replay_keeps_them() {
+    let mut disk = SimulatedDisk::default();
+    let log = EmbeddedLog::open(disk.clone(), LIMITS).unwrap().0;
+    let mut consumer = log.subscribe("etl").unwrap();
+    for n in 1..=3 {
+        log.append(&batch(n)).unwrap();
+    }
+    log.commit().unwrap();
+    for delivery in consumer.take_group(3).unwrap() {
+        consumer.reject(&delivery, "odd").unwrap();
+    }
+    let letters = FileId {
+        kind: FileKind::Letters,
+        number: 1,
+    };
+    let len = disk.len(letters).unwrap();
+    disk.damage(letters, len as usize / 2, 4);
+    let kept = consumer.dead_letters().unwrap();
+    assert_eq!(kept.len(), 2);
+    assert!(log.stats().damaged_letter_bytes > 100);
+    assert_eq!(consumer.replay_dead_letters().unwrap(), 2);
+    assert_eq!(log.stats().damaged_letter_bytes, 0);
+    let files = disk.list().unwrap().into_iter();
+    let aside: Vec<FileId> = files.filter(|f| f.kind == FileKind::Quarantine).collect();
+    assert_eq!(disk.len(aside[0]).unwrap(), len);
+    // The next letter begins a file of its own.
+    let delivery = consumer.next().unwrap().unwrap();
+    consumer.reject(&delivery, "again").unwrap();
+    assert_eq!(consumer.dead_letters().unwrap()[0].reason, "again");
+}
+
+/// What is read once is delivered from memory, in any number of calls.
+#[test]
+fn each_byte_is_read_about_once() {
+    let disk = SimulatedDisk::default();
+    let mut limits = LIMITS;
+    limits.segment_bytes = 1 << 20;
+    limits.window_bytes = 1 << 16;
+    let log = EmbeddedLog::open(disk.clone(), limits).unwrap().0;
+    let mut consumer = log.subscribe("etl").unwrap();
+    for n in 1..=1_000 {
+        log.append(&batch(n)).unwrap();
+    }
+    log.commit().unwrap();
+    let before = disk.read_bytes();
+    let mut seen = 0;
+    while consumer.next().unwrap().is_some() {
+        seen += 1;
+    }
+    let read = disk.read_bytes() - before;
+    assert_eq!(seen, 1_000);
+    assert!(read < log.bytes() * 5 / 4, "{read} of {}", log.bytes());
+}
+
+#[test]
+fn a_cursor_that_could_not_be_synced_is_not_tried_again() {
+    let disk = SimulatedDisk::default();
+    let log = EmbeddedLog::open(disk.clone(), LIMITS).unwrap().0;
+    let mut consumer = log.subscribe("etl").unwrap();
+    log.append(&batch(1)).unwrap();
+    log.commit().unwrap();
+    let delivery = consumer.next().unwrap().unwrap();
+    disk.fail_sync(0);
+    let failed = consumer.acknowledge(&[delivery.token]).unwrap_err();
+    assert_eq!(failed.action(), ConsumeAction::BackOff);
+    let again = consumer.acknowledge(&[delivery.token]).unwrap_err();
+    assert_eq!(again.action(), ConsumeAction::Reopen);
+    let log = EmbeddedLog::open(disk, LIMITS).unwrap().0;
+    let again = log.subscribe("etl").unwrap().next().unwrap();
+    // It may have been durable, or not.
+    assert!(again.is_none_or(|delivery| delivery.batch == batch(1)));
 }

@@ -16,6 +16,7 @@ fn open(path: &str, random: u64) -> Spool<Directory> {
         hardware_token: None,
         clock: ClockMark::default(),
         random,
+        salt: 7,
         limits: Limits {
             segment_bytes: 64 << 10,
             ..Limits::default()

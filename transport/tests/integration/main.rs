@@ -6,8 +6,11 @@ mod agreement;
 #[cfg(all(feature = "amqp", feature = "metrics"))]
 mod amqp_metrics;
 mod contract;
+mod crash_states;
+mod directory;
 mod embedded;
 mod embedded_loss;
+mod journal;
 #[cfg(unix)]
 mod kill;
 #[cfg(feature = "amqp")]
@@ -22,7 +25,9 @@ mod simulation;
 mod spool;
 mod spool_damage;
 mod spool_faults;
+mod spool_gaps;
 mod spool_loss;
+mod spool_room;
 
 /// A small generator of numbers (SplitMix64), so that a seed names a run for ever.
 pub(crate) struct Rng(pub(crate) u64);

@@ -5,7 +5,7 @@ use std::fs;
 use telemetry_transport::amqp::{
     AmqpConfig, DeadLetters, Publisher, SubscribeConfig, Subscription,
 };
-use telemetry_transport::{Directory, Storage as _};
+use telemetry_transport::{Directory, FileId, Storage as _};
 
 /// Every public type that holds a URL, or something made of one.
 #[test]
@@ -51,7 +51,7 @@ fn a_journal_is_its_owners_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("device/spool");
     let mut directory = Directory::open(&path).unwrap();
-    directory.create("00000001.segment", 4096).unwrap();
+    directory.create(FileId::segment(1), 4096).unwrap();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir.path().join("device")), 0o700);
     assert_eq!(mode(&path), 0o700);

@@ -1,7 +1,6 @@
 //! A spool that many append to: one commit for all, nothing lost, nobody left waiting.
 
 use std::future::{pending, ready};
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -9,7 +8,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use telemetry_transport::shared::{Appender, Batches, SharedError, SharedLimits};
 use telemetry_transport::storage::SimulatedDisk;
 use telemetry_transport::{
-    AppendError, CommitError, ConfirmError, Directory, Opening, Spool, Storage, StreamNo, WhenFull,
+    AppendError, CommitError, ConfirmError, Directory, FileId, FileKind, Opening, Spool, Storage,
+    StorageError, StreamNo, WhenFull,
 };
 
 use crate::spool::{name, opening, record};
@@ -72,37 +72,46 @@ fn gate() -> (Gate, Keeper) {
 }
 
 impl Storage for Gate {
-    fn list(&mut self) -> io::Result<Vec<String>> {
+    fn list(&mut self) -> Result<Vec<FileId>, StorageError> {
         self.disk.list()
     }
-    fn create(&mut self, name: &str, len: u64) -> io::Result<()> {
-        self.disk.create(name, len)
+    fn create(&mut self, file: FileId, len: u64) -> Result<(), StorageError> {
+        self.disk.create(file, len)
     }
-    fn len(&mut self, name: &str) -> io::Result<u64> {
-        self.disk.len(name)
+    fn len(&mut self, file: FileId) -> Result<u64, StorageError> {
+        self.disk.len(file)
     }
-    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
-        self.disk.truncate(name, len)
+    fn truncate(&mut self, file: FileId, len: u64) -> Result<(), StorageError> {
+        self.disk.truncate(file, len)
     }
-    fn read(&mut self, name: &str, offset: u64, len: usize, out: &mut Vec<u8>) -> io::Result<()> {
-        self.disk.read(name, offset, len, out)
+    fn read(
+        &mut self,
+        file: FileId,
+        offset: u64,
+        len: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StorageError> {
+        self.disk.read(file, offset, len, out)
     }
-    fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.disk.write(name, offset, bytes)
+    fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        self.disk.write(file, offset, bytes)
     }
-    fn sync(&mut self, name: &str) -> io::Result<()> {
+    fn sync(&mut self, file: FileId) -> Result<(), StorageError> {
         self.syncs.fetch_add(1, Ordering::SeqCst);
-        if name.ends_with(".segment") && self.held.load(Ordering::SeqCst) {
+        if file.kind == FileKind::Segment && self.held.load(Ordering::SeqCst) {
             self.begun.send(()).unwrap();
             self.go.recv().unwrap();
         }
-        self.disk.sync(name)
+        self.disk.sync(file)
     }
-    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+    fn rename(&mut self, from: FileId, to: FileId) -> Result<(), StorageError> {
         self.disk.rename(from, to)
     }
-    fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.disk.remove(name)
+    fn remove(&mut self, file: FileId) -> Result<(), StorageError> {
+        self.disk.remove(file)
+    }
+    fn sync_names(&mut self) -> Result<(), StorageError> {
+        self.disk.sync_names()
     }
 }
 
@@ -419,7 +428,8 @@ fn dropping_the_oldest_never_makes_anybody_wait() {
             }
             batches.confirm(batch).unwrap();
         }
-        assert_eq!(appender.stats().spool.dropped + taken, 2_000);
+        let stats = appender.drain(pending()).await.unwrap();
+        assert_eq!(stats.spool.dropped + taken, 2_000);
         assert!(taken < 1_000);
     });
 }

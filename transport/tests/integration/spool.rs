@@ -8,7 +8,8 @@ use telemetry_core::{
 };
 use telemetry_transport::storage::SimulatedDisk;
 use telemetry_transport::{
-    BatchId, ConfirmError, Limits, OpenError, Opening, Origin, Spool, Storage,
+    AppendError, BatchId, ConfirmError, FileId, FileKind, Limits, OpenError, Opening, Origin,
+    Spool, Storage,
 };
 
 pub(crate) fn opening(random: u64) -> Opening {
@@ -17,6 +18,7 @@ pub(crate) fn opening(random: u64) -> Opening {
         hardware_token: None,
         clock: ClockMark::default(),
         random,
+        salt: random.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         limits: Limits {
             segment_bytes: 4096,
             total_bytes: 64 << 10,
@@ -178,32 +180,85 @@ fn depth_survives_an_opening() {
     assert_eq!((spool.stats().recovered, spool.stats().appended), (6, 0));
 }
 
+/// What segments 1 and 2 of version 1 have at byte 24: made by Python's zlib.
+const VERSION_1_CRC: [[u8; 4]; 2] = [[0x65, 0xd5, 0xf8, 0x76], [0x97, 0x61, 0x30, 0x5f]];
+
+/// The first bytes of a segment that the release before wrote: frames of version 1.
+fn write_version_1(disk: &mut SimulatedDisk, number: u32) {
+    let mut header = vec![0x52, 0x43, 1, 1, 0, 0, 0, 0];
+    header.extend_from_slice(&number.to_le_bytes());
+    header.resize(24, 0);
+    header.extend_from_slice(&VERSION_1_CRC[number as usize - 1]);
+    header.resize(64, 0);
+    disk.create(FileId::segment(number), 64).unwrap();
+    disk.write(FileId::segment(number), 0, &header).unwrap();
+    disk.sync(FileId::segment(number)).unwrap();
+    disk.sync_names().unwrap();
+}
+
 #[test]
 fn another_format_is_refused_by_name_and_left_alone() {
     let mut disk = SimulatedDisk::default();
-    let mut spool = Spool::open(disk.clone(), opening(1)).unwrap().0;
-    let stream = spool.stream(&name("a.A")).unwrap();
-    spool.append(stream, &record(1), None).unwrap();
-    spool.commit().unwrap();
-    drop(spool);
-    // A newer release's frame: another version, and a header of another shape.
-    disk.damage("00000001.segment", 2, 3);
-    disk.damage("00000001.segment", 20, 1);
-    let mut before = vec![];
-    disk.read("00000001.segment", 0, 4096, &mut before).unwrap();
-    let files = disk.list().unwrap();
+    write_version_1(&mut disk, 1);
+    write_version_1(&mut disk, 2);
+    let before = (disk.digest(), disk.list().unwrap());
     let error = Spool::open(disk.clone(), opening(2)).unwrap_err();
-    let OpenError::Version { file, found: 2 } = error else {
+    let OpenError::Version { file, found: 1 } = error else {
         panic!("{error}");
     };
-    assert_eq!(file, "00000001.segment");
-    let mut after = vec![];
-    disk.read("00000001.segment", 0, 4096, &mut after).unwrap();
-    assert_eq!((after, disk.list().unwrap()), (before, files));
-    // A damaged version byte alone is damage like any other.
-    disk.damage("00000001.segment", 20, 1);
-    let (_, recovery) = Spool::open(disk, opening(2)).unwrap();
-    assert!(recovery.corrupt_bytes + recovery.torn_tails > 0);
+    assert_eq!(file.to_string(), "00000001.segment");
+    assert_eq!((disk.digest(), disk.list().unwrap()), before);
+}
+
+/// Two damaged bytes in one header, and files of strangers: nothing of it is another release, and the
+/// rest of the spool goes on.
+#[test]
+fn damage_and_strangers_refuse_nobody() {
+    let mut disk = SimulatedDisk::default();
+    for turn in 1..=3 {
+        let mut spool = Spool::open(disk.clone(), opening(turn)).unwrap().0;
+        let stream = spool.stream(&name("a.A")).unwrap();
+        spool.append(stream, &record(turn), None).unwrap();
+        spool.commit().unwrap();
+    }
+    disk.damage(FileId::segment(2), 2, 3);
+    disk.damage(FileId::segment(2), 20, 1);
+    // Another spool's segment, and noise, under numbers that are next.
+    let mut other = SimulatedDisk::default();
+    drop(
+        Spool::open(
+            other.clone(),
+            Opening {
+                salt: 9,
+                ..opening(7)
+            },
+        )
+        .unwrap(),
+    );
+    let mut bytes = Vec::new();
+    other.read(FileId::segment(1), 0, 4096, &mut bytes).unwrap();
+    for (number, bytes) in [(4, &bytes[..]), (9, &[7; 99])] {
+        let file = FileId::segment(number);
+        disk.create(file, bytes.len() as u64).unwrap();
+        disk.write(file, 0, bytes).unwrap();
+        disk.sync(file).unwrap();
+    }
+    let (mut spool, _) = Spool::open(disk.clone(), opening(4)).unwrap();
+    let mut found = vec![];
+    while let Some(batch) = spool.next_batch(10_000, 9).unwrap() {
+        found.push(batch.datums().next().unwrap()[0]);
+    }
+    assert_eq!(found, [1, 3]);
+    assert_eq!(spool.stats().unreadable_records, 1);
+    let kept = disk.list().unwrap().into_iter();
+    let kept: Vec<u64> = kept
+        .filter(|file| file.kind == FileKind::Quarantine)
+        .map(|file| file.number >> 32)
+        .collect();
+    assert_eq!(kept, [2, 4, 9]);
+    let stream = spool.stream(&name("a.A")).unwrap();
+    spool.append(stream, &record(5), None).unwrap();
+    spool.commit().unwrap();
 }
 
 /// A damaged header of a later opening must not give its records an earlier epoch's names.
@@ -216,7 +271,7 @@ fn records_without_their_header_are_counted_and_never_renamed() {
         spool.append(stream, &record(turn), None).unwrap();
         spool.commit().unwrap();
     }
-    disk.damage("00000002.segment", 40, 1);
+    disk.damage(FileId::segment(2), 40, 1);
     let (mut spool, recovery) = Spool::open(disk, opening(4)).unwrap();
     assert!(recovery.corrupt_bytes > 0);
     let mut found = vec![];
@@ -226,6 +281,14 @@ fn records_without_their_header_are_counted_and_never_renamed() {
     assert_eq!(found, [1, 3]);
     assert_eq!(spool.stats().unreadable_records, 1);
     assert!(spool.stats().damaged_bytes > 0);
+}
+
+/// Where damage at an offset of the first segment is kept.
+fn quarantine(offset: u64) -> FileId {
+    FileId {
+        kind: FileKind::Quarantine,
+        number: 1 << 32 | offset,
+    }
 }
 
 /// Everything in a segment was durable before the next was made: no crash cuts it.
@@ -238,11 +301,10 @@ fn damage_at_the_end_of_a_sealed_segment_is_no_cut_write() {
     spool.commit().unwrap();
     drop(spool);
     drop(Spool::open(disk.clone(), opening(2)).unwrap());
-    disk.damage("00000001.segment", at.offset as usize + 40, 1);
+    disk.damage(FileId::segment(1), at.offset as usize + 40, 1);
     let (_, recovery) = Spool::open(disk.clone(), opening(3)).unwrap();
     assert_eq!((recovery.torn_tails, recovery.corrupt_bytes), (0, 132));
-    let kept = format!("quarantine-00000001-{:08x}", at.offset);
-    assert_eq!(disk.len(&kept).unwrap(), 132);
+    assert_eq!(disk.len(quarantine(at.offset)).unwrap(), 132);
 }
 
 #[test]
@@ -258,22 +320,21 @@ fn the_same_damage_is_kept_once_and_within_its_limit() {
         spool.commit().unwrap();
         opening.random = 2;
         drop(Spool::open(disk.clone(), opening).unwrap());
-        disk.damage("00000001.segment", at.offset as usize + 40, 1);
+        disk.damage(FileId::segment(1), at.offset as usize + 40, 1);
         for random in [3, 4] {
             opening.random = random;
             let recovery = Spool::open(disk.clone(), opening).unwrap().1;
             assert_eq!(recovery.corrupt_bytes, 132);
             // A second copy would undo this.
-            disk.damage(&format!("quarantine-00000001-{:08x}", at.offset), 0, 255);
+            disk.damage(quarantine(at.offset), 0, 255);
         }
         let mut first = vec![];
         if files == 1 {
-            let file = format!("quarantine-00000001-{:08x}", at.offset);
-            disk.read(&file, 0, 1, &mut first).unwrap();
+            disk.read(quarantine(at.offset), 0, 1, &mut first).unwrap();
             assert_eq!(first, [0x52], "changed twice, never written again");
         }
         let names = disk.list().unwrap();
-        let kept = names.iter().filter(|n| n.starts_with("quarantine-"));
+        let kept = names.iter().filter(|f| f.kind == FileKind::Quarantine);
         assert_eq!(kept.count(), files);
     }
 }
@@ -293,11 +354,12 @@ fn a_cursor_beyond_the_journal_confirms_nothing() {
     }
     drop(spool);
     for file in disk.list().unwrap() {
-        if file.ends_with(".segment") || file.starts_with("spare-") {
-            disk.remove(&file).unwrap();
+        if matches!(file.kind, FileKind::Segment | FileKind::Spare) {
+            disk.remove(file).unwrap();
         }
     }
-    let mut spool = Spool::open(disk, opening(2)).unwrap().0;
+    let (mut spool, recovery) = Spool::open(disk, opening(2)).unwrap();
+    assert_eq!(recovery.gaps, 1);
     let stream = spool.stream(&name("a.A")).unwrap();
     spool.append(stream, &record(1), None).unwrap();
     spool.commit().unwrap();
@@ -334,7 +396,7 @@ fn openings_alone_do_not_grow_the_spool() {
         }
     }
     let names = disk.list().unwrap();
-    let segments = names.iter().filter(|n| n.ends_with(".segment")).count();
+    let segments = names.iter().filter(|f| f.kind == FileKind::Segment).count();
     assert_eq!(segments, 2);
     let mut spool = Spool::open(disk, opening(100)).unwrap().0;
     assert_eq!(spool.next_batch(1000, 9).unwrap().unwrap().count(), 1);
@@ -343,9 +405,10 @@ fn openings_alone_do_not_grow_the_spool() {
 #[test]
 fn used_up_segment_numbers_are_an_error() {
     let mut disk = SimulatedDisk::default();
-    disk.create("ffffffff.segment", 0).unwrap();
+    disk.create(FileId::segment(u32::MAX), 0).unwrap();
     let error = Spool::open(disk, opening(1)).unwrap_err();
-    assert!(matches!(error, OpenError::Io(_)), "{error}");
+    let used_up = matches!(error, OpenError::Append(AppendError::SegmentsUsedUp));
+    assert!(used_up, "{error}");
 }
 
 /// A stranger who invents names must not fill the disk with lists of them.

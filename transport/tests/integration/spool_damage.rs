@@ -1,9 +1,9 @@
-//! Bits that flip on the disk: nothing gets another's name, and no loss is silent.
+//! Bits that flip, bytes that become zeros, files that vanish: nothing gets another's name, and no loss is silent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{OpenError, Spool, Storage};
+use telemetry_transport::{FileKind, Spool, Storage};
 
 use crate::Rng;
 use crate::spool::{name, opening, record};
@@ -49,21 +49,27 @@ fn run(seed: u64) -> u64 {
     let mut disk = SimulatedDisk::default();
     let (given, mut owed) = fill(&disk, &mut rng);
     let files = disk.list().unwrap();
+    let mut done = Vec::new();
     for _ in 0..1 + rng.below(3) {
-        let file = &files[rng.below(files.len() as u64) as usize];
-        let len = disk.len(file).unwrap();
+        let file = files[rng.below(files.len() as u64) as usize];
+        let Ok(len) = disk.len(file) else {
+            continue;
+        };
         // Most bytes of a file are zeros: the first ones are worth more.
         let span = [len, len.min(600)][rng.below(2) as usize];
-        disk.damage(file, rng.below(span) as usize, 1 << rng.below(8));
-    }
-    let (mut spool, recovery) = match Spool::open(disk, opening(rng.next())) {
-        Ok(opened) => opened,
-        // Two flips in one header look like another release, which is left alone.
-        Err(e) => {
-            assert!(matches!(e, OpenError::Version { .. }), "seed {seed}: {e}");
-            return 0;
+        let at = rng.below(span) as usize;
+        let what = rng.below(4);
+        done.push((what, file.to_string(), at));
+        match what {
+            0 => disk.zero(file, at, rng.below(2_000) as usize),
+            1 if file.kind == FileKind::Segment => {
+                disk.remove(file).unwrap();
+                disk.sync_names().unwrap();
+            }
+            _ => disk.damage(file, at, 1 << rng.below(8)),
         }
-    };
+    }
+    let (mut spool, recovery) = Spool::open(disk, opening(rng.next())).unwrap();
     while let Some(batch) = spool.next_batch(1_000, 5).unwrap() {
         for (i, datum) in batch.datums().enumerate() {
             let seq = batch.first_seq.get() + i as u64;
@@ -74,8 +80,15 @@ fn run(seed: u64) -> u64 {
         }
         spool.confirm(&batch).unwrap();
     }
-    let counted = recovery.corrupt_bytes + recovery.torn_tails + spool.stats().unreadable_records;
-    assert!(owed.is_empty() || counted > 0, "seed {seed}: {owed:?}");
+    let counted = recovery.corrupt_bytes
+        + recovery.torn_tails
+        + recovery.gaps
+        + spool.stats().unreadable_records;
+    assert!(
+        owed.is_empty() || counted > 0,
+        "seed {seed}: {} lost, {recovery:?}, {done:?}",
+        owed.len()
+    );
     assert_eq!(spool.stats().depth_records, 0, "seed {seed}");
     owed.len() as u64
 }

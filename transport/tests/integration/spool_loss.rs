@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use telemetry_core::{ClockMark, DeviceId, Fingerprint, StreamName, single_object};
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{Limits, Opening, Origin, Recovery, Spool};
+use telemetry_transport::{FileId, Limits, Opening, Origin, Recovery, Spool};
 
 use crate::Rng;
 
@@ -14,6 +14,7 @@ fn opening(random: u64) -> Opening {
         hardware_token: None,
         clock: ClockMark::default(),
         random,
+        salt: 7,
         limits: Limits {
             segment_bytes: 4096,
             total_bytes: 1 << 20,
@@ -116,9 +117,11 @@ fn run(seed: u64) -> Recovery {
             disk.crash(|| rng.below(4) < odds);
             let opened = Spool::open(disk.clone(), opening(rng.next())).unwrap();
             spool = opened.0;
+            assert_eq!(opened.1.gaps, 0, "seed {seed} step {step}: {:?}", opened.1);
             total.frames += opened.1.frames;
             total.torn_tails += opened.1.torn_tails;
             total.corrupt_bytes += opened.1.corrupt_bytes;
+            total.gaps += opened.1.gaps;
             let source = spool.source("app").unwrap();
             let resumed = spool.resume(source);
             assert!(resumed >= ledger.durable_serial, "seed {seed}: {resumed}");
@@ -157,7 +160,11 @@ fn no_durable_record_is_lost() {
     for seed in 0..2_000 {
         let recovery = run(seed);
         torn += recovery.torn_tails;
-        assert_eq!(recovery.corrupt_bytes, 0, "seed {seed}");
+        assert_eq!(
+            (recovery.corrupt_bytes, recovery.gaps),
+            (0, 0),
+            "seed {seed}"
+        );
     }
     assert!(torn > 100, "the simulation must cut writes, it cut {torn}");
 }
@@ -173,7 +180,7 @@ fn damage_is_kept_aside_and_counted() {
         spool.commit().unwrap();
     }
     drop(spool);
-    disk.damage("00000001.segment", at[1].offset as usize + 40, 4);
+    disk.damage(FileId::segment(1), at[1].offset as usize + 40, 4);
     let (mut spool, recovery) = Spool::open(disk, opening(2)).unwrap();
     assert_eq!(recovery.corrupt_bytes, at[2].offset - at[1].offset);
     let mut seqs = vec![];

@@ -60,6 +60,7 @@ pub(crate) fn spool(dir: &Path, number: u64, random: u64) -> Spool<Directory> {
         hardware_token: None,
         clock: ClockMark::default(),
         random,
+        salt: random,
         limits: Limits {
             segment_bytes: 64 << 10,
             ..Limits::default()

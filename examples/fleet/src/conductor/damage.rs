@@ -5,7 +5,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use telemetry_core::journal::Scanner;
+use telemetry_transport::journal::{Link, Scanner};
+use telemetry_transport::{FileId, FileKind};
 
 /// Bytes of a segment that are looked at.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
@@ -25,22 +26,22 @@ pub(super) struct Torn {
 ///
 /// The spool must have no owner. What was durable stays as it is.
 pub(super) fn tear_tail(dir: &Path) -> io::Result<Torn> {
-    let mut newest: Option<(u32, String)> = None;
+    let mut newest = None;
     for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let number = name.strip_suffix(".segment");
-        if let Some(number) = number.and_then(|hex| u32::from_str_radix(hex, 16).ok()) {
-            newest = newest.max(Some((number, name)));
-        }
+        let name = entry?.file_name();
+        let file = name.to_str().and_then(FileId::from_name);
+        newest = newest.max(file.filter(|file| file.kind == FileKind::Segment));
     }
-    let (number, name) = newest.ok_or_else(|| io::Error::other("the spool has no segment"))?;
+    let newest = newest.ok_or_else(|| io::Error::other("the spool has no segment"))?;
+    let name = newest.to_string();
     let file = File::options()
         .read(true)
         .write(true)
         .open(dir.join(&name))?;
     let mut bytes = Vec::new();
     (&file).take(SEGMENT_BYTES_MAX).read_to_end(&mut bytes)?;
-    let mut scan = Scanner::new(&bytes, number);
+    let (key, _) = Link::of(&bytes).ok_or_else(|| io::Error::other("no header"))?;
+    let mut scan = Scanner::new(&bytes, key);
     let mut last = 0;
     for frame in scan.by_ref() {
         last = frame.offset;

@@ -181,7 +181,8 @@ impl Producer {
     /// Durable batches for the link, as many as its window takes.
     pub fn publish(&mut self, now: Now, out: &mut Vec<Batch>) -> Result<(), ProducerError> {
         while self.sender.has_room(self.spool.epoch(), BATCH.0) {
-            let Some(spooled) = self.spool.next_batch(BATCH.0, BATCH.1)? else {
+            let next = self.spool.next_batch(BATCH.0, BATCH.1);
+            let Some(spooled) = next.map_err(io::Error::from)? else {
                 break;
             };
             let (id, bytes) = (spooled.id, spooled.bytes());
@@ -233,7 +234,7 @@ impl Producer {
 
     /// Ends well: what is confirmed is not sent again by the next run.
     pub fn close(&mut self) -> Result<(), ProducerError> {
-        self.spool.save_cursor()?;
+        self.spool.save_cursor().map_err(io::Error::from)?;
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! What stands around datums.
 
-use telemetry_core::journal::{FrameHead, FrameKind, Scanner, Verdict, put_frame};
 use telemetry_core::ocf::{Codec, OcfError, OcfLimits, OcfReader};
 use telemetry_core::prefix::{Expect, SchemaId};
 use telemetry_core::records::ActivitySample;
@@ -93,61 +92,4 @@ pub fn container(bytes: &[u8]) {
             }
         }
     });
-}
-
-/// A journal of any bytes: frames come in order, each as it was written, and the end is judged.
-/// A journal of frames that was damaged in one byte: all frames but the damaged one are found.
-pub fn journal(bytes: &[u8]) {
-    bounded("journal", bytes.len(), 16, 0, || scan(bytes));
-    let Some((&[generation, low, high, flip], bytes)) = bytes.split_first_chunk() else {
-        return;
-    };
-    let generation = u32::from(generation);
-    let mut journal = Vec::new();
-    let mut starts = Vec::new();
-    for (seq, payload) in (1..).zip(bytes.chunks(24)) {
-        starts.push(journal.len());
-        let head = FrameHead {
-            kind: FrameKind::Record,
-            generation,
-            stream: 0,
-            flags: 0,
-            seq,
-        };
-        put_frame(&mut journal, head, &[payload]).unwrap();
-    }
-    if starts.is_empty() || flip == 0 {
-        return;
-    }
-    let at = usize::from(u16::from_le_bytes([low, high])) % journal.len();
-    journal[at] ^= flip;
-    let damaged = starts.partition_point(|start| *start <= at) - 1;
-    let mut scanner = Scanner::new(&journal, generation);
-    assert_eq!(scanner.by_ref().count(), damaged);
-    let end = starts[damaged];
-    let expected = match starts.get(damaged + 1) {
-        Some(&resume) => Verdict::Corrupt { at: end, resume },
-        None => Verdict::Torn { at: end },
-    };
-    assert_eq!(scanner.verdict(), expected);
-}
-
-fn scan(bytes: &[u8]) {
-    let Some(first) = Scanner::first(bytes) else {
-        let mut none = Scanner::new(bytes, 0);
-        assert!(none.next().is_none());
-        let _ = none.verdict();
-        return;
-    };
-    let mut scanner = Scanner::new(bytes, first.head.generation);
-    let mut end = 0;
-    for frame in scanner.by_ref() {
-        assert_eq!(frame.offset, end);
-        end = frame.end();
-        let mut again = Vec::new();
-        put_frame(&mut again, frame.head, &[frame.payload]).unwrap();
-        assert_eq!(again, bytes[frame.offset..end]);
-    }
-    assert_eq!(scanner.offset(), end);
-    let _ = scanner.verdict();
 }

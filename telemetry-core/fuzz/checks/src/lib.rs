@@ -23,7 +23,7 @@ pub use counting::Counting;
 use counting::measure;
 
 pub use columns::columns;
-pub use framing::{container, framing, journal};
+pub use framing::{container, framing};
 pub use pairs::{datum, resolve};
 pub use schema::{schema, written};
 
@@ -39,7 +39,6 @@ pub const ALL: &[(&str, Check)] = &[
     ("resolve", resolve),
     ("framing", framing),
     ("container", container),
-    ("journal", journal),
 ];
 
 /// Runs `code`, which must not have more than `factor` × `input` + `fixed` + 4 KiB in use at once.

@@ -1,14 +1,12 @@
 //! Planted bugs: each is found, so the simulation would find it in the crate.
 
-use super::Bug;
 use super::world::World;
-
-/// A bug that takes more seeds than this to find is hidden.
-const SEEDS: u64 = 1_000;
+use super::{Bug, PLANTED_SEEDS};
 
 /// Looks for the first seed that shows the bug.
 fn found(bug: Bug) {
-    let failure = (0..SEEDS).find_map(|seed| Some((seed, World::new(seed, bug).run().err()?)));
+    let failure =
+        (0..PLANTED_SEEDS).find_map(|seed| Some((seed, World::new(seed, bug).run().err()?)));
     let (seed, failure) = failure.unwrap();
     println!("{bug:?} found at seed {seed}: {failure}");
 }
@@ -38,4 +36,9 @@ bugs! {
     a_confirm_before_sync ConfirmBeforeSync,
     a_receipt_before_sync ReceiptBeforeSync,
     a_sync_error_ignored SyncErrorIgnored,
+    a_name_that_is_not_synced NamesNotSynced,
+    a_rename_that_is_not_repeated RenameOnce,
+    two_owners NoLock,
+    a_zeroed_sector ZeroedSector,
+    a_lost_file FileLost,
 }

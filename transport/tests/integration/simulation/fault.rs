@@ -62,6 +62,11 @@ faults! {
     DiskFull,
     WriteError,
     SyncError,
+    /// A file could not be made, renamed or removed, or its name not made durable; or it was, and the
+    /// answer was lost.
+    NamesError,
+    /// A second process tries to open the spool of one that lives.
+    SecondOwner,
     ClockForward,
     ClockBack,
 }

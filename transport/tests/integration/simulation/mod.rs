@@ -49,6 +49,16 @@ enum Bug {
     ReceiptBeforeSync,
     /// A failed sync passes for one that worked.
     SyncErrorIgnored,
+    /// Names of files are never made durable.
+    NamesNotSynced,
+    /// A rename makes its name durable itself, and where that fails it cannot be repeated.
+    RenameOnce,
+    /// A second process opens the spool of one that lives.
+    NoLock,
+    /// The disk forgets a sector that it had synced, and reads zeros.
+    ZeroedSector,
+    /// The disk forgets a file that it had synced.
+    FileLost,
 }
 
 /// Inputs of a run until the faults end.
@@ -56,6 +66,9 @@ const INPUTS: u64 = 200;
 
 /// Seeds in the test run.
 const SEEDS: u64 = 10_000;
+
+/// Seeds within which a planted bug is found.
+const PLANTED_SEEDS: u64 = 1_000;
 
 #[test]
 fn every_receipt_arrives_once() {

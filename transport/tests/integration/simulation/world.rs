@@ -1,13 +1,16 @@
 //! One virtual clock, one link, and what goes over it.
 
+mod faults;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use telemetry_core::{Epoch, Instant};
-use telemetry_transport::storage::SimulatedDisk;
+use telemetry_transport::storage::{Effect, SimulatedDisk};
 use telemetry_transport::{
-    Action, BatchId, SendError, SenderError, SenderInput, SenderOutput, SpooledBatch,
+    Action, AppendError, BatchId, Recovery, SendError, SenderError, SenderInput, SenderOutput,
+    SpooledBatch,
 };
 
 use super::broker::{Broker, Consumer};
@@ -110,6 +113,10 @@ pub(super) struct World {
     stored: u64,
     report: Report,
     failure: Option<String>,
+    /// Appends that the disk refused in a row.
+    refused: u32,
+    /// No fault is left.
+    healed: bool,
 }
 
 impl World {
@@ -118,6 +125,9 @@ impl World {
             disk: SimulatedDisk::default(),
             bug,
             failed_syncs: Rc::new(Cell::new(0)),
+            failed_names: Rc::new(Cell::new(0)),
+            lock: Rc::default(),
+            _held: None,
         };
         Self {
             rng: Rng(seed),
@@ -148,6 +158,8 @@ impl World {
                 injected: [0; Fault::ALL.len()],
             },
             failure: None,
+            refused: 0,
+            healed: false,
         }
     }
 
@@ -195,6 +207,7 @@ impl World {
             return Err(format!("{name:?} had its effect {times} times"));
         }
         self.report.injected[Fault::SyncError as usize] = self.disk.failed_syncs.get();
+        self.report.injected[Fault::NamesError as usize] = self.disk.failed_names.get();
         self.report.receipts = self.owed.len() as u64;
         Ok(self.report)
     }
@@ -210,6 +223,7 @@ impl World {
         self.disk.disk.set_capacity(u64::MAX);
         self.disk.disk.fail_after(u64::MAX);
         self.disk.disk.fail_sync(u64::MAX);
+        self.disk.disk.fail_once(u64::MAX, Effect::None);
         self.kill_at = None;
         self.dark_until = 0;
         self.latency = MS;
@@ -225,7 +239,12 @@ impl World {
         self.consumer.stalled = false;
         self.consumer.dies = false;
         self.consumer.lose_acks = 0;
+        self.healed = true;
         self.start();
+        // Over the border of a segment at least.
+        for _ in 0..20 {
+            self.append();
+        }
         self.commit();
         self.start();
     }
@@ -234,7 +253,35 @@ impl World {
 
     fn start(&mut self) {
         if self.device.is_none() {
-            self.device = Device::start(self.disk.clone(), self.rng.next());
+            let started = Device::start(self.disk.clone(), self.rng.next());
+            self.device = self.opened(started);
+        }
+    }
+
+    /// Looks at what an opening found.
+    fn opened(&mut self, opened: Option<(Device, Recovery)>) -> Option<Device> {
+        let (device, found) = opened?;
+        // Nothing was damaged or removed.
+        if (found.corrupt_bytes, found.gaps) != (0, 0) {
+            self.failure = Some(format!("an opening found {found:?}"));
+        }
+        Some(device)
+    }
+
+    /// A second process comes while the first one lives.
+    fn second_owner(&mut self) {
+        let second = self.device.as_ref();
+        let second = second.and_then(|_| Device::start(self.disk.clone(), self.rng.next()));
+        let Some((mut second, _)) = second else {
+            return;
+        };
+        self.number += 1;
+        if second.append(0, self.number).is_ok() && second.spool.commit().is_ok() {
+            let pending = second.pending.drain(..);
+            for (name, number) in pending {
+                self.given.insert(name, number);
+                self.owed.insert(name);
+            }
         }
     }
 
@@ -250,6 +297,7 @@ impl World {
 
     fn kill(&mut self) {
         self.device = None;
+        self.disk.forget(&mut self.rng);
         self.cut_link();
     }
 
@@ -272,7 +320,8 @@ impl World {
     fn open_again(&mut self) {
         if let Some(device) = self.device.take() {
             self.count(Fault::SpoolOpenedAgain);
-            self.device = device.open_again(self.disk.clone(), self.rng.next());
+            let opened = device.open_again(self.disk.clone(), self.rng.next());
+            self.device = self.opened(opened);
             if self.device.is_none() {
                 self.cut_link();
             }
@@ -283,8 +332,19 @@ impl World {
         self.with(|world, device| {
             world.number += 1;
             let stream = world.rng.below(3) as usize;
-            // A spool that takes nothing may be poisoned: it is opened again.
-            device.append(stream, world.number)?;
+            match device.append(stream, world.number) {
+                Ok(()) => world.refused = 0,
+                // The disk had no room or no name for a segment, and may have it the next time.
+                Err(error @ AppendError::Io(_)) => {
+                    world.refused += 1;
+                    if world.healed {
+                        world.failure = Some(format!("a healthy disk, and {error}"));
+                    }
+                    return Some(());
+                }
+                // A spool that takes nothing may be poisoned: it is opened again.
+                Err(_) => return None,
+            }
             let (name, number) = *device.pending.last()?;
             if world.given.insert(name, number).is_some() {
                 world.failure = Some(format!("{name:?} is given twice"));
@@ -777,117 +837,6 @@ impl World {
             }
             // On the broker: the device is far away.
             Event::Operator => self.broker.wrong_password = false,
-        }
-    }
-
-    // Faults.
-
-    fn count(&mut self, fault: Fault) {
-        self.report.injected[fault as usize] += 1;
-    }
-
-    fn inject(&mut self) {
-        let fault = Fault::ALL[self.rng.below(Fault::ALL.len() as u64) as usize];
-        match fault {
-            Fault::BrokerKill => {
-                self.count(fault);
-                self.stop_broker();
-            }
-            Fault::BrokerRestart => {
-                self.count(fault);
-                // It ends well: what it took is on its disk first.
-                let taken: Vec<_> = self
-                    .events
-                    .extract_if(.., |_, event| matches!(event, Event::Stored { .. }))
-                    .collect();
-                taken.into_iter().for_each(|(_, event)| self.happen(event));
-                self.stop_broker();
-            }
-            Fault::Reset => {
-                self.count(fault);
-                self.reset();
-            }
-            Fault::BlackHole | Fault::ConnectHangs => {
-                self.dark_until = self.now + self.rng.below(15_000 * MS);
-            }
-            Fault::Partition => self.broker.no_majority = !self.broker.no_majority,
-            Fault::Latency => {
-                self.count(fault);
-                self.latency = self.rng.below(800 * MS);
-            }
-            Fault::Bandwidth => self.transfer = self.rng.below(2) * self.rng.below(3_000 * MS),
-            Fault::Blocked if self.broker.blocked => self.unblock(),
-            Fault::Blocked => {
-                self.count(fault);
-                self.broker.blocked = true;
-                self.tell(SenderInput::Blocked);
-            }
-            Fault::Nack => self.broker.refuse = 1 + self.rng.below(4),
-            Fault::TooLarge => self.broker.too_large = 1 + self.rng.below(2),
-            Fault::Return | Fault::ConfirmAfterReturn => self.broker.no_queue = true,
-            Fault::ConfirmLost | Fault::PublishedTwice => {
-                self.broker.lose_confirms = 1 + self.rng.below(3);
-            }
-            // Part of every run.
-            Fault::ConfirmOutOfOrder | Fault::SlowOpening => {}
-            Fault::DeliveredTwice => self.consumer.lose_acks = 1 + self.rng.below(3),
-            Fault::ConsumerKill => self.consumer.dies = true,
-            Fault::ConsumerStall => self.consumer.stalled = !self.consumer.stalled,
-            Fault::ConnectRefused => self.stop_broker(),
-            Fault::WrongPassword => {
-                self.broker.wrong_password = true;
-                self.reset();
-            }
-            Fault::KillAfterAppend
-            | Fault::KillAfterCommit
-            | Fault::KillAfterPublish
-            | Fault::KillAfterConfirm
-            | Fault::KillAfterCursor => self.kill_at = Some(fault),
-            Fault::SpoolOpenedAgain => self.open_again(),
-            Fault::PowerCut => self.power_cut(),
-            Fault::TornWrite => {
-                // Between the write and the sync of a commit of several sectors.
-                for _ in 0..12 {
-                    self.append();
-                }
-                self.disk.disk.fail_after(1);
-                self.commit();
-                self.power_cut();
-            }
-            Fault::DiskFull => {
-                self.count(fault);
-                let used = self.disk.disk.used();
-                self.disk.disk.set_capacity(used + self.rng.below(2) * 1024);
-            }
-            Fault::WriteError => {
-                self.count(fault);
-                self.disk.disk.fail_after(self.rng.below(6));
-            }
-            Fault::SyncError => self.disk.disk.fail_sync(self.rng.below(3)),
-            Fault::ClockForward => {
-                self.count(fault);
-                self.ahead += (self.rng.below(3_600_000) * MS).cast_signed();
-            }
-            Fault::ClockBack => {
-                self.count(fault);
-                self.ahead -= (self.rng.below(5_000) * MS).cast_signed();
-            }
-        }
-    }
-
-    fn power_cut(&mut self) {
-        self.count(Fault::PowerCut);
-        self.kill();
-        let odds = self.rng.below(4);
-        let (mut kept, mut lost) = (false, false);
-        self.disk.disk.crash(|| {
-            let survives = self.rng.below(4) < odds;
-            kept |= survives;
-            lost |= !survives;
-            survives
-        });
-        if kept && lost {
-            self.count(Fault::TornWrite);
         }
     }
 }

@@ -1,6 +1,0 @@
-//! Fuzzes [`telemetry_core_checks::journal`].
-
-#![no_main]
-#[global_allocator]
-static ALLOCATOR: telemetry_core_checks::Counting = telemetry_core_checks::Counting;
-libfuzzer_sys::fuzz_target!(|data: &[u8]| telemetry_core_checks::journal(data));
