@@ -182,6 +182,32 @@ impl Cluster {
         setup::run(self.command(node, "rabbitmqctl").args(arguments))
     }
 
+    /// A program that runs `rabbitmqctl` on a node with the arguments that it gets, for what is tested
+    /// as a user runs it.
+    pub fn ctl_program(&self, node: u8) -> Result<PathBuf, Failure> {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let command = self.command(node, "rabbitmqctl");
+        let quoted = |text: &std::ffi::OsStr| {
+            let text = text.to_string_lossy().replace('\'', r"'\''");
+            format!("'{text}'")
+        };
+        let mut script = String::from("#!/bin/sh\n");
+        for (name, value) in command.get_envs() {
+            let (name, value) = (name.to_string_lossy(), quoted(value.unwrap_or_default()));
+            // Writing to a string cannot fail.
+            let _ = writeln!(script, "export {name}={value}");
+        }
+        let program = std::iter::once(command.get_program()).chain(command.get_args());
+        let program: Vec<_> = program.map(quoted).collect();
+        let _ = writeln!(script, "exec {} \"$@\"", program.join(" "));
+        let path = self.node_dir(node).join("rabbitmqctl");
+        let failed = || io("writing a program that administers the broker");
+        fs::write(&path, script).map_err(failed())?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(failed())?;
+        Ok(path)
+    }
+
     /// Runs Erlang in a node and returns what it evaluates to.
     pub fn eval(&self, node: u8, code: &str) -> Result<String, Failure> {
         self.ctl(node, &["-q", "eval", code])

@@ -306,7 +306,7 @@ async fn delete(url: &str, family: &str) -> lapin::Result<()> {
             .queue_delete(name.into(), Default::default())
             .await?;
     }
-    for exchange in ["", ".hash", ".dlx"] {
+    for exchange in ["", ".hash", ".queues", ".dlx"] {
         let name = format!("{family}{exchange}");
         channel
             .exchange_delete(name.into(), Default::default())

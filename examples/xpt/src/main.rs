@@ -1,9 +1,10 @@
 //! This program examines stores, queues, incident logs, schemas and frames of earphones.
 //!
 //! Almost every command only reads: it opens nothing for writing, takes no lock, and may be used on the
-//! files of a running program. There are two exceptions. `queue replay` publishes dead letters again, and
-//! `queue bench` writes into its own folder and queues, which it removes at the end. `main` parses the
-//! arguments and prints; there is one module per subject, which does the work.
+//! files of a running program. There are three exceptions. `queue replay` publishes dead letters again,
+//! `queue enrol` sets a user's permissions on a broker, and `queue bench` writes into its own folder and
+//! queues, which it removes at the end. `main` parses the arguments and prints; there is one module per
+//! subject, which does the work.
 
 mod activity;
 mod answer;
@@ -12,6 +13,7 @@ mod bench;
 mod broker;
 mod datums;
 mod doctor;
+mod enrol;
 mod explain;
 mod itil;
 mod name;

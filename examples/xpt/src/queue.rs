@@ -13,6 +13,7 @@ use telemetry_transport::{Limits, Position};
 use crate::answer::{Answer, Failure, Table};
 use crate::bench::Bench;
 use crate::broker::Broker;
+use crate::enrol::Enrol;
 
 /// What to do with a queue.
 #[derive(Subcommand)]
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Dead(Broker),
     /// Publish again what was set aside, once the reason is removed.
     Replay(Broker),
+    /// Let a device's user publish on a broker as itself, and do nothing else.
+    Enrol(Enrol),
     /// Measure how fast a spool is on this disk, and on the way to a broker; nothing is left behind.
     Bench(Bench),
 }
@@ -52,6 +55,7 @@ impl Command {
             Self::Tail { dir, count } => tail(&dir, count),
             Self::Dead(broker) => broker.dead(),
             Self::Replay(broker) => broker.replay(),
+            Self::Enrol(enrol) => enrol.run(),
             Self::Bench(bench) => bench.run(),
         }
     }

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use bytes::Bytes;
 use telemetry_core::{Batch, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp};
-use telemetry_transport::BatchId;
-use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription};
+use telemetry_transport::amqp::{AmqpConfig, LinkState, Publisher, SubscribeConfig, Subscription};
+use telemetry_transport::{BatchId, SendError};
 use testkit::rabbitmq::Cluster;
 
 fn xpt(url: &str, verb: &str) -> String {
@@ -92,4 +92,56 @@ fn dead_letters_are_shown_and_published_again() {
     let again = runtime.block_on(subscription.next()).unwrap();
     assert_eq!(again.batch, batch());
     assert!(!xpt(&url, "dead").contains("unknown schema"));
+}
+
+#[test]
+fn an_enrolled_user_speaks_for_itself_alone() {
+    let cluster = Cluster::single().unwrap();
+    let enrol = |user: &str| {
+        let ctl = cluster.ctl_program(1).unwrap();
+        let mut xpt = Command::new(env!("CARGO_BIN_EXE_xpt"));
+        let output = xpt
+            .args(["queue", "enrol", user, "--ctl"])
+            .arg(ctl)
+            .output();
+        let output = output.unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.success(), text)
+    };
+    let (enrolled, text) = enrol("nobody");
+    assert!(!enrolled && text.contains("nobody"), "{text}");
+    cluster.ctl(1, &["add_user", "d.7", "secret"]).unwrap();
+    let (enrolled, text) = enrol("d.7");
+    assert!(enrolled && text.contains("xpt.raw.d.7"), "{text}");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        // Whoever declares the topology is another user.
+        let operator = Publisher::start(AmqpConfig::new([cluster.url(1)])).unwrap();
+        let up = |state: &LinkState| *state == LinkState::Up;
+        operator.link().wait_for(up).await.unwrap();
+        let url = cluster.url(1).replace("guest:guest", "d.7:secret");
+        let mut config = AmqpConfig::new([url]);
+        config.declare = false;
+        let id = BatchId::new(Epoch::default(), 1);
+        let own = Publisher::start(config.clone()).unwrap();
+        own.offer(id, &batch()).await.unwrap();
+        own.wait_confirmed(id).await.unwrap();
+        // Not a pattern: the point in its name is a point.
+        for forged in ["xpt.raw.d8", "xpt.raw.dx7", "xpt.raw.d.7.x"] {
+            config.routing_key = Some(forged.to_owned());
+            let forger = Publisher::start(config.clone()).unwrap();
+            forger.offer(id, &batch()).await.unwrap();
+            let mut link = forger.link();
+            let alarm = |state: &LinkState| matches!(state, LinkState::Alarm { .. });
+            let state = link.wait_for(alarm).await.unwrap().clone();
+            let LinkState::Alarm { reason } = state else {
+                unreachable!()
+            };
+            assert_eq!(reason.error, SendError::NotAllowed, "{}", reason.text);
+            assert!(reason.text.contains(forged), "{}", reason.text);
+        }
+    });
 }
