@@ -2,17 +2,69 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::json;
-use telemetry_core::{Compatibility, Direction, Schema, codegen};
+use telemetry_core::{
+    Compatibility, DecodeLimits, Direction, PlanLimits, Schema, SchemaError, SchemaLimits,
+    SchemaRules, codegen,
+};
 
 use crate::answer::{Answer, Failure, Found, Table, read};
 use crate::datums;
 use crate::explain::explain;
 
-/// What to do with schemas.
+/// What to do with schemas, and how large they may be.
+#[derive(Args)]
+pub(crate) struct Avro {
+    #[command(subcommand)]
+    command: Command,
+    /// Multiply every limit on schemas and records by N, for a schema of more than 1 MiB, 65,536 types,
+    /// 256 bytes in a name, or 64 levels.
+    #[arg(
+        long,
+        value_name = "N",
+        global = true,
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=64)
+    )]
+    raise_limits: u8,
+}
+
+/// The limits that a person has chosen.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Limits {
+    pub(crate) schema: SchemaLimits,
+    pub(crate) plan: PlanLimits,
+    pub(crate) decode: DecodeLimits,
+}
+
+impl Limits {
+    fn raised(by: u8) -> Self {
+        let mut limits = Self::default();
+        let Self {
+            schema,
+            plan,
+            decode,
+        } = &mut limits;
+        for limit in [
+            &mut schema.json_bytes_max,
+            &mut schema.nodes_max,
+            &mut schema.name_bytes_max,
+            &mut schema.depth_max,
+            &mut plan.ops_max,
+            &mut plan.default_bytes_max,
+            &mut decode.depth_max,
+            &mut decode.zero_width_max,
+            &mut decode.default_bytes_max,
+        ] {
+            *limit *= usize::from(by);
+        }
+        limits
+    }
+}
+
 #[derive(Subcommand)]
-pub(crate) enum Command {
+enum Command {
     /// Print the fingerprints of a schema and of its batches.
     Fingerprint {
         /// The schema, an .avsc file.
@@ -46,27 +98,40 @@ pub(crate) enum Command {
     },
 }
 
-impl Command {
+impl Avro {
     /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
-        match self {
-            Self::Fingerprint { schema } => fingerprint(&parse(&schema)?),
-            Self::Check { old, new, mode } => check(&parse(&old)?, &parse_new(&new)?, mode),
-            Self::Explain { writer, reader } => explain(&parse(&writer)?, &parse(&reader)?),
-            Self::Decode(decode) => decode.run(),
-            Self::Gen { schemas } => generate(&schemas),
+        let limits = Limits::raised(self.raise_limits);
+        let parse = |path: &Path| parse(path, &limits);
+        match self.command {
+            Command::Fingerprint { schema } => fingerprint(&parse(&schema)?),
+            Command::Check { old, new, mode } => {
+                let new = parse_as(&new, SchemaRules::Strict, &limits)?;
+                check(&parse(&old)?, &new, mode, &limits)
+            }
+            Command::Explain { writer, reader } => {
+                explain(&parse(&writer)?, &parse(&reader)?, &limits)
+            }
+            Command::Decode(decode) => decode.run(&limits),
+            Command::Gen { schemas } => generate(&schemas, &limits),
         }
     }
 }
 
 /// A schema given on the command line, which data may have been written with.
-pub(crate) fn parse(path: &Path) -> Result<Schema, Failure> {
-    Schema::parse_written(&read(path)?).map_err(|e| format!("{}: {e}", path.display()))
+pub(crate) fn parse(path: &Path, limits: &Limits) -> Result<Schema, Failure> {
+    parse_as(path, SchemaRules::AsWritten, limits)
 }
 
-/// A new schema given on the command line: held to the rules.
-fn parse_new(path: &Path) -> Result<Schema, Failure> {
-    Schema::parse(&read(path)?).map_err(|e| format!("{}: {e}", path.display()))
+fn parse_as(path: &Path, rules: SchemaRules, limits: &Limits) -> Result<Schema, Failure> {
+    let parsed = Schema::parse_as(&read(path)?, rules, limits.schema);
+    parsed.map_err(|error| {
+        let raise = match error {
+            SchemaError::Limit { .. } => "; `--raise-limits 8` allows eight times as much",
+            _ => "",
+        };
+        format!("{}: {error}{raise}", path.display())
+    })
 }
 
 fn fingerprint(schema: &Schema) -> Result<Answer, Failure> {
@@ -77,7 +142,12 @@ fn fingerprint(schema: &Schema) -> Result<Answer, Failure> {
     Ok(table.fine())
 }
 
-fn check(old: &Schema, new: &Schema, mode: Compatibility) -> Result<Answer, Failure> {
+fn check(
+    old: &Schema,
+    new: &Schema,
+    mode: Compatibility,
+    limits: &Limits,
+) -> Result<Answer, Failure> {
     let mut table = Table::new(["where", "rule", "what to do"]);
     if old.fingerprint() == new.fingerprint() && old.meaning() != new.meaning() {
         table.row([
@@ -87,7 +157,8 @@ fn check(old: &Schema, new: &Schema, mode: Compatibility) -> Result<Answer, Fail
         ]);
     }
     let mut fault = "the new schema cannot follow the old one".to_owned();
-    let conflict = mode.check(&[old], new).map_err(|e| e.to_string())?;
+    let conflict = mode.check_with(&[old], new, limits.plan);
+    let conflict = conflict.map_err(|e| e.to_string())?;
     if let Some(conflict) = &conflict {
         fault += match conflict.direction {
             Direction::Backward => ": it cannot read what was written",
@@ -105,10 +176,11 @@ fn check(old: &Schema, new: &Schema, mode: Compatibility) -> Result<Answer, Fail
     Ok(table.with(bad.then_some(fault)))
 }
 
-fn generate(paths: &[PathBuf]) -> Result<Answer, Failure> {
+fn generate(paths: &[PathBuf], limits: &Limits) -> Result<Answer, Failure> {
     let texts: Vec<String> = paths.iter().map(|p| read(p)).collect::<Result<_, _>>()?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let code = codegen::generate(&texts).map_err(|e| e.to_string())?;
+    let code = codegen::generate_for("telemetry_avro", &texts, limits.schema);
+    let code = code.map_err(|e| e.to_string())?;
     Ok(Answer {
         found: Found::Text(code),
         fault: None,

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value as Json, json};
 use telemetry_core::wire::Reader;
-use telemetry_core::{Fingerprint, Kind, NodeId, Plan, Schema, Value, single_object};
+use telemetry_core::{Fingerprint, Kind, NodeId, Plan, Schema, SchemaRules, Value, single_object};
 
 use crate::answer::{Answer, Failure, Found, read_bytes};
-use crate::avro;
+use crate::avro::{self, Limits};
 
 /// What to decode, and with what.
 #[derive(Args)]
@@ -35,19 +35,21 @@ struct Way {
 
 impl Decode {
     /// Does it.
-    pub(crate) fn run(self) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, limits: &Limits) -> Result<Answer, Failure> {
         let bytes = read_bytes(&self.file)?;
-        let reader = avro::parse(&self.reader)?;
-        let writers = self.writer.iter().map(|path| avro::parse(path));
+        let reader = avro::parse(&self.reader, limits)?;
+        let writers = self.writer.iter().map(|path| avro::parse(path, limits));
         let mut writers: Vec<Schema> = writers.collect::<Result<_, _>>()?;
         writers.push(reader.clone());
         let mut lines = Vec::new();
         let fault = if self.plain {
             let writer = writers.first().unwrap_or(&reader);
-            let plan = Plan::compile(writer, &reader).map_err(|e| e.to_string())?;
-            datums(&plan, &reader, &bytes, &mut lines)
+            let plan = Plan::compile_with(writer, &reader, limits.plan);
+            let plan = plan.map_err(|e| e.to_string())?;
+            datums(&plan, &reader, &bytes, limits, &mut lines)
         } else {
-            messages(&ways(&writers, &reader)?, &reader, &bytes, &mut lines)
+            let ways = ways(&writers, &reader, limits)?;
+            messages(&ways, &reader, &bytes, limits, &mut lines)
         };
         Ok(Answer {
             found: Found::Lines(lines),
@@ -56,11 +58,15 @@ impl Decode {
     }
 }
 
-fn ways(writers: &[Schema], reader: &Schema) -> Result<Vec<Way>, Failure> {
+fn ways(writers: &[Schema], reader: &Schema, limits: &Limits) -> Result<Vec<Way>, Failure> {
     let mut ways = Vec::new();
     let many = |schema: &Schema| {
         let text = format!(r#"{{"type":"array","items":{}}}"#, schema.json());
-        Schema::parse_written(&text).map_err(|e| e.to_string())
+        // The array around it is a level more.
+        let mut schema = limits.schema;
+        schema.depth_max += 1;
+        schema.json_bytes_max += text.len();
+        Schema::parse_as(&text, SchemaRules::AsWritten, schema).map_err(|e| e.to_string())
     };
     for writer in writers {
         for (from, to, is_batch) in [
@@ -69,7 +75,7 @@ fn ways(writers: &[Schema], reader: &Schema) -> Result<Vec<Way>, Failure> {
         ] {
             ways.push(Way {
                 fingerprint: from.fingerprint(),
-                plan: Plan::compile(&from, &to).map_err(|e| e.to_string())?,
+                plan: Plan::compile_with(&from, &to, limits.plan).map_err(|e| e.to_string())?,
                 is_batch,
             });
         }
@@ -82,6 +88,7 @@ fn messages(
     ways: &[Way],
     schema: &Schema,
     bytes: &[u8],
+    limits: &Limits,
     lines: &mut Vec<Json>,
 ) -> Result<(), String> {
     let mut rest = bytes;
@@ -95,7 +102,7 @@ fn messages(
             format!("byte {at}: written with schema #{fingerprint}: give it with --writer")
         })?;
         let mut input = Reader::new(datum);
-        let value = way.plan.value(&mut input);
+        let value = way.plan.value_with(&mut input, limits.decode);
         let value = value.map_err(|e| format!("byte {at}: {e}"))?;
         rest = input.rest();
         match value {
@@ -108,12 +115,18 @@ fn messages(
     Ok(())
 }
 
-fn datums(plan: &Plan, schema: &Schema, bytes: &[u8], lines: &mut Vec<Json>) -> Result<(), String> {
+fn datums(
+    plan: &Plan,
+    schema: &Schema,
+    bytes: &[u8],
+    limits: &Limits,
+    lines: &mut Vec<Json>,
+) -> Result<(), String> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let at = bytes.len() - rest.len();
         let mut input = Reader::new(rest);
-        let value = plan.value(&mut input);
+        let value = plan.value_with(&mut input, limits.decode);
         let value = value.map_err(|e| format!("byte {at}: {e}"))?;
         if input.rest().len() == rest.len() {
             return Err(format!(

@@ -4,10 +4,15 @@ use serde_json::json;
 use telemetry_core::{Plan, Schema};
 
 use crate::answer::{Answer, Failure, Table};
+use crate::avro::Limits;
 
 /// Says it, outermost first.
-pub(crate) fn explain(writer: &Schema, reader: &Schema) -> Result<Answer, Failure> {
-    let said = Plan::explain(writer, reader).map_err(|e| e.to_string())?;
+pub(crate) fn explain(
+    writer: &Schema,
+    reader: &Schema,
+    limits: &Limits,
+) -> Result<Answer, Failure> {
+    let said = Plan::explain_with(writer, reader, limits.plan).map_err(|e| e.to_string())?;
     let mut table = Table::new(["read", "written", "how"]);
     for origin in said {
         let how = match (&origin.reader, &origin.writer) {
@@ -17,7 +22,7 @@ pub(crate) fn explain(writer: &Schema, reader: &Schema) -> Result<Answer, Failur
         };
         table.row([json!(origin.reader), json!(origin.writer), json!(how)]);
     }
-    let plan = Plan::compile(writer, reader).map_err(|e| e.to_string())?;
+    let plan = Plan::compile_with(writer, reader, limits.plan).map_err(|e| e.to_string())?;
     let problems = plan.problems().iter();
     let problems = problems.map(|p| format!("{}: {}: {}", p.path, p.rule, p.hint));
     let problems: Vec<String> = problems.collect();

@@ -61,8 +61,7 @@ enum Command {
     /// Show what activity files hold, and what is wrong with them.
     Activity(activity::Files),
     /// Compare, explain and use Avro schemas.
-    #[command(subcommand)]
-    Avro(avro::Command),
+    Avro(avro::Avro),
     /// Tell where a record of a fleet run is, or each record of a range.
     Why(why::Why),
     /// Tell what is in order, what is not, and what to do next.
@@ -86,7 +85,7 @@ fn main() -> ExitCode {
         Command::Itil(command) => command.run(),
         Command::Pods(command) => command.run(),
         Command::Activity(files) => files.run(),
-        Command::Avro(command) => command.run(),
+        Command::Avro(avro) => avro.run(),
         Command::Why(why) => why.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Completions { shell } => {

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Plan, PlanError, rules};
+use super::{Plan, PlanError, PlanLimits, rules};
 use crate::{EnumType, Kind, NodeId, RecordType, Schema};
 
 /// Where one part of what is read comes from, or that nobody reads a part of what is written.
@@ -43,8 +43,17 @@ impl Plan {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn explain(writer: &Schema, reader: &Schema) -> Result<Vec<Origin>, PlanError> {
-        // Within the limits of a plan, whose operations are the pairs that are walked here.
-        Self::compile(writer, reader)?;
+        Self::explain_with(writer, reader, PlanLimits::default())
+    }
+
+    /// The same within `limits`.
+    pub fn explain_with(
+        writer: &Schema,
+        reader: &Schema,
+        limits: PlanLimits,
+    ) -> Result<Vec<Origin>, PlanError> {
+        // The operations of a plan are the pairs that are walked here.
+        Self::compile_with(writer, reader, limits)?;
         let mut walk = Walk {
             writer,
             reader,

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
-use crate::{Incompatibility, Plan, PlanError, Schema};
+use crate::{Incompatibility, Plan, PlanError, PlanLimits, Schema};
 
 /// What a new schema of a subject must be able to do with those before it.
 ///
@@ -104,6 +104,16 @@ impl Compatibility {
         earlier: &[&Schema],
         offered: &Schema,
     ) -> Result<Option<Conflict>, PlanError> {
+        self.check_with(earlier, offered, PlanLimits::default())
+    }
+
+    /// The same, within `limits` on each pair.
+    pub fn check_with(
+        self,
+        earlier: &[&Schema],
+        offered: &Schema,
+        limits: PlanLimits,
+    ) -> Result<Option<Conflict>, PlanError> {
         let first = if self.is_transitive() {
             0
         } else {
@@ -112,8 +122,8 @@ impl Compatibility {
         for (i, old) in earlier.iter().enumerate().skip(first) {
             for &direction in self.directions() {
                 let plan = match direction {
-                    Direction::Backward => Plan::compile(old, offered),
-                    Direction::Forward => Plan::compile(offered, old),
+                    Direction::Backward => Plan::compile_with(old, offered, limits),
+                    Direction::Forward => Plan::compile_with(offered, old, limits),
                 }?;
                 if !plan.problems().is_empty() {
                     return Ok(Some(Conflict {
