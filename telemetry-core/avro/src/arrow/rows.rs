@@ -2,7 +2,7 @@
 
 use super::column::Column;
 use crate::Cursor;
-use crate::plan::{Null, Op, Step, Take, skip};
+use crate::plan::{Null, Op, Step, Take};
 use crate::typed::Fault;
 use crate::wire::Reader;
 
@@ -33,7 +33,7 @@ pub(super) fn fields<'a>(
     for step in steps {
         let Some(mut column) = columns.get_mut(step.field()) else {
             match (step.take, plan.op(step.operand)) {
-                (Take::Scalar(promotion), _) => skip(input, promotion.wire())?,
+                (Take::Scalar(promotion), _) => promotion.skip(input)?,
                 (Take::Sizes, Op::Union { sizes, .. }) => {
                     let branch = input.branch(sizes.len())?;
                     input.take(sizes[branch])?;

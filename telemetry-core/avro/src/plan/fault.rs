@@ -92,6 +92,7 @@ impl From<WireError> for Fault {
 impl Plan {
     /// What a fault of this plan's executors means.
     #[cold]
+    #[inline(never)]
     pub(crate) fn error(&self, fault: Fault) -> DecodeError {
         let problem = |at: usize| self.problems.get(at).cloned().map(Box::new);
         match fault {

@@ -31,7 +31,6 @@ pub(crate) use constant::default_branch;
 pub(crate) use constant::field_default;
 pub use cursor::{Cursor, Datum, DecodeLimits};
 pub use error::DecodeError;
-pub(crate) use exec::skip;
 pub use exec::{FieldSink, TreeSink};
 pub use explain::Origin;
 pub use fault::Fault;

@@ -2,9 +2,9 @@
 //!
 //! Source: Avro 1.12 specification, "Schema Resolution".
 
-use super::{Fault, Scalar};
+use super::{Fault, Scalar, exec};
 use crate::Primitive;
-use crate::wire::Reader;
+use crate::wire::{Reader, WireError};
 
 /// Takes a value of the reader's type. What takes only one type says so in `takes`, and what it never
 /// gets costs no code.
@@ -89,6 +89,14 @@ macro_rules! promotions {
             pub(crate) const fn wire(self) -> Primitive {
                 match self {
                     $(Self::$name => Primitive::$wire,)*
+                }
+            }
+
+            /// Reads past what was written.
+            #[inline(always)]
+            pub(crate) fn skip(self, input: &mut Reader<'_>) -> Result<(), WireError> {
+                match self {
+                    $(Self::$name => exec::skip(input, Primitive::$wire),)*
                 }
             }
 

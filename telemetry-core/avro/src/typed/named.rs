@@ -2,7 +2,7 @@
 
 use super::scalar::other;
 use super::{Decode, Fault};
-use crate::plan::{Op, Step, skip};
+use crate::plan::{Op, Step};
 use crate::wire::Reader;
 use crate::{Cursor, Datum, DecodeLimits, OpId};
 
@@ -120,7 +120,7 @@ impl Cursor<'_, '_> {
     #[inline(always)]
     pub fn pass(&mut self, op: OpId) -> Result<(), Fault> {
         match self.plan.op(op) {
-            Op::Scalar(promotion) => Ok(skip(&mut self.datum.input, promotion.wire())?),
+            Op::Scalar(promotion) => Ok(promotion.skip(&mut self.datum.input)?),
             Op::Union { sizes, .. } if !sizes.is_empty() => {
                 let branch = self.datum.branch(sizes.len())?;
                 self.datum.input.take(sizes[branch])?;

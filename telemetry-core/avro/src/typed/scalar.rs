@@ -87,7 +87,8 @@ macro_rules! read {
             #[inline(always)]
             fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, Fault> {
                 let promotion = promotion(cursor, op, Primitive::$primitive)?;
-                promotion.read(&mut cursor.datum.input, Make(PhantomData::<Self>))
+                let input = &mut cursor.datum.input;
+                promotion.read(input, Make(PhantomData::<Self>))
             }
 
             $($more)*

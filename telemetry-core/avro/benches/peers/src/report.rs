@@ -129,8 +129,12 @@ pub fn print(measured: &[(Case<'_>, Figures)]) {
             .find(|(case, _)| case.group == group && case.name == name)
             .map(|(_, figures)| *figures)
     };
+    // The cases of a group are put together, wherever they were added.
+    let first = |group: &str| measured.iter().position(|(case, _)| case.group == group);
+    let mut sorted: Vec<_> = measured.iter().collect();
+    sorted.sort_by_key(|(case, _)| first(case.group));
     let mut group = "";
-    for (case, figures) in measured {
+    for (case, figures) in sorted {
         if case.group != group {
             group = case.group;
             println!(

@@ -137,7 +137,7 @@ impl<'a> Cursor<'a, 'a> {
                     sink.set(step.field(), value);
                 }
                 (Take::Scalar(promotion), true) => {
-                    super::skip(&mut self.datum.input, promotion.wire())?;
+                    promotion.skip(&mut self.datum.input)?;
                 }
                 _ => self.other_field(step, sink)?,
             }

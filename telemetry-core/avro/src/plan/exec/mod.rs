@@ -6,4 +6,4 @@ mod transcode;
 mod value;
 
 pub use fields::{FieldSink, TreeSink};
-pub(crate) use skip::skip;
+pub(super) use skip::skip;

@@ -8,7 +8,7 @@ use crate::wire::{Reader, WireError};
 
 /// Reads past a value without parts.
 #[inline(always)]
-pub(crate) fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
+pub(in crate::plan) fn skip(input: &mut Reader<'_>, primitive: Primitive) -> Result<(), WireError> {
     match primitive {
         Primitive::Null => {}
         Primitive::Boolean => drop(input.boolean()?),
@@ -30,7 +30,7 @@ impl Cursor<'_, '_> {
     /// What has parts is read by calls of its own, so that the rest needs none.
     pub(crate) fn skip(&mut self, id: OpId) -> Result<(), Fault> {
         match self.plan.op(id) {
-            Op::Scalar(promotion) => skip(&mut self.datum.input, promotion.wire())?,
+            Op::Scalar(promotion) => promotion.skip(&mut self.datum.input)?,
             Op::Fixed { size } => drop(self.datum.input.take(*size)?),
             Op::Enum { symbols, .. } => drop(self.datum.symbol(symbols.len())?),
             Op::Union { branches, sizes } => {
