@@ -1,6 +1,12 @@
 //! Fuzzing, with an address sanitizer, for as long as it is told.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "fuzzing lasts for as long as a person says"
+)]
+
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 
@@ -28,6 +34,8 @@ pub(crate) enum Target {
     Journal,
     /// Activity files.
     Activity,
+    /// Code made of arbitrary schemas: 200 others each time, compiled and run.
+    Codegen,
 }
 
 impl Target {
@@ -39,6 +47,33 @@ impl Target {
             _ => ("telemetry-core/fuzz", None),
         }
     }
+}
+
+/// Compiles and runs the code of schemas that no test has seen, until the time is over.
+///
+/// The compiler takes far longer than the generator, so no fuzzer steers it; a number names what failed.
+fn codegen(minutes: u64) -> Result<(), Failure> {
+    let seconds = minutes * 60;
+    let since = SystemTime::now();
+    let start = since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut rounds = 0;
+    while since.elapsed().unwrap_or_default().as_secs() < seconds {
+        let seed = start.as_secs() * 1_000_000 + rounds * 200;
+        run(
+            &format!(
+                "the code of 200 schemas (XP_TELEMETRY_SCHEMAS={seed} cargo test -p generated)"
+            ),
+            cargo(&["test", "--locked", "-q", "-p", "generated"])
+                .env("XP_TELEMETRY_SCHEMAS", seed.to_string())
+                .env("CARGO_TARGET_DIR", target_dir().join("fuzz")),
+        )?;
+        rounds += 1;
+    }
+    println!(
+        "fuzz: codegen made, compiled and ran the types of {} schemas",
+        rounds * 200
+    );
+    Ok(())
 }
 
 /// What to fuzz, and how long.
@@ -76,6 +111,11 @@ pub(crate) fn fuzz(options: &Options) -> Result<(), Failure> {
         let Some(name) = target.to_possible_value().map(|v| v.get_name().to_owned()) else {
             continue;
         };
+        if *target == Target::Codegen {
+            println!("fuzz: {name} for {} minutes", options.minutes);
+            codegen(options.minutes)?;
+            continue;
+        }
         let (dir, seeds) = target.place();
         let dir = root().join(dir);
         // What a test reads as well is a seed where it lies.
