@@ -445,43 +445,29 @@ impl Items<'_> {
     }
 }
 
-impl ser::SerializeSeq for Items<'_> {
-    type Ok = Value;
-    type Error = ValueError;
+macro_rules! items {
+    ($($serialize:ident, $part:ident;)*) => {
+        $(
+            impl ser::$serialize for Items<'_> {
+                type Ok = Value;
+                type Error = ValueError;
 
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), ValueError> {
-        self.push(item)
-    }
+                fn $part<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), ValueError> {
+                    self.push(item)
+                }
 
-    fn end(self) -> Result<Value, ValueError> {
-        self.finish()
-    }
+                fn end(self) -> Result<Value, ValueError> {
+                    self.finish()
+                }
+            }
+        )*
+    };
 }
 
-impl ser::SerializeTuple for Items<'_> {
-    type Ok = Value;
-    type Error = ValueError;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), ValueError> {
-        self.push(item)
-    }
-
-    fn end(self) -> Result<Value, ValueError> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTupleStruct for Items<'_> {
-    type Ok = Value;
-    type Error = ValueError;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), ValueError> {
-        self.push(item)
-    }
-
-    fn end(self) -> Result<Value, ValueError> {
-        self.finish()
-    }
+items! {
+    SerializeSeq, serialize_element;
+    SerializeTuple, serialize_element;
+    SerializeTupleStruct, serialize_field;
 }
 
 /// The fields of a record, or the pairs of a map.
