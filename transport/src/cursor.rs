@@ -112,13 +112,13 @@ impl Cursor {
         Ok(cursor)
     }
 
-    /// What a cursor file holds: its reader's name, where it is, and the salt of the journal.
+    /// What a cursor file holds: its reader's name, where it is, and what it says of the journal.
     #[cfg(feature = "embedded")]
-    pub(crate) fn in_bytes(bytes: &[u8]) -> (String, Position, Option<u64>) {
+    pub(crate) fn in_bytes(bytes: &[u8]) -> (String, Position, Remembered) {
         let mut cursor = Self::new(FileId::segment(0), String::new());
         cursor.take(bytes);
-        let salt = cursor.remembered().salt;
-        (cursor.name.clone(), cursor.position(), salt)
+        let remembered = cursor.remembered();
+        (cursor.name.clone(), cursor.position(), remembered)
     }
 
     /// Takes the newer one of the slots that are whole.

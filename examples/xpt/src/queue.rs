@@ -1,14 +1,13 @@
 //! `xpt queue`: a spool or an embedded log, which a running program may own, and a broker's dead
 //! letters; the speed of a disk.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 use telemetry_transport::inspect::{Content, Inspection, inspect};
-use telemetry_transport::{Limits, Position};
+use telemetry_transport::{Directory, EmbeddedLog, Limits, Opening, Position, Spool};
 
 use crate::answer::{Answer, Failure, Table};
 use crate::bench::Bench;
@@ -22,6 +21,9 @@ pub(crate) enum Command {
     Verify {
         /// The folder of the spool or the log, e.g. fleet-data/run-1/log.
         dir: PathBuf,
+        /// Put the damage aside and leave a queue that opens; nobody may have it open.
+        #[arg(long)]
+        repair: bool,
     },
     /// Show its size, how far its readers are, and how many dead letters there are.
     Stats {
@@ -50,7 +52,8 @@ impl Command {
     /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
         match self {
-            Self::Verify { dir } => verify(&dir),
+            Self::Verify { dir, repair: true } => repair(&dir),
+            Self::Verify { dir, .. } => verify(&dir),
             Self::Stats { dir } => stats(&dir),
             Self::Tail { dir, count } => tail(&dir, count),
             Self::Dead(broker) => broker.dead(),
@@ -78,10 +81,9 @@ pub(crate) fn look(
     Ok(found)
 }
 
-/// Checks every byte.
+/// Checks every byte, and says what was lost.
 pub(crate) fn verify(dir: &Path) -> Result<Answer, Failure> {
     let mut unreadable = 0u64;
-    let segments = segments(dir)?;
     let found = look(dir, |_, content| {
         unreadable += u64::from(content == Content::Unreadable);
     })?;
@@ -91,83 +93,56 @@ pub(crate) fn verify(dir: &Path) -> Result<Answer, Failure> {
         ("whole frames", found.frames),
         ("unreadable frames", unreadable),
         ("damaged bytes", found.damaged_bytes),
+        ("gaps", found.gaps),
+        ("missing bytes", found.missing_bytes),
         ("torn tails", found.torn_tails),
     ] {
         table.row([json!(what), json!(count)]);
     }
-    let mut faults = gone(&segments, &self::segments(dir)?, &found);
-    if found.damaged_bytes > 0 || unreadable > 0 {
-        faults.push("what was durable is damaged".to_owned());
+    for lost in &found.lost {
+        let count = lost.last.get() - lost.first.get() + 1;
+        table.row([json!(format!("lost {lost}")), json!(count)]);
     }
-    let todo = "keep a copy of the folder; its owner puts the damage aside at the next opening";
+    let faults = faults(&found, unreadable);
+    let todo = "keep a copy of the folder; its owner puts the damage aside at the next opening, and so \
+                does --repair";
     let fault = format!("{}: {todo}", faults.join("; "));
     Ok(table.with((!faults.is_empty()).then_some(fault)))
 }
 
-/// The segment files of a queue: number and length.
-fn segments(dir: &Path) -> Result<BTreeMap<u32, u64>, Failure> {
-    let failed = |error: std::io::Error| format!("{}: {error}", dir.display());
-    let mut segments = BTreeMap::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let hex = path.file_name().and_then(|name| name.to_str());
-        let hex = hex.and_then(|name| name.strip_suffix(".segment"));
-        if let Some(number) = hex.and_then(|hex| u32::from_str_radix(hex, 16).ok())
-            // Its owner may have freed it just now.
-            && let Ok(found) = fs::metadata(&path)
-        {
-            segments.insert(number, found.len());
-        }
-    }
-    Ok(segments)
+fn faults(found: &Inspection, unreadable: u64) -> Vec<&'static str> {
+    let told = [
+        (
+            found.frames == 0,
+            "there is no whole frame in it: it was cut or overwritten",
+        ),
+        (found.gaps > 0, "something that was durable is missing"),
+        (
+            found.damaged_bytes > 0 || unreadable > 0,
+            "what was durable is damaged",
+        ),
+    ];
+    let told = told.into_iter().filter(|(is, _)| *is);
+    told.map(|(_, fault)| fault).collect()
 }
 
-/// What was durable and is gone, as its traces show: segments are numbered without gaps, only the
-/// oldest are freed, and a reader has read up to its place. `before` and `after` are the segments at
-/// the beginning and at the end of the inspection, during which an owner may make and free some.
-fn gone(
-    before: &BTreeMap<u32, u64>,
-    after: &BTreeMap<u32, u64>,
-    found: &Inspection,
-) -> Vec<String> {
-    let mut gone = Vec::new();
-    if found.frames == 0 {
-        gone.push("there is no whole frame in it: it was cut or overwritten".to_owned());
+/// Says what was lost, puts the damage aside as an owner does, and leaves a queue that opens.
+fn repair(dir: &Path) -> Result<Answer, Failure> {
+    let mut is_spool = false;
+    look(dir, |_, content| {
+        is_spool |= matches!(content, Content::Opening { .. });
+    })?;
+    let is_spool = is_spool || dir.join("00000000.cursor").exists();
+    let answer = verify(dir)?;
+    let failed = |error: &dyn std::error::Error| format!("{}: {error}", dir.display());
+    let storage = Directory::open(dir).map_err(|e| failed(&e))?;
+    if is_spool {
+        let opening = Opening::new().map_err(|e| failed(&e))?;
+        Spool::open(storage, opening).map_err(|e| failed(&e))?;
+    } else {
+        EmbeddedLog::open(storage, Limits::default()).map_err(|e| failed(&e))?;
     }
-    let mut all = before.clone();
-    all.extend(after);
-    let (Some((&oldest, _)), Some((&newest, _))) = (all.first_key_value(), all.last_key_value())
-    else {
-        return gone;
-    };
-    // What was found damaged before is put aside, and leaves a gap that is known.
-    let neighbours = all.keys().zip(all.keys().skip(1));
-    for (before, after) in neighbours.filter(|_| found.quarantined_bytes == 0) {
-        match after - before {
-            0 | 1 => {}
-            2 => gone.push(format!("segment {:08x} is missing", before + 1)),
-            _ => gone.push(format!(
-                "segments {:08x} to {:08x} are missing",
-                before + 1,
-                after - 1
-            )),
-        }
-    }
-    for (reader, place) in &found.places {
-        let Position { segment, offset } = *place;
-        match all.get(&segment) {
-            Some(len) if *len < offset => gone.push(format!(
-                "segment {segment:08x} has {len} bytes, and {reader} has read up to byte {offset}: it \
-                 was cut"
-            )),
-            None if segment > newest || segment.saturating_add(1) < oldest => gone.push(format!(
-                "{reader} stands in segment {segment:08x}, and the segments are {oldest:08x} to \
-                 {newest:08x}: some are missing"
-            )),
-            _ => {}
-        }
-    }
-    gone
+    Ok(answer)
 }
 
 fn stats(dir: &Path) -> Result<Answer, Failure> {

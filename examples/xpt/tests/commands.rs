@@ -215,6 +215,35 @@ fn a_queue_is_looked_at_while_its_owner_has_it_and_damage_is_told() {
     assert!(text.contains("damaged"), "{text}");
 }
 
+/// Records that are damaged are named by their numbers, and the queue opens and goes on.
+#[test]
+fn verify_names_what_was_lost_and_repair_leaves_a_queue_that_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let schema = Schema::parse(SCHEMA).unwrap();
+    for _ in 0..2 {
+        drop(spool(dir.path(), 7, &schema, 40));
+    }
+    let queue = Folder::spool_of(dir.path());
+    let first = queue.join("00000001.segment");
+    let len = std::fs::metadata(&first).unwrap().len();
+    let file = std::fs::File::options().write(true).open(&first).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0; 400], len / 2).unwrap();
+    let queue = queue.display().to_string();
+    for arguments in [
+        ["queue", "verify", &queue].as_slice(),
+        &["queue", "verify", "--repair", &queue],
+    ] {
+        let (code, text) = xpt(arguments);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(
+            text.contains("lost ") && text.contains(":vendor.Beat:"),
+            "{text}"
+        );
+    }
+    let mut again = spool(dir.path(), 7, &schema, 1);
+    assert!(again.next_batch(64 << 10, 1_000).unwrap().is_some());
+}
+
 #[test]
 fn an_incident_log_is_checked_and_played_again() {
     let dir = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use crate::journal::{Frame, Link};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StreamState {
     pub(crate) name: StreamName,
-    pub(super) next_seq: u64,
+    pub(crate) next_seq: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
