@@ -8,7 +8,8 @@
 //!
 //! [`Subscription`] takes batches from all queues of a group: acknowledgements are sent together, a
 //! batch is put off ([`retry`](Subscription::retry)) or put aside with a reason
-//! ([`reject`](Subscription::reject)). [`DeadLetters`] looks at what was put aside, and publishes it
+//! ([`reject`](Subscription::reject)). [`Consumer`] is the same behind [`Deliveries`](crate::Deliveries), for
+//! services that run behind any log or broker. [`DeadLetters`] looks at what was put aside, and publishes it
 //! again. Publishing and consuming never share a connection: a broker that is short of memory or
 //! disk holds back publishers alone.
 //!
@@ -73,7 +74,7 @@ pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
 pub use link::{LinkFailure, LinkState};
 pub use publisher::{OfferError, Publisher, Refused};
 pub use stats::{PublisherStats, Reconnects, SubscriptionStats};
-pub use subscription::{Delivery, ReceiveError, SubscribeConfig, Subscription};
+pub use subscription::{Consumer, Delivery, ReceiveError, SubscribeConfig, Subscription};
 pub use topology::{QueueType, Topology};
 
 /// A message as it is published.

@@ -13,9 +13,9 @@ use telemetry_core::{Batch, Epoch};
 use telemetry_transport::BatchId;
 use telemetry_transport::amqp::scripted::{Failure as Fault, Script, ScriptedBroker};
 use telemetry_transport::amqp::{
-    AmqpConfig, DeadLetters, Delivery, Publisher, SubscribeConfig, Subscription,
+    AmqpConfig, Consumer, DeadLetters, Delivery, Publisher, SubscribeConfig, Subscription,
 };
-use telemetry_transport::contract::{Broker, Failure, check};
+use telemetry_transport::contract::{Broker, Failure, Source, check, check_deliveries};
 use testkit::rabbitmq::Cluster;
 use tokio::runtime::Runtime;
 
@@ -319,4 +319,69 @@ fn the_mock_keeps_the_contract_too() {
         amqp(Scripted { runtime, broker }, 1)
     })
     .unwrap();
+}
+
+/// The consumer of one family of queues, as a service gets it.
+struct Service {
+    config: AmqpConfig,
+    publisher: Publisher,
+    offered: u64,
+    cluster: Rc<RefCell<Cluster>>,
+}
+
+impl Source for Service {
+    type Deliveries = Consumer;
+
+    async fn publish(&mut self, batches: &[Batch]) -> Result<(), Failure> {
+        for batch in batches {
+            self.offered += 1;
+            self.publisher.offer(batch_id(self.offered), batch).await?;
+        }
+        let confirmed = self.publisher.wait_confirmed(batch_id(self.offered));
+        Ok(within("confirmations", confirmed).await?)
+    }
+
+    async fn open(&mut self) -> Result<Consumer, Failure> {
+        let subscribe = SubscribeConfig::default();
+        let subscription = Subscription::start(self.config.clone(), subscribe)?;
+        Ok(Consumer::new(subscription))
+    }
+
+    async fn crash(&mut self) -> Result<(), Failure> {
+        let mut cluster = self.cluster.borrow_mut();
+        // A queue writes an acknowledgement to its log some milliseconds after it got it, and AMQP
+        // has no word for that: killed before, it delivers again. Its own count says when it has.
+        let queue = self.config.topology.queue(0);
+        let counts = ["-q", "list_queues", "name", "messages_unacknowledged"];
+        let settled = format!("{queue}\t0");
+        while !cluster.ctl(1, &counts)?.lines().any(|line| line == settled) {}
+        cluster.kill(1)?;
+        Ok(cluster.restart(1)?)
+    }
+
+    async fn dead_letters(&mut self) -> Result<Vec<(String, Batch)>, Failure> {
+        let letters = DeadLetters::new(self.config.clone())?.read(100).await?;
+        let named = letters.into_iter().map(|l| Ok((l.reason, l.batch?)));
+        named.collect()
+    }
+}
+
+#[test]
+fn keeps_the_contract_of_a_consumer() {
+    let runtime = runtime();
+    let cluster = Rc::new(RefCell::new(Cluster::single().unwrap()));
+    let mut cases = 0;
+    let checked = check_deliveries(async || {
+        cases += 1;
+        let family = format!("deliveries-{cases}");
+        let mut config = config(&[cluster.borrow().url(1)], &family);
+        config.topology.queues = 1;
+        Ok(Service {
+            publisher: Publisher::start(config.clone())?,
+            config,
+            offered: 0,
+            cluster: Rc::clone(&cluster),
+        })
+    });
+    runtime.block_on(checked).unwrap();
 }

@@ -1,5 +1,6 @@
 //! Consuming: one task owns a link, hands batches out and settles them.
 
+mod consumer;
 mod outbox;
 mod worker;
 
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use telemetry_core::Batch;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -20,6 +21,7 @@ use super::config::{AmqpConfig, ConfigError};
 use super::link::LinkState;
 use super::stats::SubscriptionStats;
 use super::topology::{name, text};
+pub use consumer::Consumer;
 use worker::{Ends, Worker};
 
 /// Header of a dead letter: why.
@@ -96,17 +98,21 @@ impl Delivery {
     }
 }
 
-/// A subscription that is over.
+/// An answer that did not get there, or a subscription that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
     /// Start another.
     #[error("the subscription's task ended with its runtime; start another")]
     Ended,
+    /// What was not answered comes again.
+    #[error("the link broke before the broker had the answer; what it was for comes again")]
+    LinkLost,
 }
 
 telemetry_core::error_codes!(ReceiveError {
     Ended => 3080,
+    LinkLost => 3081,
 });
 
 /// Takes batches from all queues of a group.
@@ -139,7 +145,9 @@ enum Command {
         link: u64,
         tag: u64,
         letter: Box<Message>,
+        done: Option<oneshot::Sender<()>>,
     },
+    Flush(oneshot::Sender<()>),
     ConnectNow,
 }
 
@@ -235,7 +243,49 @@ impl Subscription {
         let Delivery { link, tag, .. } = *delivery;
         let (dlx, body) = (self.dead_letters.clone(), delivery.batch.body.clone());
         let letter = letter(dlx, &delivery.properties, body, &delivery.queue, reason);
-        self.command(Command::Reject { link, tag, letter }).await
+        let done = None;
+        self.command(Command::Reject {
+            link,
+            tag,
+            letter,
+            done,
+        })
+        .await
+    }
+
+    /// As [`reject`](Self::reject), and returns when the dead letters have it for good.
+    async fn reject_durably(&self, delivery: &Delivery, reason: &str) -> Result<(), ReceiveError> {
+        let Delivery { link, tag, .. } = *delivery;
+        let (dlx, body) = (self.dead_letters.clone(), delivery.batch.body.clone());
+        let letter = letter(dlx, &delivery.properties, body, &delivery.queue, reason);
+        let (done, answer) = oneshot::channel();
+        let done = Some(done);
+        self.command(Command::Reject {
+            link,
+            tag,
+            letter,
+            done,
+        })
+        .await?;
+        answer.await.map_err(|_| ReceiveError::LinkLost)
+    }
+
+    /// Sends what is done, and returns when the broker has seen it.
+    async fn flush(&self) -> Result<(), ReceiveError> {
+        let (done, answer) = oneshot::channel();
+        self.command(Command::Flush(done)).await?;
+        answer.await.map_err(|_| ReceiveError::LinkLost)
+    }
+
+    /// The next batch, if it is there.
+    fn next_now(&mut self) -> Option<Delivery> {
+        loop {
+            let mut delivery = self.deliveries.try_recv().ok()?;
+            if delivery.link == self.acks.lock().link {
+                delivery.handed_out = Some(Instant::now());
+                return Some(delivery);
+            }
+        }
     }
 
     /// What the link does.

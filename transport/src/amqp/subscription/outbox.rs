@@ -1,10 +1,10 @@
 //! Messages that a delivery becomes before it is acknowledged: a dead letter, or a copy of itself.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use telemetry_core::Epoch;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::BatchId;
 use crate::amqp::Message;
@@ -20,6 +20,8 @@ pub(super) struct Outbox {
     publisher: Option<(Publisher, watch::Receiver<LinkState>)>,
     /// To be published, each with the delivery that it settles.
     waiting: VecDeque<(u64, Box<Message>)>,
+    /// Who is told that a delivery's message is there.
+    told: HashMap<u64, oneshot::Sender<()>>,
     /// On their way, in the order of their names.
     sent: VecDeque<(BatchId, u64)>,
     last: u64,
@@ -33,6 +35,7 @@ impl Outbox {
             config,
             publisher: None,
             waiting: VecDeque::new(),
+            told: HashMap::new(),
             sent: VecDeque::new(),
             last: 0,
             refused: 0,
@@ -41,6 +44,11 @@ impl Outbox {
 
     pub(super) fn push(&mut self, tag: u64, message: Box<Message>) {
         self.waiting.push_back((tag, message));
+    }
+
+    /// Tells somebody when a delivery's message is there, or that it is not known to be.
+    pub(super) fn tell(&mut self, tag: u64, done: oneshot::Sender<()>) {
+        self.told.insert(tag, done);
     }
 
     /// Publishes what there is room for, and returns the deliveries whose messages the broker has
@@ -78,6 +86,10 @@ impl Outbox {
         let done: Vec<_> = std::iter::from_fn(|| self.sent.pop_front_if(done))
             .map(|(_, tag)| tag)
             .collect();
+        for told in done.iter().filter_map(|tag| self.told.remove(tag)) {
+            // Nobody waits any more.
+            let _ = told.send(());
+        }
         if !done.is_empty() {
             self.refused = publisher.stats().refused;
         }
@@ -128,5 +140,6 @@ impl Outbox {
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
         self.sent.clear();
+        self.told.clear();
     }
 }

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use lapin::message::Delivery as Raw;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer, Event};
 use telemetry_core::{Batch, Instant as Moment};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::outbox::Outbox;
@@ -94,6 +94,10 @@ pub(super) struct Worker {
     watchdog: Watchdog,
     counting: Option<Counting>,
     settling: Option<Settling>,
+    /// Who waits until the broker has seen what is done.
+    flushes: Vec<oneshot::Sender<()>>,
+    /// The same, for what is being sent.
+    flushed: Vec<oneshot::Sender<()>>,
     deliveries: mpsc::Sender<Delivery>,
     state: watch::Sender<LinkState>,
     stats: SubscriptionStats,
@@ -129,6 +133,8 @@ impl Worker {
             flush_at: None,
             retries: BTreeMap::new(),
             settling: None,
+            flushes: Vec::new(),
+            flushed: Vec::new(),
             deliveries: ends.deliveries,
             state: ends.state,
             stats: SubscriptionStats::default(),
@@ -204,8 +210,12 @@ impl Worker {
                 }
                 Happened::Settled(result) => {
                     self.settling = None;
-                    if let Err(error) = result {
-                        self.lost(running(&error));
+                    match result {
+                        Ok(()) => self.flushed.drain(..).for_each(|done| {
+                            // Nobody waits any more.
+                            let _ = done.send(());
+                        }),
+                        Err(error) => self.lost(running(&error)),
                     }
                 }
                 Happened::Counted(Ok(ready)) => self.counted(&ready),
@@ -228,12 +238,18 @@ impl Worker {
                 self.retries.insert((at, tag), copy);
                 self.stats.retried += 1;
             }
-            Command::Reject { link, tag, letter }
-                if link == current.link && current.acks.put_off(tag) =>
-            {
+            Command::Reject {
+                link,
+                tag,
+                letter,
+                done,
+            } if link == current.link && current.acks.put_off(tag) => {
                 self.letters.push(tag, letter);
+                done.into_iter()
+                    .for_each(|done| self.letters.tell(tag, done));
                 self.stats.rejected += 1;
             }
+            Command::Flush(done) if self.live.is_some() => self.flushes.push(done),
             Command::ConnectNow => self.dial.connect_now(moment(self.start)),
             // The delivery of an older link comes again.
             _ => {}
@@ -262,7 +278,13 @@ impl Worker {
                 let reason = format!("no envelope: {error}");
                 let dlx = name(&self.config.topology.dead_letter_exchange());
                 let letter = letter(dlx, &raw.properties, body, &queue, &reason);
-                return self.command(Command::Reject { link, tag, letter });
+                let done = None;
+                return self.command(Command::Reject {
+                    link,
+                    tag,
+                    letter,
+                    done,
+                });
             }
         };
         // What the broker has counted since the last copy was made, and what that says.
@@ -313,7 +335,7 @@ impl Worker {
             let at = now + self.subscribe.ack_delay;
             self.flush_at.get_or_insert(at);
         }
-        let many = waiting >= self.subscribe.ack_batches;
+        let many = waiting >= self.subscribe.ack_batches || !self.flushes.is_empty();
         let acks = match waiting > 0 && (many || self.flush_at.is_some_and(|at| at <= now)) {
             true => {
                 self.flush_at = None;
@@ -324,8 +346,11 @@ impl Worker {
             false => Vec::new(),
         };
         drop(current);
-        if !acks.is_empty() {
-            self.settling = Some(Box::pin(send(live.link.channel.clone(), acks)));
+        let waits = !self.flushes.is_empty();
+        if !acks.is_empty() || waits {
+            let barrier = waits.then(|| name(&self.config.topology.queue(0)));
+            self.flushed = std::mem::take(&mut self.flushes);
+            self.settling = Some(Box::pin(send(live.link.channel.clone(), acks, barrier)));
         }
     }
 
@@ -372,6 +397,8 @@ impl Worker {
         self.opening = None;
         self.live = None;
         self.settling = None;
+        self.flushes.clear();
+        self.flushed.clear();
         {
             let mut current = self.acks.lock();
             current.acks = Acks::default();
@@ -446,9 +473,23 @@ fn running(error: &lapin::Error) -> LinkFailure {
     failure
 }
 
-async fn send(channel: Channel, acks: Vec<(u64, bool)>) -> lapin::Result<()> {
+/// Sends acknowledgements. AMQP does not answer them: a question after them is answered when the
+/// broker has seen them.
+async fn send(
+    channel: Channel,
+    acks: Vec<(u64, bool)>,
+    barrier: Option<ShortString>,
+) -> lapin::Result<()> {
     for (tag, multiple) in acks {
         channel.basic_ack(tag, BasicAckOptions { multiple }).await?;
+    }
+    if let Some(queue) = barrier {
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let asked = channel.queue_declare(queue, options, FieldTable::default());
+        asked.await?;
     }
     Ok(())
 }
