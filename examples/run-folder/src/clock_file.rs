@@ -9,6 +9,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use telemetry_core::owner_only;
 
+use crate::run_file::open_file;
+
 /// Name and format of the file: the first word of it.
 const FORMAT: &str = "clock-2";
 
@@ -71,7 +73,7 @@ impl ClockFile {
 /// What the file says.
 pub(crate) fn read(path: &Path) -> Result<Progress, ClockError> {
     let mut text = String::new();
-    let file = File::open(path)?.take(LEN as u64 + 1);
+    let file = open_file(path)?.take(LEN as u64 + 1);
     match { file }.read_to_string(&mut text) {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             return Err(ClockError::Damaged);

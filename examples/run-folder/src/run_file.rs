@@ -169,6 +169,14 @@ pub(crate) struct Content {
     text: Value,
 }
 
+/// Opens a file for reading. A pipe in its place would wait for somebody who writes.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+    match path.metadata()?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::other("it is no file")),
+    }
+}
+
 /// Reads the run file; `None` if there is none.
 pub(crate) fn read(folder: &Folder) -> Result<Option<Content>, RunFileError> {
     let path = folder.run_file();
@@ -176,7 +184,7 @@ pub(crate) fn read(folder: &Folder) -> Result<Option<Content>, RunFileError> {
         path: path.clone(),
         error,
     };
-    let file = match File::open(&path) {
+    let file = match open_file(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(io)?,
     };
@@ -441,6 +449,18 @@ mod tests {
             devices: 1,
             outage: Duration::ZERO,
         }
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = Folder::new(data.path());
+        for path in [folder.run_file(), folder.clock()] {
+            let made = std::process::Command::new("mkfifo").arg(&path).status();
+            assert!(made.unwrap().success());
+        }
+        assert!(read(&folder).is_err());
+        assert!(crate::clock_file::read(&folder.clock()).is_err());
     }
 
     /// A run that has begun and switched one tracker on.

@@ -1,6 +1,8 @@
 //! What a visitor can do to the running fleet.
 
 use serde::Deserialize;
+use serde::de::Error as _;
+use serde_json::Error;
 
 /// A button, and what it is pressed for. Trackers count from 1, as they do on the page.
 ///
@@ -34,6 +36,18 @@ pub enum Command {
         /// The tracker, counted from 1.
         tracker: usize,
     },
+}
+
+impl Command {
+    /// The command that a page sends: a JSON object. Serde would take an array of its values as well.
+    pub(super) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        match body.trim_ascii_start().first() {
+            Some(b'{') => serde_json::from_slice(body),
+            _ => Err(Error::custom(
+                "a command is a JSON object, such as {\"do\":\"cut-link\"}",
+            )),
+        }
+    }
 }
 
 /// Why a command is not carried out.
@@ -103,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_command_is_what_the_page_says_and_nothing_besides() {
-        let read = |text| serde_json::from_str::<Command>(text).ok();
+        let read = |text: &str| Command::read(text.as_bytes()).ok();
         assert_eq!(read(r#"{"do":"cut-link"}"#), Some(Command::CutLink {}));
         let unplug = Some(Command::Unplug { tracker: 2 });
         assert_eq!(read(r#"{"do":"unplug","tracker":2}"#), unplug);
@@ -115,6 +129,8 @@ mod tests {
             r#"{"do":"restore-link","tracker":1}"#,
             r#"{"do":"roll-out","x":1}"#,
             r#"{"do":"unplug","tracker":2,"x":1}"#,
+            r#"["cut-link"]"#,
+            r#"["unplug",1]"#,
             "[]",
         ] {
             assert_eq!(read(wrong), None, "{wrong}");

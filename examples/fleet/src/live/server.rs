@@ -363,7 +363,7 @@ fn file(path: &Path, kind: &'static str) -> Response {
 }
 
 async fn command(State(shared): State<Shared>, body: Bytes) -> Response {
-    let command: Command = match serde_json::from_slice(&body) {
+    let command = match Command::read(&body) {
         Ok(command) => command,
         Err(error) => return sentence(StatusCode::BAD_REQUEST, error.to_string()),
     };
