@@ -171,7 +171,8 @@ pub(crate) struct Content {
 
 /// Opens a file for reading. A pipe in its place would wait for somebody who writes.
 pub(crate) fn open_file(path: &Path) -> io::Result<File> {
-    match path.metadata()?.is_file() {
+    let kind = path.metadata()?.file_type();
+    match kind.is_file() || kind.is_dir() {
         true => File::open(path),
         false => Err(io::Error::other("it is no file")),
     }

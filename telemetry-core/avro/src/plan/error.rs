@@ -21,11 +21,12 @@ pub enum DecodeError {
     /// No record of this writer can be read.
     #[error("the reader's schema cannot read this writer's records: {problem}")]
     Incompatible {
-        /// The first of [`Plan::problems`].
+        /// The first of [`Plan::problems`](crate::Plan::problems).
         problem: Box<Incompatibility>,
     },
-    /// A field sink takes flat records only, and [`Plan::flat`] says what is not: use a derived
-    /// struct, [`Plan::value`] or [`Plan::transcode`].
+    /// A field sink takes flat records only, and [`Plan::flat`](crate::Plan::flat) says what is not: use
+    /// a derived struct, [`Plan::decode_tree`](crate::Plan::decode_tree) or
+    /// [`Plan::value`](crate::Plan::value).
     #[error("a field sink takes flat records only")]
     NotFlat,
     /// The datum has what the reader has no place for.
@@ -33,7 +34,8 @@ pub enum DecodeError {
     Problem {
         /// Where the value starts.
         offset: usize,
-        /// Where in the reader's schema, why, and what to do: one of [`Plan::problems`].
+        /// Where in the reader's schema, why, and what to do: one of
+        /// [`Plan::problems`](crate::Plan::problems).
         problem: Box<Incompatibility>,
     },
     /// Text that is no UUID, where the type of the field is one.
