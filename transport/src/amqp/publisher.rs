@@ -688,7 +688,9 @@ impl Owner {
             .messages
             .iter()
             .map(|(id, offered)| (*id, offered.message.body.len()));
-        let above: Vec<_> = offered.filter(|(_, bytes)| *bytes > limit).collect();
+        let mut above: Vec<_> = offered.filter(|(_, bytes)| *bytes > limit).collect();
+        // All are of one opening: its order is the order in which the caller hears of them.
+        above.sort_unstable_by_key(|(id, _)| id.number);
         for (id, bytes) in above {
             self.feed(SenderInput::Failed(SendError::TooLarge {
                 id,

@@ -424,6 +424,8 @@ fn a_batch_that_is_too_large_is_set_aside() {
             within("everything", async { tokio::join!(publishing, drained) }).await;
         published.unwrap();
         assert_eq!(stats.spool.depth_records, 0);
+        // The second one may be refused at its offer, before the first one's answer is read.
+        kept.sort_unstable();
         assert_eq!(kept, [6, 16]);
         let mut subscription = Subscription::start(config, SubscribeConfig::default()).unwrap();
         let mut taken = 0;
