@@ -180,12 +180,16 @@ fn half_a_request_does_not_hold_the_end_and_a_second_signal_does_not_wait() {
     let data = tempfile::tempdir().unwrap();
     let fleet = after_a_run(data.path(), 256);
     let half = send(fleet.address(), "GET / HTTP/1.1\r\nHost: loc");
+    // Connections are taken in their order: once this one is answered, the other is there.
+    assert!(!status(get(fleet.address(), "/")).is_empty());
     fleet.signal(Signal::INT);
     assert_eq!(fleet.end().0, Some(0));
     drop(half);
 
     let fleet = after_a_run(data.path(), 256);
     let half = send(fleet.address(), "GET / HTTP/1.1\r\nHost: loc");
+    // Connections are taken in their order: once this one is answered, the other is there.
+    assert!(!status(get(fleet.address(), "/")).is_empty());
     fleet.signal(Signal::INT);
     // It was heard when nobody is let in any more; the grace period runs.
     while TcpStream::connect(fleet.address()).is_ok() {
