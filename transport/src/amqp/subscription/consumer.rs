@@ -39,8 +39,11 @@ impl Consumer {
             session: delivery.link,
             number: delivery.tag,
         };
-        // What an older link brought comes again.
-        self.open.retain(|open, _| open.session == token.session);
+        // What an older link brought comes again. Links are counted up, so it is in front.
+        let is_older = |(open, _): (&Token, &Delivery)| open.session != token.session;
+        if self.open.first_key_value().is_some_and(is_older) {
+            self.open.retain(|open, _| open.session == token.session);
+        }
         let handed = crate::Delivery {
             token,
             batch: delivery.batch.clone(),
