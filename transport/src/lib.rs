@@ -148,4 +148,4 @@ pub use spool::{
 };
 #[cfg(feature = "std")]
 pub use storage::Directory;
-pub use storage::{FileId, FileKind, Storage, StorageError, StorageErrorKind};
+pub use storage::{FileId, FileKind, FileReader, Storage, StorageError, StorageErrorKind};

@@ -4,6 +4,7 @@
 
 mod blocked;
 mod broker;
+mod deliveries;
 mod latency;
 mod perftest;
 mod records;
@@ -47,6 +48,9 @@ fn main() -> Result<()> {
     }
     if wanted("recovery") {
         stores::recovery(dir.path())?;
+    }
+    if wanted("deliveries") {
+        deliveries::run(dir.path())?;
     }
     if wanted("broker") || wanted("latency") || wanted("blocked") {
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -19,9 +19,9 @@ use super::letters::DeadLetter;
 use super::{EmbeddedLog, decode};
 use crate::deliveries::{ConsumeAction, Deliveries, Delivery, Token};
 use crate::error::ConsumeError;
-use crate::journal::{Frame, FrameKind};
-use crate::segments::{Position, Window};
-use crate::storage::{Storage, StorageError};
+use crate::journal::FrameKind;
+use crate::segments::{Extent, Position, Window};
+use crate::storage::{FileId, FileReader, Storage, StorageError};
 
 /// Bytes of bodies after which a group is not filled up any further.
 const GROUP_BYTES: usize = 16 << 20;
@@ -72,6 +72,67 @@ pub struct Consumer<S> {
     window: Window,
     /// Bytes around what was put back.
     again: Window,
+    source: Source,
+}
+
+/// The segment that was read last, which is read while others append to the log.
+#[derive(Debug, Default)]
+struct Source(Option<(FileId, Box<dyn FileReader>)>);
+
+impl Source {
+    /// Loads durable bytes as [`Segments::load`](crate::segments::Segments::load) does. The log is
+    /// locked only to learn where they are and to count damage.
+    fn load<S: Storage>(
+        &mut self,
+        log: &EmbeddedLog<S>,
+        mut from: Position,
+        window: &mut Window,
+    ) -> Result<(Position, bool), StorageError> {
+        loop {
+            let Some((extent, reader)) = self.open(log, from)? else {
+                return log.0.lock().log.load(from, window);
+            };
+            let filled = window.fill(&extent, |at, len, out| reader.read(at, len, out));
+            if let Ok(filled) = filled
+                && filled.found
+                && filled.skipped == 0
+            {
+                return Ok((filled.position, true));
+            }
+            let mut state = log.0.lock();
+            if !state.log.is_live(extent) {
+                // It was freed while it was read: that is no damage, and the log goes on behind it.
+                self.0 = None;
+                continue;
+            }
+            let filled = filled?;
+            state.log.damaged_bytes += filled.skipped;
+            from = filled.position;
+            if filled.found {
+                return Ok((from, true));
+            }
+        }
+    }
+
+    /// What comes first from `from` on, and its reader; `None` where nothing does, and where the disk
+    /// has no readers.
+    fn open<S: Storage>(
+        &mut self,
+        log: &EmbeddedLog<S>,
+        from: Position,
+    ) -> Result<Option<(Extent, &mut dyn FileReader)>, StorageError> {
+        let mut state = log.0.lock();
+        let Some(extent) = state.log.extent(from) else {
+            return Ok(None);
+        };
+        let file = extent.file();
+        if self.0.as_ref().is_none_or(|(open, _)| *open != file) {
+            let reader = state.log.storage.reader(file)?;
+            self.0 = reader.map(|reader| (file, reader));
+        }
+        let reader = self.0.as_mut().map(|(_, reader)| reader.as_mut());
+        Ok(reader.map(|reader| (extent, reader as &mut dyn FileReader)))
+    }
 }
 
 impl<S: Storage> Consumer<S> {
@@ -93,6 +154,7 @@ impl<S: Storage> Consumer<S> {
             open_max,
             window: Window::default(),
             again: Window::default(),
+            source: Source::default(),
         }
     }
 
@@ -123,15 +185,18 @@ impl<S: Storage> Consumer<S> {
             && due <= now()
         {
             let mut batch = None;
-            let read = |at: Position, _, frame: &Frame<'_>| {
-                batch = decode(frame).filter(|_| at == position);
-                ControlFlow::Break(())
-            };
             let window = match self.window.holds(position) {
                 true => &mut self.window,
                 false => &mut self.again,
             };
-            self.log.0.lock().log.read(position, window, read)?;
+            let found = window.holds(position)
+                || self.source.load(&self.log, position, window)? == (position, true);
+            if found {
+                window.read(position, |_, _, frame| {
+                    batch = decode(frame);
+                    ControlFlow::Break(())
+                });
+            }
             self.put_back.remove(&(due, position));
             let Some(open) = self.open.get_mut(&position) else {
                 continue;
@@ -169,8 +234,7 @@ impl<S: Storage> Consumer<S> {
                 return Ok(());
             }
             if !self.window.holds(self.next) {
-                let mut state = self.log.0.lock();
-                let (next, found) = state.log.load(self.next, &mut self.window)?;
+                let (next, found) = (self.source).load(&self.log, self.next, &mut self.window)?;
                 self.next = next;
                 if !found {
                     return Ok(());

@@ -10,6 +10,8 @@ use alloc::vec::Vec;
 pub use limits::{Limits, WhenFull};
 pub use recovery::Recovery;
 pub(crate) use recovery::Remembered;
+#[cfg(feature = "embedded")]
+pub(crate) use window::Extent;
 pub(crate) use window::Window;
 
 use crate::cursor::Cursor;

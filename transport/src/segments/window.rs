@@ -31,6 +31,47 @@ impl Window {
             .is_some_and(|mut scan| scan.next().is_some())
     }
 
+    /// Reads the first bytes of an extent, and all of them where the first are damaged or less than a
+    /// frame.
+    pub(crate) fn fill(
+        &mut self,
+        extent: &Extent,
+        mut read: impl FnMut(u64, usize, &mut Vec<u8>) -> Result<(), StorageError>,
+    ) -> Result<Filled, StorageError> {
+        let Extent { start, key, .. } = *extent;
+        let left = to_usize(extent.end - start.offset);
+        let mut want = left.min(extent.window_bytes);
+        loop {
+            // What a failed read leaves belongs to nothing.
+            self.key = None;
+            read(start.offset, want, &mut self.bytes)?;
+            self.key = Some(key);
+            self.from = start.offset;
+            if self.holds(start) {
+                return Ok(Filled {
+                    position: start,
+                    skipped: 0,
+                    found: true,
+                });
+            }
+            if want == left {
+                break;
+            }
+            want = left;
+        }
+        let resume = Scanner::window(&self.bytes, start.offset, key).resume();
+        let skipped = resume.unwrap_or(left) as u64;
+        let position = Position {
+            offset: start.offset + skipped,
+            ..start
+        };
+        Ok(Filled {
+            position,
+            skipped,
+            found: resume.is_some(),
+        })
+    }
+
     /// Shows frames from `position` on, with the position after each, until `visit` breaks or the
     /// window ends. Returns where to go on.
     pub(crate) fn read(
@@ -53,6 +94,31 @@ impl Window {
     }
 }
 
+/// Durable bytes of one segment. They never change, so they can be read without the journal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) start: Position,
+    end: u64,
+    key: FrameKey,
+    window_bytes: usize,
+}
+
+impl Extent {
+    pub(crate) const fn file(&self) -> FileId {
+        FileId::segment(self.start.segment)
+    }
+}
+
+/// What a window was filled with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filled {
+    /// Where the first whole frame begins, or where the extent ends without one.
+    pub(crate) position: Position,
+    /// Damaged bytes before it.
+    pub(crate) skipped: u64,
+    pub(crate) found: bool,
+}
+
 impl<S: Storage> Segments<S> {
     /// Loads durable bytes from `from` on, going past damage, which is counted. Returns where the first
     /// whole frame begins, and whether there is one: else nothing more is durable.
@@ -61,42 +127,28 @@ impl<S: Storage> Segments<S> {
         mut from: Position,
         window: &mut Window,
     ) -> Result<(Position, bool), StorageError> {
-        loop {
-            let Some((start, end)) = self.extent(from) else {
-                return Ok((from, false));
-            };
-            let key = self.key(start.segment);
-            let left = to_usize(end - start.offset);
-            let mut want = left.min(self.limits.window_bytes);
-            let resume = loop {
-                let file = FileId::segment(start.segment);
-                self.storage
-                    .read(file, start.offset, want, &mut window.bytes)?;
-                window.key = Some(key);
-                window.from = start.offset;
-                if window.holds(start) {
-                    return Ok((start, true));
-                }
-                if want == left {
-                    break Scanner::window(&window.bytes, start.offset, key).resume();
-                }
-                want = left;
-            };
-            let skipped = resume.unwrap_or(left) as u64;
-            self.damaged_bytes += skipped;
-            from = Position {
-                offset: start.offset + skipped,
-                ..start
-            };
-            if resume.is_some() {
+        while let Some(extent) = self.extent(from) {
+            let (file, storage) = (extent.file(), &mut self.storage);
+            let filled = window.fill(&extent, |at, len, out| storage.read(file, at, len, out))?;
+            self.damaged_bytes += filled.skipped;
+            from = filled.position;
+            if filled.found {
                 return Ok((from, true));
             }
         }
+        Ok((from, false))
     }
 
-    /// The first durable position from `from` on, and the end of its segment.
-    fn extent(&self, from: Position) -> Option<(Position, u64)> {
-        self.live.iter().find_map(|s| {
+    /// Whether the segment of an extent is still kept.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn is_live(&self, extent: Extent) -> bool {
+        let number = extent.start.segment;
+        self.live.iter().any(|s| s.number == number)
+    }
+
+    /// The first durable bytes from `from` on, up to the end of their segment.
+    pub(crate) fn extent(&self, from: Position) -> Option<Extent> {
+        let (start, end) = self.live.iter().find_map(|s| {
             if s.number == from.segment && from.offset < s.end {
                 Some((from, s.end))
             } else if s.number > from.segment && s.end > 0 {
@@ -104,6 +156,12 @@ impl<S: Storage> Segments<S> {
             } else {
                 None
             }
+        })?;
+        Some(Extent {
+            start,
+            end,
+            key: self.key(start.segment),
+            window_bytes: self.limits.window_bytes,
         })
     }
 

@@ -1,12 +1,13 @@
 //! A directory of the file system, locked for one process.
 
+use alloc::boxed::Box;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use telemetry_core::owner_only;
 
-use super::{FileId, Storage, StorageError, StorageErrorKind};
+use super::{FileId, FileReader, Storage, StorageError, StorageErrorKind};
 
 /// Files held open at a time, beside the one that was written last.
 const OPEN_MAX: usize = 16;
@@ -191,6 +192,26 @@ fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
+fn read(file: &mut File, offset: u64, len: usize, out: &mut Vec<u8>) -> Result<(), StorageError> {
+    out.clear();
+    // A caller may ask for more than there is.
+    let left = file.metadata()?.len().saturating_sub(offset);
+    out.reserve(len.min(usize::try_from(left).unwrap_or(usize::MAX)));
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(len as u64).read_to_end(out)?;
+    Ok(())
+}
+
+/// A file that is only read.
+#[derive(Debug)]
+struct Handle(File);
+
+impl FileReader for Handle {
+    fn read(&mut self, offset: u64, len: usize, out: &mut Vec<u8>) -> Result<(), StorageError> {
+        read(&mut self.0, offset, len, out)
+    }
+}
+
 impl Storage for Directory {
     fn list(&mut self) -> Result<Vec<FileId>, StorageError> {
         let mut files = Vec::new();
@@ -238,14 +259,14 @@ impl Storage for Directory {
         len: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), StorageError> {
-        out.clear();
-        let file = &mut self.file(file)?.file;
-        // A caller may ask for more than there is.
-        let left = file.metadata()?.len().saturating_sub(offset);
-        out.reserve(len.min(usize::try_from(left).unwrap_or(usize::MAX)));
-        file.seek(SeekFrom::Start(offset))?;
-        file.take(len as u64).read_to_end(out)?;
-        Ok(())
+        read(&mut self.file(file)?.file, offset, len, out)
+    }
+
+    /// A file of its own: a cloned handle would share the place in the file with the writer.
+    fn reader(&mut self, file: FileId) -> Result<Option<Box<dyn FileReader>>, StorageError> {
+        self.same_directory()?;
+        let file = File::open(self.path.join(file.to_string()))?;
+        Ok(Some(Box::new(Handle(file))))
     }
 
     fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {

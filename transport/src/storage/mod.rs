@@ -5,6 +5,7 @@ mod directory;
 #[cfg(any(test, feature = "test-util"))]
 mod simulated;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -191,6 +192,13 @@ impl From<StorageError> for std::io::Error {
     }
 }
 
+/// Reads one file, also after it was renamed or removed: then the bytes may be those of another use of
+/// the file, which the keys of the frames tell.
+pub trait FileReader: fmt::Debug + Send {
+    /// Replaces `out` by up to `len` bytes from `offset`: fewer only at the end of the file.
+    fn read(&mut self, offset: u64, len: usize, out: &mut Vec<u8>) -> Result<(), StorageError>;
+}
+
 /// Files that one process owns.
 ///
 /// Bytes are durable after [`sync`](Self::sync), names after [`sync_names`](Self::sync_names). A call
@@ -215,6 +223,11 @@ pub trait Storage {
         len: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), StorageError>;
+    /// A handle that reads a file while somebody else has the storage; `None` where the disk has none,
+    /// and then [`read`](Self::read) is used.
+    fn reader(&mut self, _file: FileId) -> Result<Option<Box<dyn FileReader>>, StorageError> {
+        Ok(None)
+    }
     /// Writes bytes, not durable yet.
     fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<(), StorageError>;
     /// Makes everything written to a file durable, and its length. After an error nothing is known.
@@ -274,6 +287,10 @@ impl<S: Storage> Storage for Disk<S> {
         out: &mut Vec<u8>,
     ) -> Result<(), StorageError> {
         self.storage.read(file, offset, len, out)
+    }
+
+    fn reader(&mut self, file: FileId) -> Result<Option<Box<dyn FileReader>>, StorageError> {
+        self.storage.reader(file)
     }
 
     fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {

@@ -1,11 +1,12 @@
 //! A disk in memory that loses what was not synced, sector by sector and name by name.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{FileId, Storage, StorageError, StorageErrorKind};
+use super::{FileId, FileReader, Storage, StorageError, StorageErrorKind};
 
 /// Bytes that a real disk writes as one.
 const SECTOR: usize = 512;
@@ -298,6 +299,23 @@ fn to_usize(n: u64) -> Result<usize, StorageError> {
     usize::try_from(n).map_err(|_| StorageErrorKind::Full.into())
 }
 
+/// An open file of the disk, whatever its name is now.
+#[derive(Debug)]
+struct Handle(SimulatedDisk, Inode);
+
+impl FileReader for Handle {
+    fn read(&mut self, offset: u64, len: usize, out: &mut Vec<u8>) -> Result<(), StorageError> {
+        out.clear();
+        let mut state = self.0.state();
+        let seen = state.seen.bytes.get(&self.1);
+        let seen = seen.ok_or(StorageErrorKind::NotFound)?;
+        let from = usize::try_from(offset).map_or(seen.len(), |o| o.min(seen.len()));
+        out.extend(seen[from..].iter().take(len));
+        state.read_bytes += out.len() as u64;
+        Ok(())
+    }
+}
+
 impl Storage for SimulatedDisk {
     fn list(&mut self) -> Result<Vec<FileId>, StorageError> {
         Ok(self.state().seen.names.0.keys().copied().collect())
@@ -340,13 +358,13 @@ impl Storage for SimulatedDisk {
         len: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), StorageError> {
-        out.clear();
-        let mut state = self.state();
-        let seen = state.seen.file(file)?;
-        let from = usize::try_from(offset).map_or(seen.len(), |o| o.min(seen.len()));
-        out.extend(seen[from..].iter().take(len));
-        state.read_bytes += out.len() as u64;
-        Ok(())
+        let inode = self.state().seen.inode(file)?;
+        Handle(self.clone(), inode).read(offset, len, out)
+    }
+
+    fn reader(&mut self, file: FileId) -> Result<Option<Box<dyn FileReader>>, StorageError> {
+        let inode = self.state().seen.inode(file)?;
+        Ok(Some(Box::new(Handle(self.clone(), inode))))
     }
 
     fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {

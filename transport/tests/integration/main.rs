@@ -10,6 +10,7 @@ mod crash_states;
 mod directory;
 mod embedded;
 mod embedded_loss;
+mod embedded_reading;
 mod journal;
 #[cfg(unix)]
 mod kill;
