@@ -212,6 +212,21 @@ impl<'a> BatchReader<'a> {
         Ok(Some(record))
     }
 
+    /// Reads the next record by hand; `None` if there is none.
+    ///
+    /// `read` leaves its input behind the record's last byte.
+    pub fn datum<T>(
+        &mut self,
+        read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, BatchError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let record = read(&mut self.input)?;
+        self.left -= 1;
+        Ok(Some(record))
+    }
+
     /// Checks that every record was read and the array ends here.
     pub fn finish(mut self) -> Result<(), BatchError> {
         if self.left > 0 || self.input.long()? != 0 || !self.input.is_empty() {

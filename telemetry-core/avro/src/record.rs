@@ -141,7 +141,7 @@ pub trait AvroRecord: Encode + Sized {
         let mut datum = Datum::new(input.clone(), DecodeLimits::default());
         let record = Decode::read(&mut datum);
         *input = datum.input;
-        Ok(record?)
+        record
     }
 
     /// Reads a datum that `plan` resolves to this record's schema.

@@ -117,20 +117,20 @@ fn enumeration(
         const _: () = {
             fn symbol(
                 position: usize,
-            ) -> ::core::result::Result<#ident, #krate::typed::Fault> {
+            ) -> ::core::result::Result<#ident, #krate::typed::DecodeError> {
                 // The value alone is chosen here, so that no jump depends on which it is.
                 let symbol = match position {
                     #(#positions => ::core::option::Option::Some(#ident::#variants),)*
                     _ => ::core::option::Option::None,
                 };
-                symbol.ok_or(#krate::typed::Fault::OtherReader { expected: #name })
+                symbol.ok_or(#krate::typed::DecodeError::OtherReader { expected: #name })
             }
 
             impl<'__datum> #krate::Decode<'__datum> for #ident {
                 #[inline]
                 fn read(
                     datum: &mut #krate::Datum<'__datum>,
-                ) -> ::core::result::Result<Self, #krate::typed::Fault> {
+                ) -> ::core::result::Result<Self, #krate::typed::DecodeError> {
                     symbol(datum.position_of_symbol(#count)?)
                 }
 
@@ -138,7 +138,7 @@ fn enumeration(
                 fn resolve(
                     cursor: &mut #krate::Cursor<'__datum, '__datum>,
                     op: #krate::OpId,
-                ) -> ::core::result::Result<Self, #krate::typed::Fault> {
+                ) -> ::core::result::Result<Self, #krate::typed::DecodeError> {
                     symbol(cursor.reader_symbol(op, #name)?)
                 }
             }
@@ -233,7 +233,7 @@ fn union(input: &DeriveInput, data: &DataEnum, attributes: &TypeAttributes) -> R
     let decode = reading(&input.generics, krate);
     let (decode, ..) = decode.split_for_impl();
     let other = quote! {
-        return ::core::result::Result::Err(#krate::typed::Fault::OtherReader { expected: #name })
+        return ::core::result::Result::Err(#krate::typed::DecodeError::OtherReader { expected: #name })
     };
     // Shows where the type stands what is wrong with its branches.
     let check = input.generics.type_params().next().is_none().then(|| {
@@ -268,7 +268,7 @@ fn union(input: &DeriveInput, data: &DataEnum, attributes: &TypeAttributes) -> R
             #[inline]
             fn read(
                 datum: &mut #krate::Datum<'__datum>,
-            ) -> ::core::result::Result<Self, #krate::typed::Fault> {
+            ) -> ::core::result::Result<Self, #krate::typed::DecodeError> {
                 ::core::result::Result::Ok(match datum.position_of_branch(#count)? {
                     #(#reads,)*
                     _ => #other,
@@ -278,7 +278,7 @@ fn union(input: &DeriveInput, data: &DataEnum, attributes: &TypeAttributes) -> R
             fn resolve(
                 cursor: &mut #krate::Cursor<'__datum, '__datum>,
                 op: #krate::OpId,
-            ) -> ::core::result::Result<Self, #krate::typed::Fault> {
+            ) -> ::core::result::Result<Self, #krate::typed::DecodeError> {
                 let (branch, then) = cursor.reader_branch(op, #name)?;
                 let _ = then;
                 ::core::result::Result::Ok(match branch {
@@ -375,7 +375,7 @@ fn newtype(input: &DeriveInput, ty: &Type, attributes: TypeAttributes) -> Result
             #[inline]
             fn read(
                 datum: &mut #krate::Datum<'__datum>,
-            ) -> ::core::result::Result<Self, #krate::typed::Fault> {
+            ) -> ::core::result::Result<Self, #krate::typed::DecodeError> {
                 #krate::Decode::read(datum).map(Self)
             }
 
@@ -383,7 +383,7 @@ fn newtype(input: &DeriveInput, ty: &Type, attributes: TypeAttributes) -> Result
             fn resolve(
                 cursor: &mut #krate::Cursor<'__datum, '__datum>,
                 op: #krate::OpId,
-            ) -> ::core::result::Result<Self, #krate::typed::Fault> {
+            ) -> ::core::result::Result<Self, #krate::typed::DecodeError> {
                 #krate::Decode::resolve(cursor, op).map(Self)
             }
         }

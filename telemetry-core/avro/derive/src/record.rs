@@ -135,7 +135,7 @@ impl Record {
                 #[inline]
                 fn read(
                     datum: &mut #krate::Datum<'__datum>,
-                ) -> ::core::result::Result<Self, #krate::typed::Fault> {
+                ) -> ::core::result::Result<Self, #krate::typed::DecodeError> {
                     datum.record(|datum| {
                         let _ = &datum;
                         ::core::result::Result::Ok(Self {
@@ -148,7 +148,7 @@ impl Record {
                 fn resolve(
                     cursor: &mut #krate::Cursor<'__datum, '__datum>,
                     op: #krate::OpId,
-                ) -> ::core::result::Result<Self, #krate::typed::Fault> {
+                ) -> ::core::result::Result<Self, #krate::typed::DecodeError> {
                     #(let mut #slots: ::core::option::Option<#types> = ::core::option::Option::None;)*
                     for step in cursor.open_record(op, #name)? {
                         // Four times the field, and how it comes.
@@ -166,7 +166,7 @@ impl Record {
                     }
                     cursor.close_record();
                     #(let ::core::option::Option::Some(#slots) = #slots else {
-                        return ::core::result::Result::Err(#krate::typed::Fault::OtherReader {
+                        return ::core::result::Result::Err(#krate::typed::DecodeError::OtherReader {
                             expected: #name,
                         });
                     };)*

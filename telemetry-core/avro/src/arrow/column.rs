@@ -10,7 +10,7 @@ use super::rows;
 use super::slices::{Ends, Slices, end};
 use super::types::nullable;
 use crate::plan::{Op, Target, symbol};
-use crate::typed::Fault;
+use crate::typed::DecodeError;
 use crate::wire::Reader;
 use crate::{Cursor, Datum, Kind, NodeId, OpId, Plan, Primitive, Schema};
 
@@ -72,8 +72,8 @@ pub(super) enum Column {
 }
 
 #[cold]
-const fn other() -> Fault {
-    Fault::OtherReader {
+const fn other() -> DecodeError {
+    DecodeError::OtherReader {
         expected: "the schema of the columns",
     }
 }
@@ -144,7 +144,11 @@ impl Column {
 
     /// Reads what `op` of the cursor's plan gives.
     #[inline]
-    pub(super) fn take(&mut self, cursor: &mut Cursor<'_, '_>, op: OpId) -> Result<(), Fault> {
+    pub(super) fn take(
+        &mut self,
+        cursor: &mut Cursor<'_, '_>,
+        op: OpId,
+    ) -> Result<(), DecodeError> {
         if cursor.plan.same(op) {
             self.read(&mut cursor.datum)
         } else {
@@ -153,13 +157,13 @@ impl Column {
     }
 
     /// Reads a default of the plan.
-    pub(super) fn constant(&mut self, plan: &Plan, number: u32) -> Result<(), Fault> {
+    pub(super) fn constant(&mut self, plan: &Plan, number: u32) -> Result<(), DecodeError> {
         self.read(&mut constant(plan, number))
     }
 
     /// Reads a value that was written as this type.
     #[inline(always)]
-    pub(super) fn read(&mut self, datum: &mut Datum<'_>) -> Result<(), Fault> {
+    pub(super) fn read(&mut self, datum: &mut Datum<'_>) -> Result<(), DecodeError> {
         match self {
             Self::Boolean(v) => v.push(datum.input.boolean()?),
             Self::Int(v) => v.push(datum.input.int()?),
@@ -186,7 +190,7 @@ impl Column {
     }
 
     /// Reads as [`read`](Column::read) does, any type, at the price of a call.
-    fn read_parts(&mut self, datum: &mut Datum<'_>) -> Result<(), Fault> {
+    fn read_parts(&mut self, datum: &mut Datum<'_>) -> Result<(), DecodeError> {
         match self {
             Self::Null(rows) => *rows += 1,
             Self::Bytes(v) => v.push(datum.input.bytes()?)?,
@@ -262,7 +266,7 @@ impl Column {
     }
 
     /// Reads values behind each other; their count is checked against what is left.
-    fn read_many(&mut self, datum: &mut Datum<'_>, count: usize) -> Result<(), Fault> {
+    fn read_many(&mut self, datum: &mut Datum<'_>, count: usize) -> Result<(), DecodeError> {
         match self {
             Self::Double(v) => {
                 let bytes = datum.input.take(count * 8)?;
@@ -284,7 +288,11 @@ impl Column {
     }
 
     /// Reads a value that the plan resolves to this type.
-    pub(super) fn resolve(&mut self, cursor: &mut Cursor<'_, '_>, op: OpId) -> Result<(), Fault> {
+    pub(super) fn resolve(
+        &mut self,
+        cursor: &mut Cursor<'_, '_>,
+        op: OpId,
+    ) -> Result<(), DecodeError> {
         let plan = cursor.plan;
         let op = cursor.choose(op)?;
         match (self, plan.op(op)) {
@@ -319,7 +327,9 @@ impl Column {
                 column @ (Self::Fixed { .. } | Self::Logical { size: Some(_), .. }),
                 Op::Fixed { .. },
             ) => column.read(&mut cursor.datum)?,
-            (column, op @ Op::Enum { .. }) => column.symbol(op, &mut cursor.datum.input)?,
+            (column, op @ Op::Enum { .. }) => {
+                column.symbol(cursor.plan, op, &mut cursor.datum.input)?
+            }
             (Self::List { ends, items, .. }, Op::Array { item, min }) => {
                 let mut len = ends.last();
                 cursor.datum.enter()?;
@@ -366,10 +376,15 @@ impl Column {
 
     /// Reads a symbol by the table of an operation.
     #[inline(always)]
-    pub(super) fn symbol(&mut self, op: &Op, input: &mut Reader<'_>) -> Result<(), Fault> {
+    pub(super) fn symbol(
+        &mut self,
+        plan: &Plan,
+        op: &Op,
+        input: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
         match (self, op) {
             (Self::Enum { keys, .. }, Op::Enum { symbols, problem }) => {
-                keys.push(symbol(input, symbols, *problem)? as i32);
+                keys.push(symbol(plan, input, symbols, *problem)? as i32);
                 Ok(())
             }
             _ => Err(other()),
@@ -378,7 +393,7 @@ impl Column {
 
     /// Adds a row that nobody looks at, beneath a null.
     #[inline(always)]
-    pub(super) fn nothing(&mut self) -> Result<(), Fault> {
+    pub(super) fn nothing(&mut self) -> Result<(), DecodeError> {
         match self {
             Self::Int(v) => v.push(0),
             Self::Long(v) => v.push(0),
@@ -389,7 +404,7 @@ impl Column {
     }
 
     /// Adds a row as [`nothing`](Column::nothing) does, of any type, at the price of a call.
-    fn nothing_parts(&mut self) -> Result<(), Fault> {
+    fn nothing_parts(&mut self) -> Result<(), DecodeError> {
         match self {
             Self::Null(rows) => *rows += 1,
             Self::Boolean(v) => v.push(false),
@@ -430,8 +445,8 @@ impl Column {
     pub(super) fn repeat(
         &mut self,
         times: usize,
-        mut again: impl FnMut(&mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut again: impl FnMut(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
         fn fill<T: Copy>(v: &mut Vec<T>, times: usize) {
             if let Some(&value) = v.first() {
                 v.resize(times + 1, value);
@@ -514,12 +529,12 @@ impl<'a> Target<'a> for &mut Column {
     type Out = ();
 
     #[cold]
-    fn other() -> Fault {
+    fn other() -> DecodeError {
         other()
     }
 
     #[inline(always)]
-    fn null(self) -> Result<(), Fault> {
+    fn null(self) -> Result<(), DecodeError> {
         let Column::Null(rows) = self else {
             return Err(other());
         };
@@ -528,7 +543,7 @@ impl<'a> Target<'a> for &mut Column {
     }
 
     #[inline(always)]
-    fn boolean(self, v: bool) -> Result<(), Fault> {
+    fn boolean(self, v: bool) -> Result<(), DecodeError> {
         let Column::Boolean(rows) = self else {
             return Err(other());
         };
@@ -537,7 +552,7 @@ impl<'a> Target<'a> for &mut Column {
     }
 
     #[inline(always)]
-    fn int(self, v: i32) -> Result<(), Fault> {
+    fn int(self, v: i32) -> Result<(), DecodeError> {
         let Column::Int(rows) = self else {
             return Err(other());
         };
@@ -546,7 +561,7 @@ impl<'a> Target<'a> for &mut Column {
     }
 
     #[inline(always)]
-    fn long(self, v: i64) -> Result<(), Fault> {
+    fn long(self, v: i64) -> Result<(), DecodeError> {
         let Column::Long(rows) = self else {
             return Err(other());
         };
@@ -555,7 +570,7 @@ impl<'a> Target<'a> for &mut Column {
     }
 
     #[inline(always)]
-    fn float(self, v: f32) -> Result<(), Fault> {
+    fn float(self, v: f32) -> Result<(), DecodeError> {
         let Column::Float(rows) = self else {
             return Err(other());
         };
@@ -564,7 +579,7 @@ impl<'a> Target<'a> for &mut Column {
     }
 
     #[inline(always)]
-    fn double(self, v: f64) -> Result<(), Fault> {
+    fn double(self, v: f64) -> Result<(), DecodeError> {
         let Column::Double(rows) = self else {
             return Err(other());
         };
@@ -573,7 +588,7 @@ impl<'a> Target<'a> for &mut Column {
     }
 
     #[inline(always)]
-    fn bytes(self, v: &'a [u8], offset: usize) -> Result<(), Fault> {
+    fn bytes(self, v: &'a [u8], offset: usize) -> Result<(), DecodeError> {
         match self {
             Column::Bytes(rows) => rows.push(v),
             Column::Logical { size: None, values } => values.push(v, offset),
@@ -582,7 +597,7 @@ impl<'a> Target<'a> for &mut Column {
     }
 
     #[inline(always)]
-    fn string(self, v: &'a str, offset: usize) -> Result<(), Fault> {
+    fn string(self, v: &'a str, offset: usize) -> Result<(), DecodeError> {
         match self {
             Column::Text(rows) => rows.push(v.as_bytes()),
             Column::Logical { size: None, values } => values.push(v.as_bytes(), offset),

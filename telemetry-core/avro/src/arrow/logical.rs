@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::ArrowError;
 use super::finish::{primitive, renew};
-use crate::typed::Fault;
+use crate::typed::DecodeError;
 use crate::wire::Out;
 use crate::{Kind, Node, Primitive};
 
@@ -78,8 +78,8 @@ impl Values {
     }
 
     /// Adds what is on the wire, which starts at `offset`.
-    pub(super) fn push(&mut self, wire: &[u8], offset: usize) -> Result<(), Fault> {
-        let decimal = |precision: u8| Fault::Decimal { offset, precision };
+    pub(super) fn push(&mut self, wire: &[u8], offset: usize) -> Result<(), DecodeError> {
+        let decimal = |precision: u8| DecodeError::Decimal { offset, precision };
         match self {
             Self::Decimal128(v, precision) => {
                 let value = extend(wire).map(i128::from_be_bytes);
@@ -94,11 +94,11 @@ impl Values {
                 v.push(value.ok_or(decimal(*precision))?);
             }
             Self::Interval(v) => {
-                v.push(interval(wire).ok_or(Fault::Duration { offset })?);
+                v.push(interval(wire).ok_or(DecodeError::Duration { offset })?);
             }
             Self::Uuid(v) => {
                 let uuid = Uuid::try_parse_ascii(wire);
-                v.push(*uuid.map_err(|_| Fault::Uuid { offset })?.as_bytes());
+                v.push(*uuid.map_err(|_| DecodeError::Uuid { offset })?.as_bytes());
             }
         }
         Ok(())

@@ -64,7 +64,6 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 
 use crate::plan::{Op, Step, Way};
-use crate::typed::Fault;
 use crate::wire::Reader;
 use crate::{Cursor, Datum, DecodeError, DecodeLimits, Kind, Plan, Schema};
 use column::Column;
@@ -155,12 +154,12 @@ impl<'p> Columns<'p> {
             Ok(()) => self.rows += 1,
             Err(_) => self.fields.iter_mut().for_each(|f| f.truncate(self.rows)),
         }
-        Ok(result.map_err(|fault| self.plan.error(fault))?)
+        Ok(result?)
     }
 
     /// `rest` is nobody's but the caller's, so that it stays in registers.
     #[inline(always)]
-    fn row(&mut self, rest: &mut Reader<'_>) -> Result<(), Fault> {
+    fn row(&mut self, rest: &mut Reader<'_>) -> Result<(), DecodeError> {
         let plan = self.plan;
         let mut op = plan.root();
         if let Op::Union { branches, .. } = plan.op(op) {
@@ -177,7 +176,7 @@ impl<'p> Columns<'p> {
                 rows::fields(steps, &mut self.fields, &mut cursor, rest)
             }
             Op::Fail { problem } => Err(cursor.fail(*problem)),
-            _ => Err(Fault::OtherReader {
+            _ => Err(DecodeError::OtherReader {
                 expected: "a record",
             }),
         }
@@ -253,12 +252,6 @@ pub enum ArrowError {
     /// Arrow refuses the columns.
     #[error(transparent)]
     Arrow(#[from] arrow_schema::ArrowError),
-}
-
-impl From<Fault> for ArrowError {
-    fn from(fault: Fault) -> Self {
-        Self::Decode(fault.into())
-    }
 }
 
 crate::error_codes!(ArrowError {

@@ -3,7 +3,7 @@
 use super::column::Column;
 use crate::Cursor;
 use crate::plan::{Null, Op, Step, Take};
-use crate::typed::Fault;
+use crate::typed::DecodeError;
 use crate::wire::Reader;
 
 /// Reads the fields of a record within one, which is open, into the columns of them.
@@ -11,7 +11,7 @@ pub(super) fn nested(
     steps: &[Step],
     columns: &mut [Column],
     cursor: &mut Cursor<'_, '_>,
-) -> Result<(), Fault> {
+) -> Result<(), DecodeError> {
     let mut input = cursor.datum.input.clone();
     let result = fields(steps, columns, cursor, &mut input);
     cursor.datum.input = input;
@@ -28,7 +28,7 @@ pub(super) fn fields<'a>(
     columns: &mut [Column],
     cursor: &mut Cursor<'_, 'a>,
     input: &mut Reader<'a>,
-) -> Result<(), Fault> {
+) -> Result<(), DecodeError> {
     let plan = cursor.plan;
     for step in steps {
         let Some(mut column) = columns.get_mut(step.field()) else {
@@ -67,7 +67,7 @@ pub(super) fn fields<'a>(
         }
         match take {
             Take::Scalar(promotion) => promotion.read(input, column)?,
-            Take::Symbol => column.symbol(plan.op(op), input)?,
+            Take::Symbol => column.symbol(plan, plan.op(op), input)?,
             Take::Default => column.constant(plan, step.operand)?,
             Take::Sizes | Take::Parts => {
                 cursor.datum.input = input.clone();

@@ -6,7 +6,7 @@ use core::mem::replace;
 use arrow_array::StringArray;
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
-use crate::typed::Fault;
+use crate::typed::DecodeError;
 use crate::wire::Out;
 
 /// Where rows end. As Arrow has it, what is before the first row ends at 0.
@@ -22,7 +22,7 @@ impl Default for Ends {
 impl Ends {
     /// Adds a row that ends there, which is not before the last one.
     #[inline(always)]
-    pub(super) fn push(&mut self, len: usize) -> Result<(), Fault> {
+    pub(super) fn push(&mut self, len: usize) -> Result<(), DecodeError> {
         debug_assert!(len >= self.last(), "rows grow");
         self.0.push(end(len)?);
         Ok(())
@@ -53,8 +53,8 @@ impl Ends {
 
 /// A position in a column, which Arrow has in 31 bits.
 #[inline]
-pub(super) fn end(len: usize) -> Result<i32, Fault> {
-    i32::try_from(len).map_err(|_| Fault::Limit {
+pub(super) fn end(len: usize) -> Result<i32, DecodeError> {
+    i32::try_from(len).map_err(|_| DecodeError::Limit {
         offset: 0,
         what: "bytes or items of a column",
         max: i32::MAX as usize,
@@ -70,13 +70,13 @@ pub(super) struct Slices {
 
 impl Slices {
     #[inline(always)]
-    pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Fault> {
+    pub(super) fn push(&mut self, value: &[u8]) -> Result<(), DecodeError> {
         Out::new(&mut self.bytes, value.len()).raw(value);
         self.ends.push(self.bytes.len())
     }
 
     /// Adds the only row so many times more.
-    pub(super) fn repeat(&mut self, times: usize) -> Result<(), Fault> {
+    pub(super) fn repeat(&mut self, times: usize) -> Result<(), DecodeError> {
         let len = self.bytes.len();
         end(len.saturating_mul(times + 1))?;
         self.bytes = self.bytes.repeat(times + 1);

@@ -1,7 +1,7 @@
 //! What every executor of a plan shares: position, limits, blocks, skipping.
 
 use super::op::{Op, OpId, RecordOp};
-use super::{DecodeError, Fault, Plan};
+use super::{DecodeError, Plan};
 use crate::wire::{Reader, WireError};
 
 /// Bounds on one datum, for datums that strangers send.
@@ -64,7 +64,7 @@ impl<'a> Datum<'a> {
 
     /// Enters a record, an array or a map.
     #[inline]
-    pub(crate) fn enter(&mut self) -> Result<(), Fault> {
+    pub(crate) fn enter(&mut self) -> Result<(), DecodeError> {
         if self.depth >= self.limits.depth_max {
             return Err(over(self.input.offset(), "nesting", self.limits.depth_max));
         }
@@ -79,19 +79,19 @@ impl<'a> Datum<'a> {
 
     /// Reads which of a union's `branches` follows.
     #[inline(always)]
-    pub(crate) fn branch(&mut self, branches: usize) -> Result<usize, Fault> {
+    pub(crate) fn branch(&mut self, branches: usize) -> Result<usize, DecodeError> {
         Ok(self.input.branch(branches)?)
     }
 
     /// Reads which of an enum's `symbols` it is.
     #[inline(always)]
-    pub(crate) fn symbol(&mut self, symbols: usize) -> Result<usize, Fault> {
+    pub(crate) fn symbol(&mut self, symbols: usize) -> Result<usize, DecodeError> {
         position(&mut self.input, symbols)
     }
 
     /// The next block of items of at least `min` bytes; `None` at the end.
     #[inline(always)]
-    pub(crate) fn block(&mut self, min: usize) -> Result<Option<Block>, Fault> {
+    pub(crate) fn block(&mut self, min: usize) -> Result<Option<Block>, DecodeError> {
         let offset = self.input.offset();
         let written = self.input.long()?;
         if written == 0 {
@@ -124,7 +124,7 @@ impl<'a> Datum<'a> {
         if fits && let Ok(count) = usize::try_from(count) {
             return Ok(Some(Block { count, end }));
         }
-        Err(Fault::Count {
+        Err(DecodeError::Count {
             offset,
             count,
             left,
@@ -133,9 +133,9 @@ impl<'a> Datum<'a> {
 
     /// Checks that a block ends where its writer said.
     #[inline]
-    pub(crate) fn close(&self, block: &Block) -> Result<(), Fault> {
+    pub(crate) fn close(&self, block: &Block) -> Result<(), DecodeError> {
         match block.end {
-            Some(expected) if expected != self.input.offset() => Err(Fault::Block {
+            Some(expected) if expected != self.input.offset() => Err(DecodeError::Block {
                 offset: self.input.offset(),
                 expected,
             }),
@@ -144,7 +144,7 @@ impl<'a> Datum<'a> {
     }
 
     /// Jumps to the end of a block whose size the writer said; else does nothing.
-    pub(super) fn jump(&mut self, block: &Block) -> Result<bool, Fault> {
+    pub(super) fn jump(&mut self, block: &Block) -> Result<bool, DecodeError> {
         let Some(end) = block.end else {
             return Ok(false);
         };
@@ -155,12 +155,12 @@ impl<'a> Datum<'a> {
 
 /// Which of the writer's `symbols` follows.
 #[inline(always)]
-fn position(input: &mut Reader<'_>, symbols: usize) -> Result<usize, Fault> {
+fn position(input: &mut Reader<'_>, symbols: usize) -> Result<usize, DecodeError> {
     let offset = input.offset();
     let symbol = input.long()?;
     match usize::try_from(symbol) {
         Ok(i) if i < symbols => Ok(i),
-        _ => Err(Fault::Symbol {
+        _ => Err(DecodeError::Symbol {
             offset,
             symbol,
             symbols,
@@ -171,21 +171,22 @@ fn position(input: &mut Reader<'_>, symbols: usize) -> Result<usize, Fault> {
 /// Reads the writer's symbol and gives the reader's.
 #[inline(always)]
 pub(crate) fn symbol(
+    plan: &Plan,
     input: &mut Reader<'_>,
     symbols: &[Option<u32>],
     problem: usize,
-) -> Result<u32, Fault> {
+) -> Result<u32, DecodeError> {
     let offset = input.offset();
     let symbol = position(input, symbols.len())?;
     match symbols[symbol] {
         Some(symbol) => Ok(symbol),
-        None => Err(Fault::Problem { offset, problem }),
+        None => Err(plan.fail(offset, problem)),
     }
 }
 
 #[cold]
-const fn over(offset: usize, what: &'static str, max: usize) -> Fault {
-    Fault::Limit { offset, what, max }
+const fn over(offset: usize, what: &'static str, max: usize) -> DecodeError {
+    DecodeError::Limit { offset, what, max }
 }
 
 /// A datum being read by a plan.
@@ -212,17 +213,17 @@ impl<'p, 'a> Cursor<'p, 'a> {
         plan: &'p Plan,
         input: &mut Reader<'a>,
         limits: DecodeLimits,
-        read: impl FnOnce(&mut Self) -> Result<T, Fault>,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
         let mut cursor = Self::new(plan, input.clone(), limits);
         let result = read(&mut cursor);
         *input = cursor.datum.input;
-        result.map_err(|fault| plan.error(fault))
+        result
     }
 
     /// Enters a record and pays for its defaults.
     #[inline]
-    pub(crate) fn open(&mut self, record: &RecordOp) -> Result<(), Fault> {
+    pub(crate) fn open(&mut self, record: &RecordOp) -> Result<(), DecodeError> {
         self.datum.enter()?;
         if let Some(problem) = record.problem {
             return Err(self.fail(problem));
@@ -236,21 +237,23 @@ impl<'p, 'a> Cursor<'p, 'a> {
         Ok(())
     }
 
-    #[cold]
-    pub(crate) fn fail(&self, problem: usize) -> Fault {
-        let offset = self.datum.input.offset();
-        Fault::Problem { offset, problem }
+    pub(crate) fn fail(&self, problem: usize) -> DecodeError {
+        self.plan.fail(self.datum.input.offset(), problem)
     }
 
     /// Reads the writer's symbol and gives the reader's.
     #[inline]
-    pub(crate) fn symbol(&mut self, symbols: &[Option<u32>], problem: usize) -> Result<u32, Fault> {
-        symbol(&mut self.datum.input, symbols, problem)
+    pub(crate) fn symbol(
+        &mut self,
+        symbols: &[Option<u32>],
+        problem: usize,
+    ) -> Result<u32, DecodeError> {
+        symbol(self.plan, &mut self.datum.input, symbols, problem)
     }
 
     /// Reads the writer's branches, if it is a union, down to an operation that is none.
     #[inline(always)]
-    pub(crate) fn settle(&mut self, id: OpId) -> Result<&'p Op, Fault> {
+    pub(crate) fn settle(&mut self, id: OpId) -> Result<&'p Op, DecodeError> {
         match self.plan.op(id) {
             Op::Union { branches, .. } => self.settle_union(branches),
             Op::Fail { problem } => Err(self.fail(*problem)),
@@ -260,14 +263,14 @@ impl<'p, 'a> Cursor<'p, 'a> {
 
     /// Reads the writer's branch, if it is a union: the operation to go on with.
     #[inline(always)]
-    pub(crate) fn choose(&mut self, id: OpId) -> Result<OpId, Fault> {
+    pub(crate) fn choose(&mut self, id: OpId) -> Result<OpId, DecodeError> {
         match self.plan.op(id) {
             Op::Union { branches, .. } => Ok(branches[self.datum.branch(branches.len())?]),
             _ => Ok(id),
         }
     }
 
-    fn settle_union(&mut self, branches: &'p [OpId]) -> Result<&'p Op, Fault> {
+    fn settle_union(&mut self, branches: &'p [OpId]) -> Result<&'p Op, DecodeError> {
         // No union holds a union.
         match self.plan.op(branches[self.datum.branch(branches.len())?]) {
             Op::Fail { problem } => Err(self.fail(*problem)),

@@ -8,7 +8,6 @@ mod cursor;
 mod error;
 mod exec;
 mod explain;
-mod fault;
 mod flat;
 mod op;
 mod program;
@@ -33,7 +32,6 @@ pub use cursor::{Cursor, Datum, DecodeLimits};
 pub use error::DecodeError;
 pub use exec::{FieldSink, TreeSink};
 pub use explain::Origin;
-pub use fault::Fault;
 use flat::Flat;
 pub(crate) use op::Op;
 pub use op::OpId;
@@ -248,6 +246,14 @@ impl Plan {
             });
             written.chain(defaults)
         })
+    }
+
+    /// What a datum meets at `offset` that the reader has no place for.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn fail(&self, offset: usize, problem: usize) -> DecodeError {
+        let problem = Box::new(self.problems[problem].clone());
+        DecodeError::Problem { offset, problem }
     }
 
     /// What stands against reading *every* datum of the writer, outermost first; empty if

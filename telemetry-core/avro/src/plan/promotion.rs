@@ -2,7 +2,7 @@
 //!
 //! Source: Avro 1.12 specification, "Schema Resolution".
 
-use super::{Fault, Scalar, exec};
+use super::{DecodeError, Scalar, exec};
 use crate::Primitive;
 use crate::wire::{Reader, WireError};
 
@@ -19,39 +19,39 @@ pub(crate) trait Target<'a>: Sized {
     }
 
     /// The error where it does not.
-    fn other() -> Fault;
+    fn other() -> DecodeError;
 
-    fn null(self) -> Result<Self::Out, Fault> {
+    fn null(self) -> Result<Self::Out, DecodeError> {
         Err(Self::other())
     }
 
-    fn boolean(self, _: bool) -> Result<Self::Out, Fault> {
+    fn boolean(self, _: bool) -> Result<Self::Out, DecodeError> {
         Err(Self::other())
     }
 
-    fn int(self, _: i32) -> Result<Self::Out, Fault> {
+    fn int(self, _: i32) -> Result<Self::Out, DecodeError> {
         Err(Self::other())
     }
 
-    fn long(self, _: i64) -> Result<Self::Out, Fault> {
+    fn long(self, _: i64) -> Result<Self::Out, DecodeError> {
         Err(Self::other())
     }
 
-    fn float(self, _: f32) -> Result<Self::Out, Fault> {
+    fn float(self, _: f32) -> Result<Self::Out, DecodeError> {
         Err(Self::other())
     }
 
-    fn double(self, _: f64) -> Result<Self::Out, Fault> {
+    fn double(self, _: f64) -> Result<Self::Out, DecodeError> {
         Err(Self::other())
     }
 
     /// The datum has the bytes from `offset` on, their length first.
-    fn bytes(self, _: &'a [u8], _offset: usize) -> Result<Self::Out, Fault> {
+    fn bytes(self, _: &'a [u8], _offset: usize) -> Result<Self::Out, DecodeError> {
         Err(Self::other())
     }
 
     /// The datum has the text from `offset` on, its length first.
-    fn string(self, _: &'a str, _offset: usize) -> Result<Self::Out, Fault> {
+    fn string(self, _: &'a str, _offset: usize) -> Result<Self::Out, DecodeError> {
         Err(Self::other())
     }
 }
@@ -106,7 +106,7 @@ macro_rules! promotions {
                 self,
                 input: &mut Reader<'a>,
                 target: T,
-            ) -> Result<T::Out, Fault> {
+            ) -> Result<T::Out, DecodeError> {
                 match self {
                     $(Self::$name => {
                         if !T::takes(Primitive::$to) {
@@ -159,47 +159,47 @@ pub(crate) struct AsScalar;
 impl<'a> Target<'a> for AsScalar {
     type Out = Scalar<'a>;
 
-    fn other() -> Fault {
-        Fault::NotFlat
+    fn other() -> DecodeError {
+        DecodeError::NotFlat
     }
 
     #[inline(always)]
-    fn null(self) -> Result<Scalar<'a>, Fault> {
+    fn null(self) -> Result<Scalar<'a>, DecodeError> {
         Ok(Scalar::Null)
     }
 
     #[inline(always)]
-    fn boolean(self, v: bool) -> Result<Scalar<'a>, Fault> {
+    fn boolean(self, v: bool) -> Result<Scalar<'a>, DecodeError> {
         Ok(Scalar::Boolean(v))
     }
 
     #[inline(always)]
-    fn int(self, v: i32) -> Result<Scalar<'a>, Fault> {
+    fn int(self, v: i32) -> Result<Scalar<'a>, DecodeError> {
         Ok(Scalar::Int(v))
     }
 
     #[inline(always)]
-    fn long(self, v: i64) -> Result<Scalar<'a>, Fault> {
+    fn long(self, v: i64) -> Result<Scalar<'a>, DecodeError> {
         Ok(Scalar::Long(v))
     }
 
     #[inline(always)]
-    fn float(self, v: f32) -> Result<Scalar<'a>, Fault> {
+    fn float(self, v: f32) -> Result<Scalar<'a>, DecodeError> {
         Ok(Scalar::Float(v))
     }
 
     #[inline(always)]
-    fn double(self, v: f64) -> Result<Scalar<'a>, Fault> {
+    fn double(self, v: f64) -> Result<Scalar<'a>, DecodeError> {
         Ok(Scalar::Double(v))
     }
 
     #[inline(always)]
-    fn bytes(self, v: &'a [u8], _: usize) -> Result<Scalar<'a>, Fault> {
+    fn bytes(self, v: &'a [u8], _: usize) -> Result<Scalar<'a>, DecodeError> {
         Ok(Scalar::Bytes(v))
     }
 
     #[inline(always)]
-    fn string(self, v: &'a str, _: usize) -> Result<Scalar<'a>, Fault> {
+    fn string(self, v: &'a str, _: usize) -> Result<Scalar<'a>, DecodeError> {
         Ok(Scalar::String(v))
     }
 }

@@ -413,6 +413,32 @@ impl Schema {
         &self.nodes[id.0 as usize]
     }
 
+    /// One type of this schema as a schema of its own, e.g. of a field whose datum is kept alone.
+    ///
+    /// Its text is [the meaning](Self::meaning) of the part: without docs, aliases and defaults.
+    ///
+    /// ```
+    /// use telemetry_avro::Schema;
+    ///
+    /// let ride = Schema::parse(r#"{"type":"record","name":"Ride","fields":[
+    ///     {"name":"laps","type":{"type":"array","items":"int"}}]}"#)?;
+    /// let laps = ride.part(ride.record().expect("a record").fields[0].node);
+    /// assert_eq!(laps.json(), r#"{"type":"array","items":"int"}"#);
+    /// # Ok::<(), telemetry_avro::SchemaError>(())
+    /// ```
+    pub fn part(&self, root: NodeId) -> Self {
+        let json = canonical::write(&self.nodes, root, true);
+        let (fingerprint, array_fingerprint) = canonical::fingerprints(&self.nodes, root);
+        Self {
+            nodes: self.nodes.clone(),
+            root,
+            text_fingerprint: Fingerprint::of(&json),
+            json,
+            fingerprint,
+            array_fingerprint,
+        }
+    }
+
     /// The root, if it is a record.
     pub fn record(&self) -> Option<&RecordType> {
         match &self.root().kind {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::def::{Type, nullable};
 use super::scalar::other;
-use super::{AvroType, Decode, Encode, Fault, make_room};
+use super::{AvroType, Decode, DecodeError, Encode, make_room};
 use crate::plan::Op;
 use crate::wire::{Out, VARINT_LEN_MAX};
 use crate::{Cursor, Datum, OpId};
@@ -30,11 +30,11 @@ impl<T: Encode> Encode for Box<T> {
 }
 
 impl<'a, T: Decode<'a>> Decode<'a> for Box<T> {
-    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault> {
+    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
         T::read(datum).map(Box::new)
     }
 
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault> {
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError> {
         T::resolve(cursor, op).map(Box::new)
     }
 }
@@ -66,14 +66,14 @@ impl<T: Encode> Encode for Option<T> {
 
 impl<'a, T: Decode<'a>> Decode<'a> for Option<T> {
     #[inline(always)]
-    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault> {
+    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
         match datum.branch(2)? {
             0 => Ok(None),
             _ => T::read(datum).map(Some),
         }
     }
 
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault> {
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError> {
         match cursor.settle(op)? {
             // Only null resolves to null, and takes no bytes.
             Op::Wrap { branch: 0, .. } => Ok(None),
@@ -107,7 +107,7 @@ impl<T: Encode> Encode for Vec<T> {
 
 impl<'a, T: Decode<'a>> Decode<'a> for Vec<T> {
     #[inline]
-    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault> {
+    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
         let mut items = Self::new();
         datum.enter()?;
         while let Some(block) = datum.block(T::MIN_LEN)? {
@@ -118,7 +118,7 @@ impl<'a, T: Decode<'a>> Decode<'a> for Vec<T> {
         Ok(items)
     }
 
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault> {
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError> {
         let Op::Array { item, min } = cursor.settle(op)? else {
             return Err(other("array"));
         };
@@ -179,7 +179,7 @@ impl<K: Encode, V: Encode> Encode for BTreeMap<K, V> {
 /// A key that is there twice keeps its last value.
 impl<'a, K: Decode<'a> + Ord, V: Decode<'a>> Decode<'a> for BTreeMap<K, V> {
     #[inline]
-    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault> {
+    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
         let mut pairs = Self::new();
         datum.enter()?;
         while let Some(block) = datum.block(K::MIN_LEN + V::MIN_LEN)? {
@@ -193,7 +193,7 @@ impl<'a, K: Decode<'a> + Ord, V: Decode<'a>> Decode<'a> for BTreeMap<K, V> {
         Ok(pairs)
     }
 
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault> {
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError> {
         let Op::Map { value, min } = cursor.settle(op)? else {
             return Err(other("map"));
         };

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use crate::wire::Out;
 use crate::{Cursor, Datum, OpId};
 
-pub use crate::plan::Fault;
+pub use crate::plan::DecodeError;
 pub use def::{FieldDef, Json, Logical, Named, Type};
 #[doc(hidden)]
 pub use null_last::NullLast;
@@ -88,15 +88,19 @@ pub trait Encode: AvroType {
 /// A type whose values are read from datums, from which they may borrow.
 pub trait Decode<'a>: AvroType + Sized {
     /// Reads a value that was written as this type.
-    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault>;
+    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError>;
 
     /// Reads a value that `op` of a plan resolves to this type.
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault>;
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError>;
 
     /// Reads values that follow each other; their count is checked against what is left.
     #[doc(hidden)]
     #[inline]
-    fn read_items(datum: &mut Datum<'a>, count: usize, items: &mut Vec<Self>) -> Result<(), Fault> {
+    fn read_items(
+        datum: &mut Datum<'a>,
+        count: usize,
+        items: &mut Vec<Self>,
+    ) -> Result<(), DecodeError> {
         for left in (1..=count).rev() {
             make_room(items, left);
             items.push(Self::read(datum)?);
@@ -107,7 +111,7 @@ pub trait Decode<'a>: AvroType + Sized {
     /// Reads values that follow each other and drops them.
     #[doc(hidden)]
     #[inline]
-    fn pass_items(datum: &mut Datum<'a>, count: usize) -> Result<(), Fault> {
+    fn pass_items(datum: &mut Datum<'a>, count: usize) -> Result<(), DecodeError> {
         for _ in 0..count {
             Self::read(datum)?;
         }

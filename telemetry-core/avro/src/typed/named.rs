@@ -1,7 +1,7 @@
 //! What derived records, enums and unions do to read themselves.
 
 use super::scalar::other;
-use super::{Decode, Fault};
+use super::{Decode, DecodeError};
 use crate::plan::{Op, Step};
 use crate::wire::Reader;
 use crate::{Cursor, Datum, DecodeLimits, OpId};
@@ -12,8 +12,8 @@ impl<'a> Datum<'a> {
     #[inline]
     pub fn record<T>(
         &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
         self.enter()?;
         let record = read(self)?;
         self.leave();
@@ -23,14 +23,14 @@ impl<'a> Datum<'a> {
     /// Reads which of an enum's symbols it is.
     #[doc(hidden)]
     #[inline]
-    pub fn position_of_symbol(&mut self, symbols: usize) -> Result<usize, Fault> {
+    pub fn position_of_symbol(&mut self, symbols: usize) -> Result<usize, DecodeError> {
         self.symbol(symbols)
     }
 
     /// Reads which of a union's branches follows.
     #[doc(hidden)]
     #[inline]
-    pub fn position_of_branch(&mut self, branches: usize) -> Result<usize, Fault> {
+    pub fn position_of_branch(&mut self, branches: usize) -> Result<usize, DecodeError> {
         self.branch(branches)
     }
 }
@@ -38,7 +38,7 @@ impl<'a> Datum<'a> {
 impl<'a> Cursor<'a, 'a> {
     /// Reads a value of a derived type.
     #[inline(always)]
-    pub(crate) fn take<T: Decode<'a>>(&mut self, op: OpId) -> Result<T, Fault> {
+    pub(crate) fn take<T: Decode<'a>>(&mut self, op: OpId) -> Result<T, DecodeError> {
         if self.plan.same(op) {
             T::read(&mut self.datum)
         } else {
@@ -49,7 +49,7 @@ impl<'a> Cursor<'a, 'a> {
     /// Enters a record: gives the way of each field of the reader, and of what is skipped.
     #[doc(hidden)]
     #[inline(always)]
-    pub fn open_record(&mut self, op: OpId, name: &'static str) -> Result<&'a [Step], Fault> {
+    pub fn open_record(&mut self, op: OpId, name: &'static str) -> Result<&'a [Step], DecodeError> {
         let Op::Record(record) = self.settle(op)? else {
             return Err(other(name));
         };
@@ -67,14 +67,14 @@ impl<'a> Cursor<'a, 'a> {
     /// Reads a value as it was written.
     #[doc(hidden)]
     #[inline(always)]
-    pub fn same<T: Decode<'a>>(&mut self) -> Result<T, Fault> {
+    pub fn same<T: Decode<'a>>(&mut self) -> Result<T, DecodeError> {
         T::read(&mut self.datum)
     }
 
     /// Reads a value of a branch.
     #[doc(hidden)]
     #[inline]
-    pub fn branch<T: Decode<'a>>(&mut self, op: OpId) -> Result<T, Fault> {
+    pub fn branch<T: Decode<'a>>(&mut self, op: OpId) -> Result<T, DecodeError> {
         self.take(op)
     }
 
@@ -84,7 +84,7 @@ impl<'a> Cursor<'a, 'a> {
     /// processor's cache of instructions, and for its caller to take it in.
     #[doc(hidden)]
     #[inline(never)]
-    pub fn made<T: Decode<'a>>(&mut self, step: &Step) -> Result<T, Fault> {
+    pub fn made<T: Decode<'a>>(&mut self, step: &Step) -> Result<T, DecodeError> {
         if step.code % 4 == Step::RESOLVED {
             return T::resolve(self, step.operand);
         }
@@ -96,7 +96,7 @@ impl<'a> Cursor<'a, 'a> {
     /// Reads a symbol: its position in the reader's enum.
     #[doc(hidden)]
     #[inline(always)]
-    pub fn reader_symbol(&mut self, op: OpId, name: &'static str) -> Result<usize, Fault> {
+    pub fn reader_symbol(&mut self, op: OpId, name: &'static str) -> Result<usize, DecodeError> {
         match self.settle(op)? {
             Op::Enum { symbols, problem } => Ok(self.symbol(symbols, *problem)? as usize),
             _ => Err(other(name)),
@@ -106,7 +106,11 @@ impl<'a> Cursor<'a, 'a> {
     /// Reads what becomes a branch of the reader's union: its position, and how to go on.
     #[doc(hidden)]
     #[inline]
-    pub fn reader_branch(&mut self, op: OpId, name: &'static str) -> Result<(u32, OpId), Fault> {
+    pub fn reader_branch(
+        &mut self,
+        op: OpId,
+        name: &'static str,
+    ) -> Result<(u32, OpId), DecodeError> {
         match self.settle(op)? {
             Op::Wrap { branch, then } => Ok((*branch, *then)),
             _ => Err(other(name)),
@@ -118,7 +122,7 @@ impl Cursor<'_, '_> {
     /// Reads past a field that goes nowhere.
     #[doc(hidden)]
     #[inline(always)]
-    pub fn pass(&mut self, op: OpId) -> Result<(), Fault> {
+    pub fn pass(&mut self, op: OpId) -> Result<(), DecodeError> {
         match self.plan.op(op) {
             Op::Scalar(promotion) => Ok(promotion.skip(&mut self.datum.input)?),
             Op::Union { sizes, .. } if !sizes.is_empty() => {

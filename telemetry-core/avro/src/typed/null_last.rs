@@ -2,7 +2,7 @@
 
 use super::def::{Type, null_last};
 use super::scalar::other;
-use super::{AvroType, Decode, Encode, Fault};
+use super::{AvroType, Decode, DecodeError, Encode};
 use crate::plan::Op;
 use crate::wire::Out;
 use crate::{Cursor, Datum, OpId};
@@ -39,14 +39,14 @@ impl<T: AvroType> AvroType for NullLast<T> {
 
 impl<'a, T: Decode<'a>> Decode<'a> for NullLast<T> {
     #[inline]
-    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault> {
+    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
         match datum.branch(2)? {
             0 => T::read(datum).map(|value| Self(Some(value))),
             _ => Ok(Self(None)),
         }
     }
 
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault> {
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError> {
         match cursor.settle(op)? {
             Op::Wrap { branch: 0, then } => cursor.take(*then).map(|value| Self(Some(value))),
             // Only null resolves to null, and takes no bytes.

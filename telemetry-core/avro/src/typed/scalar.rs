@@ -8,19 +8,23 @@ use core::marker::PhantomData;
 use uuid::Uuid;
 
 use super::def::{Logical, Named, Type};
-use super::{AvroType, Decode, Encode, Fault};
+use super::{AvroType, Decode, DecodeError, Encode};
 use crate::plan::{Op, Promotion, Target};
 use crate::wire::{Out, VARINT_LEN_MAX};
 use crate::{Cursor, Datum, OpId, Primitive, Timestamp};
 
 #[cold]
-pub(super) const fn other(expected: &'static str) -> Fault {
-    Fault::OtherReader { expected }
+pub(super) const fn other(expected: &'static str) -> DecodeError {
+    DecodeError::OtherReader { expected }
 }
 
 /// How a value that resolves to a type without parts was written.
 #[inline(always)]
-fn promotion(cursor: &mut Cursor<'_, '_>, op: OpId, to: Primitive) -> Result<Promotion, Fault> {
+fn promotion(
+    cursor: &mut Cursor<'_, '_>,
+    op: OpId,
+    to: Primitive,
+) -> Result<Promotion, DecodeError> {
     match cursor.settle(op)? {
         Op::Scalar(promotion) => Ok(*promotion),
         _ => Err(other(to.as_str())),
@@ -68,24 +72,24 @@ macro_rules! read {
             }
 
             #[cold]
-            fn other() -> Fault {
+            fn other() -> DecodeError {
                 other(Primitive::$primitive.as_str())
             }
 
             #[inline(always)]
-            fn $give(self, $($v: $given),*) -> Result<$type, Fault> {
+            fn $give(self, $($v: $given),*) -> Result<$type, DecodeError> {
                 Ok($from)
             }
         }
 
         impl<$de $(: $life, $life)?> Decode<$de> for $type {
             #[inline]
-            fn read(datum: &mut Datum<$de>) -> Result<Self, Fault> {
+            fn read(datum: &mut Datum<$de>) -> Result<Self, DecodeError> {
                 Promotion::$primitive.read(&mut datum.input, Make(PhantomData::<Self>))
             }
 
             #[inline(always)]
-            fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, Fault> {
+            fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, DecodeError> {
                 let promotion = promotion(cursor, op, Primitive::$primitive)?;
                 let input = &mut cursor.datum.input;
                 promotion.read(input, Make(PhantomData::<Self>))
@@ -144,7 +148,7 @@ macro_rules! float {
                 datum: &mut Datum<'de>,
                 count: usize,
                 items: &mut Vec<Self>,
-            ) -> Result<(), Fault> {
+            ) -> Result<(), DecodeError> {
                 // `count` was checked against the bytes that are left.
                 let bytes = datum.input.take(count * $size)?.as_chunks().0;
                 items.extend(bytes.iter().map(|chunk| <$type>::from_le_bytes(*chunk)));
@@ -152,7 +156,7 @@ macro_rules! float {
             }
 
             #[inline]
-            fn pass_items(datum: &mut Datum<'de>, count: usize) -> Result<(), Fault> {
+            fn pass_items(datum: &mut Datum<'de>, count: usize) -> Result<(), DecodeError> {
                 datum.input.take(count * $size)?;
                 Ok(())
             }
@@ -213,14 +217,14 @@ macro_rules! logical {
 
         impl<$de> Decode<$de> for $type {
             #[inline]
-            fn read(datum: &mut Datum<$de>) -> Result<Self, Fault> {
+            fn read(datum: &mut Datum<$de>) -> Result<Self, DecodeError> {
                 let $offset = datum.input.offset();
                 let $read = <$read_as as Decode<$de>>::read(datum)?;
                 $from
             }
 
             #[inline]
-            fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, Fault> {
+            fn resolve(cursor: &mut Cursor<$de, $de>, op: OpId) -> Result<Self, DecodeError> {
                 let $offset = cursor.datum.input.offset();
                 let $read = <$read_as as Decode<$de>>::resolve(cursor, op)?;
                 $from
@@ -241,7 +245,7 @@ logical!(
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
         out.bytes(v.hyphenated().encode_lower(&mut text).as_bytes());
     },
-    |offset, text| Uuid::try_parse(text).map_err(|_| Fault::Uuid { offset })
+    |offset, text| Uuid::try_parse(text).map_err(|_| DecodeError::Uuid { offset })
 );
 
 impl<const N: usize> AvroType for [u8; N] {
@@ -297,12 +301,12 @@ impl<const N: usize> Encode for [u8; N] {
 
 impl<'a, const N: usize> Decode<'a> for [u8; N] {
     #[inline]
-    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault> {
+    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
         Ok(datum.input.array()?)
     }
 
     #[inline]
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault> {
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError> {
         match cursor.settle(op)? {
             // A fixed keeps its size, so what is not N bytes is another reader's.
             Op::Fixed { size } if *size == N => Self::read(&mut cursor.datum),

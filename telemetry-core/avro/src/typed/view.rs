@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 
 use super::def::Type;
 use super::scalar::other;
-use super::{AvroType, Decode, Encode, Fault};
+use super::{AvroType, Decode, DecodeError, Encode};
 use crate::plan::Op;
 use crate::wire::{Out, VARINT_LEN_MAX};
 use crate::{Cursor, Datum, OpId};
@@ -27,7 +27,7 @@ impl<'a> From<'a> {
     }
 
     /// The next block's count, 0 at the end.
-    fn block(&mut self, min: usize) -> Result<usize, Fault> {
+    fn block(&mut self, min: usize) -> Result<usize, DecodeError> {
         let min = match self {
             Self::Same(_) => min,
             Self::Plan(.., min) => *min,
@@ -36,7 +36,7 @@ impl<'a> From<'a> {
         Ok(block.map_or(0, |block| block.count))
     }
 
-    fn value<T: Decode<'a>>(&mut self) -> Result<T, Fault> {
+    fn value<T: Decode<'a>>(&mut self) -> Result<T, DecodeError> {
         match self {
             Self::Same(datum) => T::read(datum),
             Self::Plan(cursor, op, _) => cursor.take(*op),
@@ -233,7 +233,7 @@ impl<'a, V: Decode<'a> + Encode> Encode for Entries<'a, V> {
 
 impl<'a, T: Decode<'a>> Decode<'a> for Items<'a, T> {
     #[inline]
-    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault> {
+    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
         datum.enter()?;
         let from = From::Same(datum.clone());
         let mut len = 0;
@@ -250,7 +250,7 @@ impl<'a, T: Decode<'a>> Decode<'a> for Items<'a, T> {
         })
     }
 
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault> {
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError> {
         let Op::Array { item, min } = cursor.settle(op)? else {
             return Err(other("array"));
         };
@@ -275,7 +275,7 @@ impl<'a, T: Decode<'a>> Decode<'a> for Items<'a, T> {
 
 impl<'a, V: Decode<'a>> Decode<'a> for Entries<'a, V> {
     #[inline]
-    fn read(datum: &mut Datum<'a>) -> Result<Self, Fault> {
+    fn read(datum: &mut Datum<'a>) -> Result<Self, DecodeError> {
         datum.enter()?;
         let from = From::Same(datum.clone());
         let mut len = 0;
@@ -295,7 +295,7 @@ impl<'a, V: Decode<'a>> Decode<'a> for Entries<'a, V> {
         })
     }
 
-    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, Fault> {
+    fn resolve(cursor: &mut Cursor<'a, 'a>, op: OpId) -> Result<Self, DecodeError> {
         let Op::Map { value, min } = cursor.settle(op)? else {
             return Err(other("map"));
         };

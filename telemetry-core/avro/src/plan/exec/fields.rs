@@ -1,9 +1,11 @@
 //! To a sink, field by field.
 
+use alloc::boxed::Box;
+
 use crate::plan::op::{Op, RecordOp};
 use crate::plan::program::{Null, Step, Take, Way};
 use crate::plan::promotion::AsScalar;
-use crate::plan::{Cursor, DecodeError, DecodeLimits, Fault, Plan, Scalar, Value};
+use crate::plan::{Cursor, DecodeError, DecodeLimits, Plan, Scalar, Value};
 use crate::wire::Reader;
 
 /// Takes the fields of a record as they are decoded: each field of the reader once, in any order.
@@ -92,12 +94,13 @@ impl Plan {
     ) -> Result<(), DecodeError> {
         Cursor::run(self, input, limits, |cursor| {
             let Op::Record(record) = cursor.settle(self.root)? else {
-                return Err(Fault::OtherReader {
+                return Err(DecodeError::OtherReader {
                     expected: "a record",
                 });
             };
-            if record.problem.is_some() {
-                return Err(Fault::Incompatible);
+            if let Some(problem) = record.problem {
+                let problem = Box::new(self.problems[problem].clone());
+                return Err(DecodeError::Incompatible { problem });
             }
             cursor.fill(record, sink)
         })
@@ -122,7 +125,11 @@ impl<'a, S: FieldSink<'a>> TreeSink<'a> for Flat<'_, S> {
 
 impl<'a> Cursor<'a, 'a> {
     #[inline(always)]
-    fn fill(&mut self, record: &'a RecordOp, sink: &mut impl TreeSink<'a>) -> Result<(), Fault> {
+    fn fill(
+        &mut self,
+        record: &'a RecordOp,
+        sink: &mut impl TreeSink<'a>,
+    ) -> Result<(), DecodeError> {
         self.open(record)?;
         for step in &record.steps {
             if let Some(null) = step.null.branch()
@@ -146,7 +153,11 @@ impl<'a> Cursor<'a, 'a> {
         Ok(())
     }
 
-    fn other_field(&mut self, step: &Step, sink: &mut impl TreeSink<'a>) -> Result<(), Fault> {
+    fn other_field(
+        &mut self,
+        step: &Step,
+        sink: &mut impl TreeSink<'a>,
+    ) -> Result<(), DecodeError> {
         match step.way() {
             Way::Skip(op) => self.skip(op),
             Way::Default { field, constant } => {

@@ -3,7 +3,7 @@
 use crate::Primitive;
 use crate::plan::op::{Op, OpId, RecordOp};
 use crate::plan::program::Way;
-use crate::plan::{Cursor, Fault};
+use crate::plan::{Cursor, DecodeError};
 use crate::wire::{Reader, WireError};
 
 /// Reads past a value without parts.
@@ -28,7 +28,7 @@ impl Cursor<'_, '_> {
     /// Reads a value that goes nowhere. Skipped text is not checked to be UTF-8.
     ///
     /// What has parts is read by calls of its own, so that the rest needs none.
-    pub(crate) fn skip(&mut self, id: OpId) -> Result<(), Fault> {
+    pub(crate) fn skip(&mut self, id: OpId) -> Result<(), DecodeError> {
         match self.plan.op(id) {
             Op::Scalar(promotion) => promotion.skip(&mut self.datum.input)?,
             Op::Fixed { size } => drop(self.datum.input.take(*size)?),
@@ -49,7 +49,7 @@ impl Cursor<'_, '_> {
         Ok(())
     }
 
-    fn skip_fields(&mut self, record: &RecordOp) -> Result<(), Fault> {
+    fn skip_fields(&mut self, record: &RecordOp) -> Result<(), DecodeError> {
         self.datum.enter()?;
         for step in &record.steps {
             if let Way::Skip(op) | Way::Set { op, .. } = step.way() {
@@ -61,7 +61,7 @@ impl Cursor<'_, '_> {
     }
 
     /// Skips items of at least `min` bytes, each behind a key if there are `keys`.
-    fn skip_blocks(&mut self, item: OpId, min: u32, keys: bool) -> Result<(), Fault> {
+    fn skip_blocks(&mut self, item: OpId, min: u32, keys: bool) -> Result<(), DecodeError> {
         self.datum.enter()?;
         while let Some(block) = self.datum.block(min as usize)? {
             if self.datum.jump(&block)? {

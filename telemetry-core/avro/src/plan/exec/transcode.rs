@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::plan::op::{Op, OpId, RecordOp};
 use crate::plan::program::Way;
 use crate::plan::promotion::AsScalar;
-use crate::plan::{Cursor, DecodeError, DecodeLimits, Fault, Plan, Scalar};
+use crate::plan::{Cursor, DecodeError, DecodeLimits, Plan, Scalar};
 use crate::wire::{self, Reader};
 
 impl Plan {
@@ -47,7 +47,7 @@ impl Plan {
 }
 
 impl Cursor<'_, '_> {
-    fn transcode(&mut self, id: OpId, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn transcode(&mut self, id: OpId, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let plan = self.plan;
         match plan.op(id) {
             Op::Scalar(promotion) => {
@@ -96,7 +96,7 @@ impl Cursor<'_, '_> {
         Ok(())
     }
 
-    fn fields(&mut self, record: &RecordOp, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn fields(&mut self, record: &RecordOp, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         self.open(record)?;
         let plan = self.plan;
         let start = out.len();

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::plan::op::{Op, OpId, RecordOp};
 use crate::plan::program::Way;
 use crate::plan::promotion::AsScalar;
-use crate::plan::{Cursor, DecodeError, DecodeLimits, Fault, Plan, Value};
+use crate::plan::{Cursor, DecodeError, DecodeLimits, Plan, Value};
 use crate::typed::make_room;
 use crate::wire::Reader;
 
@@ -40,7 +40,7 @@ impl Plan {
 }
 
 impl Cursor<'_, '_> {
-    pub(super) fn value(&mut self, id: OpId) -> Result<Value, Fault> {
+    pub(super) fn value(&mut self, id: OpId) -> Result<Value, DecodeError> {
         let plan = self.plan;
         Ok(match plan.op(id) {
             Op::Scalar(promotion) => promotion.read(&mut self.datum.input, AsScalar)?.into(),
@@ -83,7 +83,7 @@ impl Cursor<'_, '_> {
         })
     }
 
-    fn record(&mut self, record: &RecordOp) -> Result<Value, Fault> {
+    fn record(&mut self, record: &RecordOp) -> Result<Value, DecodeError> {
         self.open(record)?;
         let plan = self.plan;
         let mut fields = Vec::new();
