@@ -29,7 +29,10 @@ const FIRST: &str = "XP_TELEMETRY_SCHEMAS";
 const ARBITRARY: u64 = 200;
 
 fn main() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../testdata");
+    // Asked of cargo when it runs: a script that was built in one checkout may run for another one that
+    // has the same target folder.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
+    let data = Path::new(&here).join("../../../../testdata");
     println!("cargo::rerun-if-changed={}", data.display());
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src");
