@@ -8,6 +8,8 @@ mod store;
 mod write;
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -72,6 +74,30 @@ pub struct Migration {
     pub statement: String,
 }
 
+/// The URL under which a store can be read although SQLite cannot make the index of its journal beside
+/// it; `None` if it can, or if there is a journal, whose content would be left out.
+///
+/// Without a journal there is no writer, and what stands in the file is all. Should another user begin to
+/// write meanwhile, a look may fail; it changes nothing.
+fn as_it_stands(connection: &Connection, path: &Path) -> Option<String> {
+    let looked: Result<i64, _> = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
+    let code = looked.err()?.sqlite_error_code();
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-wal");
+    let nothing =
+        std::fs::metadata(journal).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    if code != Some(rusqlite::ErrorCode::CannotOpen) || !nothing || !path.is_file() {
+        return None;
+    }
+    let mut url = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        // Every byte as a number: no path has a host, a query or a fragment then. Writing to a string
+        // cannot fail.
+        let _ = write!(url, "%{byte:02x}");
+    }
+    Some(url + "?immutable=1")
+}
+
 impl SqliteStore {
     /// Opens or creates the store in a file.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
@@ -88,10 +114,15 @@ impl SqliteStore {
     }
 
     /// Opens a store that is there, to look at it: nothing is written, not even a new format, and
-    /// a process that writes to it is not disturbed.
+    /// a process that writes to it is not disturbed. The store of a writer that has ended well can be
+    /// looked at on a read-only place, too.
     pub fn open_read_only(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        if let Some(unchanging) = as_it_stands(&connection, path) {
+            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+            connection = Connection::open_with_flags(unchanging, flags)?;
+        }
         connection.busy_timeout(options.busy_timeout)?;
         connection.execute_batch("PRAGMA cache_size=-16384; PRAGMA trusted_schema=OFF;")?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
