@@ -33,6 +33,9 @@ pub struct Producer {
     announced: BTreeSet<Fingerprint>,
     streams: BTreeMap<StreamName, StreamNo>,
     sender: Sender,
+    /// A batch whose schema is not known, because its file was damaged; what comes after it waits as
+    /// well, so that the order is kept.
+    held: Option<SpooledBatch>,
     /// Batches offered to the sender, until they are done.
     in_flight: HashMap<BatchId, SpooledBatch>,
     /// Batches handed to the link since the last confirmation, each with its attempt.
@@ -96,6 +99,7 @@ impl Producer {
             announced: BTreeSet::new(),
             streams: BTreeMap::new(),
             sender: Sender::new(SenderLimits::default(), random),
+            held: None,
             in_flight: HashMap::new(),
             published: Vec::new(),
         })
@@ -178,13 +182,22 @@ impl Producer {
         Ok(self.sender.handle_input(instant, input)?)
     }
 
-    /// Durable batches for the link, as many as its window takes.
+    /// Durable batches for the link, as many as its window takes. A batch whose schema is not known
+    /// waits until the schema is announced again.
     pub fn publish(&mut self, now: Now, out: &mut Vec<Batch>) -> Result<(), ProducerError> {
         while self.sender.has_room(self.spool.epoch(), BATCH.0) {
-            let next = self.spool.next_batch(BATCH.0, BATCH.1);
-            let Some(spooled) = next.map_err(io::Error::from)? else {
-                break;
+            let next = match self.held.take() {
+                Some(held) => Some(held),
+                None => {
+                    let next = self.spool.next_batch(BATCH.0, BATCH.1);
+                    next.map_err(io::Error::from)?
+                }
             };
+            let Some(spooled) = next else { break };
+            if self.schemas.array(spooled.schema).is_none() {
+                self.held = Some(spooled);
+                break;
+            }
             let (id, bytes) = (spooled.id, spooled.bytes());
             self.in_flight.insert(id, spooled);
             self.sender

@@ -5,16 +5,24 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use telemetry_core::{Fingerprint, Schema, SchemaLimits};
+use telemetry_core::records::{
+    ActivitySample, Crash, DeviceEvent, FeedbackGiven, FeedbackRequest, FrameTiming, InputLatency,
+    SchemaAnnouncement, SurfaceEvent, SystemState,
+};
+use telemetry_core::{AvroRecord as _, Fingerprint, Schema, SchemaLimits};
 
 /// A folder of `.avsc` files, one a fingerprint.
 pub(crate) struct Schemas {
     dir: PathBuf,
     /// Fingerprint of the records to that of their batches.
     arrays: BTreeMap<Fingerprint, Fingerprint>,
+    /// The same for schemas that need no file.
+    built_in: BTreeMap<Fingerprint, Fingerprint>,
 }
 
 impl Schemas {
+    /// Reads what is kept. A file that holds no schema is put aside: the schema is announced and kept
+    /// again, before the next record that is written with it.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let mut arrays = BTreeMap::new();
@@ -23,16 +31,17 @@ impl Schemas {
             if path.extension().is_none_or(|e| e != "avsc") {
                 continue;
             }
-            let limit = SchemaLimits::default().json_bytes_max as u64;
-            let mut text = String::new();
-            File::open(&path)?.take(limit).read_to_string(&mut text)?;
-            let schema = Schema::parse(&text)
-                .map_err(|e| io::Error::other(format!("{}: {e}", path.display())))?;
-            arrays.insert(schema.fingerprint(), schema.array_fingerprint());
+            match read(&path)? {
+                Some(schema) => {
+                    arrays.insert(schema.fingerprint(), schema.array_fingerprint());
+                }
+                None => fs::rename(&path, path.with_extension("damaged"))?,
+            }
         }
         Ok(Self {
             dir: dir.to_owned(),
             arrays,
+            built_in: built_in(),
         })
     }
 
@@ -55,6 +64,60 @@ impl Schemas {
 
     /// Fingerprint of a batch of records with this schema.
     pub(crate) fn array(&self, fingerprint: Fingerprint) -> Option<Fingerprint> {
-        self.arrays.get(&fingerprint).copied()
+        let known = self.arrays.get(&fingerprint);
+        known.or_else(|| self.built_in.get(&fingerprint)).copied()
+    }
+}
+
+/// The streams of devices that this release writes: their records can be sent also where the files are
+/// damaged.
+fn built_in() -> BTreeMap<Fingerprint, Fingerprint> {
+    let texts = [
+        ActivitySample::SCHEMA,
+        Crash::SCHEMA,
+        DeviceEvent::SCHEMA,
+        FeedbackGiven::SCHEMA,
+        FeedbackRequest::SCHEMA,
+        FrameTiming::SCHEMA,
+        InputLatency::SCHEMA,
+        SchemaAnnouncement::SCHEMA,
+        SurfaceEvent::SCHEMA,
+        SystemState::SCHEMA,
+    ];
+    let schemas = texts.iter().filter_map(|text| Schema::parse(text).ok());
+    schemas
+        .map(|schema| (schema.fingerprint(), schema.array_fingerprint()))
+        .collect()
+}
+
+/// The schema in a file; `None` if it holds none.
+fn read(path: &Path) -> io::Result<Option<Schema>> {
+    let limit = SchemaLimits::default().json_bytes_max as u64;
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes).ok();
+    Ok(text.and_then(|text| Schema::parse(&text).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_holds_no_schema_is_put_aside_and_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let schema = Schema::parse(r#"{"type":"record","name":"a.B","fields":[]}"#).unwrap();
+        Schemas::open(dir.path()).unwrap().keep(&schema).unwrap();
+        let path = dir.path().join(format!("{}.avsc", schema.fingerprint()));
+        for damage in [&b""[..], b"{", b"\xff\xfe"] {
+            fs::write(&path, damage).unwrap();
+            let mut schemas = Schemas::open(dir.path()).unwrap();
+            assert_eq!(schemas.array(schema.fingerprint()), None);
+            assert!(path.with_extension("damaged").exists() && !path.exists());
+            schemas.keep(&schema).unwrap();
+            let again = Schemas::open(dir.path()).unwrap();
+            let array = Some(schema.array_fingerprint());
+            assert_eq!(again.array(schema.fingerprint()), array);
+        }
     }
 }
