@@ -127,26 +127,33 @@ impl Survey {
         survey
     }
 
-    /// Reads many files in at most as many threads as the machine has cores. In order.
+    /// Reads many files in at most as many threads as the machine has cores, or in as many as the system
+    /// allows. In order.
     pub fn of_all(activities: &[Activity]) -> Vec<Self> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let next = AtomicUsize::new(0);
         let done = Mutex::new(BTreeMap::new());
-        std::thread::scope(|scope| {
-            for _ in 0..cores.min(activities.len()) {
-                scope.spawn(|| {
-                    while let Some((index, activity)) = {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        activities.get(index).map(|activity| (index, activity))
-                    } {
-                        let survey = Self::of(activity);
-                        let mut done = done
-                            .lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner);
-                        done.insert(index, survey);
-                    }
-                });
+        let read = || {
+            while let Some((index, activity)) = {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                activities.get(index).map(|activity| (index, activity))
+            } {
+                let survey = Self::of(activity);
+                let mut done = done
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                done.insert(index, survey);
             }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..cores.min(activities.len()) {
+                let helper = std::thread::Builder::new().spawn_scoped(scope, read);
+                // Where no thread can be had, this one reads what is left.
+                if helper.is_err() {
+                    break;
+                }
+            }
+            read();
         });
         let done = done.into_inner();
         let done = done.unwrap_or_else(std::sync::PoisonError::into_inner);
