@@ -42,7 +42,6 @@ pub enum BenchError {
     /// The consumer's side.
     #[error(transparent)]
     Storing(#[from] StoringError),
-    /// The disk.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// Not every record was stored.
@@ -145,7 +144,7 @@ fn screen(dir: &Path) -> Result<(u64, Spent), BenchError> {
         starts: Duration::ZERO,
         dir: dir.join("screen"),
         stored: 0,
-        new_device: DeviceId::from_u128(2),
+        device: DeviceId::from_u128(2),
         random: 2,
     })?;
     let mut now = Now::new(start, Duration::ZERO);

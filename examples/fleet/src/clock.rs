@@ -182,12 +182,13 @@ impl Pace {
         }
     }
 
-    /// Waits until `step` more of virtual time may have passed, or `hurry` says so.
+    /// Waits until `step` more of virtual time may have passed, or `hurry` says so: then the next wait
+    /// is as much longer.
     #[expect(
         clippy::disallowed_methods,
         reason = "virtual time is tied to real time here alone"
     )]
-    pub fn wait(&mut self, step: Duration, hurry: impl Fn() -> bool) {
+    pub fn wait(&mut self, step: Duration, mut hurry: impl FnMut() -> bool) {
         const NAP: Duration = Duration::from_millis(100);
         self.passed += step;
         let Some(speed) = self.speed else { return };

@@ -43,14 +43,12 @@ pub struct TrackerSpec {
     pub firmware: Firmware,
     /// When it is switched on, after the start of the run.
     pub starts: Duration,
-    /// Its own clock.
     pub clock: DeviceClock,
-    /// Its folder.
     pub dir: PathBuf,
     /// Its samples that earlier processes of the run stored: its spool knows at least these.
     pub stored: u64,
-    /// Identity of a tracker that has none yet.
-    pub new_device: DeviceId,
+    /// Its identity: a spool of another device is not its own.
+    pub device: DeviceId,
     /// Random bits for this opening.
     pub random: u64,
 }
@@ -132,15 +130,12 @@ pub struct FinalState {
 /// What stops a tracker.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackerError {
-    /// The file.
     #[error(transparent)]
     Activity(#[from] ActivityError),
-    /// The agent.
     #[error("tracker {}: {error}", index + 1)]
     Agent {
         /// Which tracker, from 0; people count from 1.
         index: usize,
-        /// What stopped it.
         #[source]
         error: AgentError,
     },
@@ -149,9 +144,16 @@ pub enum TrackerError {
     Screen {
         /// Which tracker, from 0; people count from 1.
         index: usize,
-        /// What stopped it.
         error: UiError,
     },
+    /// The spool is of another tracker or run: it came there while the run went on, or it would have
+    /// been refused before.
+    #[error(
+        "{}: the spool is of another tracker or of another run: put its own one back, or use another \
+         --data",
+        dir.display()
+    )]
+    OtherDevice { dir: PathBuf },
     /// The spool is not the one that was there.
     #[error(
         "{}: the spool knows {known} samples, and {stored} of this tracker are stored: it was made \
@@ -160,7 +162,6 @@ pub enum TrackerError {
         dir.display()
     )]
     Older {
-        /// The tracker's folder.
         dir: PathBuf,
         /// Samples that the spool has or had.
         known: u64,
@@ -184,7 +185,6 @@ pub enum TrackerError {
     },
 }
 
-/// A tracker's thread.
 pub struct Handle {
     steps: Sender<Step>,
     answers: Receiver<Result<Answer, TrackerError>>,
@@ -192,7 +192,6 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Starts the thread.
     pub fn start(spec: TrackerSpec) -> io::Result<Self> {
         let (steps, todo) = channel();
         let (done, answers) = channel();
@@ -218,7 +217,6 @@ impl Handle {
         self.answers.recv().ok()
     }
 
-    /// Ends the thread.
     pub fn end(self) -> Option<FinalState> {
         drop(self.steps);
         self.thread.join().ok().flatten()
@@ -304,9 +302,14 @@ fn switch_on(spec: &TrackerSpec, now: Now) -> Result<Running, TrackerError> {
     let io = |error| TrackerError::Io { index, error };
     let mut samples = spec.activity.samples()?;
     let wall = spec.clock.at(now);
-    let mut it = Agent::open(&spec.dir, spec.new_device, now, wall, spec.random).map_err(agent)?;
+    let mut it = Agent::open(&spec.dir, spec.device, now, wall, spec.random).map_err(agent)?;
+    if it.device() != spec.device {
+        return Err(TrackerError::OtherDevice {
+            dir: spec.dir.clone(),
+        });
+    }
     let resumed = it.resume(&spec.source).map_err(agent)?;
-    if resumed < spec.stored && it.device() == spec.new_device {
+    if resumed < spec.stored {
         return Err(TrackerError::Older {
             dir: spec.dir.clone(),
             known: resumed,

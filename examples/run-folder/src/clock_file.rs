@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use telemetry_core::owner_only;
+use uuid::Uuid;
 
+use crate::identity::RunId;
 use crate::run_file::open_file;
 
 /// Name and format of the file: the first word of it.
-const FORMAT: &str = "clock-2";
+const FORMAT: &str = "clock-3";
 
 /// Bytes of the file: a line of fixed length, so that it is written over in place at each step, also
 /// on a full disk.
-const LEN: usize = 109;
+const LEN: usize = 142;
 
 /// How far a run is. What it counts was durable before it was written here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,35 +45,40 @@ pub enum ClockError {
 
 /// The file, open for writing.
 #[derive(Debug)]
-pub(crate) struct ClockFile(File);
+pub(crate) struct ClockFile {
+    file: File,
+    run: RunId,
+}
 
 impl ClockFile {
-    /// Makes the file; nothing is reached.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    /// Makes the file of a run; nothing is reached.
+    pub(crate) fn create(path: &Path, run: RunId) -> io::Result<Self> {
         let file = owner_only::options()
             .write(true)
             .create(true)
             .truncate(true)
             .open(path)?;
-        let clock = Self(file);
+        let clock = Self { file, run };
         clock.write(&Progress::default())?;
-        clock.0.sync_all()?;
+        clock.file.sync_all()?;
         Ok(clock)
     }
 
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        File::options().write(true).open(path).map(Self)
+    pub(crate) fn open(path: &Path, run: RunId) -> io::Result<Self> {
+        let file = File::options().write(true).open(path)?;
+        Ok(Self { file, run })
     }
 
     /// Writes over what is there. A power cut may leave the older line: the parts have more then, and
     /// never less.
     pub(crate) fn write(&self, progress: &Progress) -> io::Result<()> {
-        self.0.write_all_at(line(progress).as_bytes(), 0)
+        self.file
+            .write_all_at(line(self.run, progress).as_bytes(), 0)
     }
 }
 
-/// What the file says.
-pub(crate) fn read(path: &Path) -> Result<Progress, ClockError> {
+/// What the file says: of which run it is, and how far that is.
+pub(crate) fn read(path: &Path) -> Result<(RunId, Progress), ClockError> {
     let mut text = String::new();
     let file = open_file(path)?.take(LEN as u64 + 1);
     match { file }.read_to_string(&mut text) {
@@ -81,22 +88,24 @@ pub(crate) fn read(path: &Path) -> Result<Progress, ClockError> {
         read => read?,
     };
     parse(&text)
-        .filter(|progress| line(progress) == text)
+        .filter(|(run, progress)| line(*run, progress) == text)
         .ok_or(ClockError::Damaged)
 }
 
-fn parse(text: &str) -> Option<Progress> {
+fn parse(text: &str) -> Option<(RunId, Progress)> {
     let mut words = text.split_ascii_whitespace().skip(1);
-    Some(Progress {
+    let run = RunId(Uuid::try_parse(words.next()?).ok()?);
+    let progress = Progress {
         reached: Duration::from_micros(words.next()?.parse().ok()?),
         trackers: words.next()?.parse().ok()?,
         rows: words.next()?.parse().ok()?,
         groups: words.next()?.parse().ok()?,
-    })
+    };
+    Some((run, progress))
 }
 
-/// The line of the file: the numbers, and a checksum of them.
-fn line(progress: &Progress) -> String {
+/// The line of the file: the run, the numbers, and a checksum of them.
+fn line(run: RunId, progress: &Progress) -> String {
     let Progress {
         reached,
         trackers,
@@ -104,7 +113,8 @@ fn line(progress: &Progress) -> String {
         groups,
     } = progress;
     let reached = reached.as_micros() as u64;
-    let numbers = format!("{FORMAT} {reached:020} {trackers:020} {rows:020} {groups:020} ");
+    let run = run.0.simple();
+    let numbers = format!("{FORMAT} {run} {reached:020} {trackers:020} {rows:020} {groups:020} ");
     let hash = Sha256::digest(numbers.as_bytes());
     let check: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{numbers}{check}\n")
@@ -118,8 +128,9 @@ mod tests {
     fn what_was_written_is_read_and_whatever_else_stands_there_is_damage() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("clock");
-        let clock = ClockFile::create(&path).unwrap();
-        assert_eq!(read(&path).unwrap(), Progress::default());
+        let run = RunId(Uuid::new_v4());
+        let clock = ClockFile::create(&path, run).unwrap();
+        assert_eq!(read(&path).unwrap(), (run, Progress::default()));
         let progress = Progress {
             reached: Duration::from_secs(3_600),
             trackers: 6,
@@ -127,8 +138,8 @@ mod tests {
             groups: 7,
         };
         clock.write(&progress).unwrap();
-        assert_eq!(read(&path).unwrap(), progress);
-        let whole = line(&progress).into_bytes();
+        assert_eq!(read(&path).unwrap(), (run, progress));
+        let whole = line(run, &progress).into_bytes();
         assert_eq!(whole.len(), LEN);
         for at in 0..LEN {
             let mut damaged = whole.clone();

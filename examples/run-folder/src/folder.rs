@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock_file::{self, Progress};
 use crate::contents;
+use crate::identity::Devices;
 use crate::run_file::{self, RunFileError};
 
 /// Names of the parts. Folders of trackers count from 0, people count trackers from 1.
@@ -19,6 +20,9 @@ const INCIDENTS: &str = "incidents.log";
 const GATEWAY: &str = "gateway";
 const TRACKER: &str = "tracker-";
 const SPOOL: &str = "spool";
+
+/// Longest path of a store: SQLite takes 512 bytes, of which `-journal` is a part.
+pub(crate) const STORE_BYTES_MAX: usize = 504;
 
 /// The folder of a run, which need not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +44,16 @@ pub enum Fault {
     Damaged {
         reason: String,
     },
+    /// It may be in order, but it cannot be read from here.
+    Unreadable {
+        reason: String,
+    },
+    /// It is of another run.
+    OtherRun,
+    /// It is of this run, and of the device in another folder.
+    OtherDevice {
+        folder: String,
+    },
     /// A log that does not know how far this consumer is.
     NoConsumer {
         name: &'static str,
@@ -50,6 +64,13 @@ pub enum Fault {
         had: u64,
         of: &'static str,
     },
+}
+
+impl Fault {
+    /// Whether the part is in order by itself, and in the wrong place.
+    pub const fn is_of_another(&self) -> bool {
+        matches!(self, Self::OtherRun | Self::OtherDevice { .. })
+    }
 }
 
 /// A part of a run with which the run cannot go on.
@@ -76,6 +97,11 @@ impl fmt::Display for PartFault {
                 )
             }
             Fault::Damaged { reason } => write!(f, "{part} is damaged: {reason}"),
+            Fault::Unreadable { reason } => {
+                write!(f, "{part} cannot be examined from here: {reason}")
+            }
+            Fault::OtherRun => write!(f, "{part} belongs to another run"),
+            Fault::OtherDevice { folder } => write!(f, "{part} is the one of {folder}"),
             Fault::Older { has, had, of } => write!(
                 f,
                 "{part} has {has} {of} and had {had}: it was made again, or is an older copy"
@@ -104,6 +130,31 @@ impl Folder {
 
     pub fn store(&self) -> PathBuf {
         self.0.join(STORE)
+    }
+
+    /// Whether the store can be opened under a path as long as this folder's.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check_length(&self) -> Result<(), RunFileError> {
+        let store = self.store();
+        // SQLite opens the whole path, without symbolic links; where there is none, the system says more.
+        let mut parts = store.ancestors();
+        let real = parts.find_map(|part| Some((part, part.canonicalize().ok()?)));
+        let whole = match real {
+            Some((part, real)) => store
+                .strip_prefix(part)
+                .map_or(real.clone(), |rest| real.join(rest)),
+            None => std::path::absolute(&store).unwrap_or(store),
+        };
+        match whole.as_os_str().len() {
+            ..=STORE_BYTES_MAX => Ok(()),
+            len => Err(RunFileError::TooLong {
+                path: self.0.clone(),
+                len,
+                max: STORE_BYTES_MAX,
+            }),
+        }
     }
 
     pub fn log(&self) -> PathBuf {
@@ -139,6 +190,21 @@ impl Folder {
 
     pub(crate) fn lock(&self) -> PathBuf {
         self.0.join(LOCK)
+    }
+
+    /// The parts that a run has open from its beginning to its end, with their names.
+    pub(crate) fn parts(&self) -> Vec<(String, PathBuf)> {
+        let gateway = format!("{GATEWAY}/{SPOOL}");
+        let names = [RUN_FILE, CLOCK, STORE, LOG, INCIDENTS, &gateway];
+        let parts = names.map(|name| (name.to_owned(), self.0.join(name)));
+        parts.into()
+    }
+
+    /// The spool of a tracker, with its name.
+    pub(crate) fn tracker_part(&self, index: usize) -> (String, PathBuf) {
+        let name = format!("{TRACKER}{index}/{SPOOL}");
+        let path = self.0.join(&name);
+        (name, path)
     }
 
     /// The spool in the folder of a device.
@@ -193,54 +259,86 @@ impl Folder {
     /// # Errors
     /// `run.json` cannot be read, or is not of this release.
     pub fn look(&self) -> Result<Found, RunFileError> {
-        let begun = match run_file::read(self)? {
-            Some(run) => run.begun,
-            None => {
-                let faults = vec![fault(RUN_FILE, Fault::Missing)];
-                return Ok(Found {
-                    progress: None,
-                    faults,
-                });
-            }
+        let Some(run) = run_file::read(self)? else {
+            return Ok(Found {
+                progress: None,
+                faults: vec![fault(RUN_FILE, Fault::Missing)],
+            });
         };
-        let mut found = Found::default();
-        if !begun {
-            return Ok(found);
-        }
-        let trackers = match clock_file::read(&self.clock()) {
-            Ok(progress) => {
-                found.progress = Some(progress);
-                progress.trackers
+        let mut look = Look::default();
+        let clock = clock_file::read(&self.clock());
+        let of_another = matches!(&clock, Ok((of, _)) if *of != run.run);
+        let clock = match clock {
+            Ok((of, progress)) if of == run.run => {
+                look.progress = Some(progress);
+                Ok(true)
             }
-            Err(error) => {
-                let damaged = || Fault::Damaged {
-                    reason: error.to_string(),
-                };
-                let reason = file(&self.clock()).err().unwrap_or_else(damaged);
-                found.faults.push(fault(CLOCK, reason));
-                0
-            }
+            Ok(_) => Err(Fault::OtherRun),
+            Err(error) => Err(file(&self.clock()).err().unwrap_or_else(|| Fault::Damaged {
+                reason: error.to_string(),
+            })),
         };
-        let progress = found.progress.unwrap_or_default();
-        let mut part = |name: &str, state: Result<(), Fault>| {
-            found
-                .faults
-                .extend(state.err().map(|reason| fault(name, reason)));
-        };
+        look.part(CLOCK, clock);
+        let progress = look.progress.unwrap_or_default();
+        let devices = Devices::new(run.run, run.trackers);
         let store = file(&self.store());
-        part(STORE, store.and_then(|()| contents::store(self, &progress)));
-        let log = journal(&self.log());
-        part(LOG, log.and_then(|()| contents::log(self)));
+        let store = store.and_then(|()| contents::store(self, &devices, &progress));
+        look.part(STORE, store);
+        let log = journal(&self.log()).and_then(|()| contents::log(self, &devices));
+        look.part(LOG, log);
         let incidents = file(&self.incidents());
-        let incidents = incidents.and_then(|()| contents::incidents(self, &progress));
-        part(INCIDENTS, incidents);
-        let gateway = format!("{GATEWAY}/{SPOOL}");
-        part(&gateway, journal(&Self::spool_of(&self.gateway())));
-        for index in 0..trackers {
-            let name = format!("{TRACKER}{index}/{SPOOL}");
-            part(&name, journal(&Self::spool_of(&self.tracker(index))));
+        let incidents = incidents.and_then(|()| contents::incidents(self, run.run, &progress));
+        look.part(INCIDENTS, incidents);
+        for position in std::iter::once(run.trackers).chain(0..run.trackers) {
+            let device = device_folder(position, run.trackers);
+            let spool = Self::spool_of(&self.0.join(&device));
+            // A tracker that was never switched on need not have one.
+            let is_due = position == run.trackers || position < progress.trackers;
+            if is_due || spool.exists() {
+                let state =
+                    journal(&spool).and_then(|()| contents::spool(&spool, &devices, position));
+                look.part(&format!("{device}/{SPOOL}"), state);
+            }
         }
-        Ok(found)
+        // If nothing else is of the run in `run.json` either, that file is the strange one.
+        if of_another && !look.is_known {
+            look.faults = vec![fault(RUN_FILE, Fault::OtherRun)];
+        }
+        if !run.begun {
+            // Parts may be missing or half made until the run has begun, and each is its own.
+            let strange = |fault: &PartFault| fault.fault.is_of_another();
+            look.faults.retain(strange);
+        }
+        Ok(Found {
+            progress: look.progress.filter(|_| run.begun),
+            faults: look.faults,
+        })
+    }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Look {
+    progress: Option<Progress>,
+    faults: Vec<PartFault>,
+    /// Whether a part says that it is of the run in `run.json`.
+    is_known: bool,
+}
+
+impl Look {
+    fn part(&mut self, name: &str, state: Result<bool, Fault>) {
+        match state {
+            Ok(is_known) => self.is_known |= is_known,
+            Err(reason) => self.faults.push(fault(name, reason)),
+        }
+    }
+}
+
+/// The folder of the device at a position: the gateway comes after the trackers.
+pub(crate) fn device_folder(position: usize, trackers: usize) -> String {
+    match position < trackers {
+        true => format!("{TRACKER}{position}"),
+        false => GATEWAY.to_owned(),
     }
 }
 
@@ -264,6 +362,9 @@ fn fault(part: &str, fault: Fault) -> PartFault {
 fn unreadable(error: &io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Fault::Missing,
+        io::ErrorKind::PermissionDenied => Fault::Unreadable {
+            reason: error.to_string(),
+        },
         _ => Fault::Damaged {
             reason: error.to_string(),
         },

@@ -11,6 +11,10 @@
 //! `clock` says how far it is: each number in it only grows, and is written after the parts have what it
 //! counts. A part that has less is not the part that was there.
 //!
+//! Every id in the parts derives from the run's id: those of the devices in spools, log and store, and the
+//! writers of the incident log. So a part of another run is told from the run's own, also if both replay
+//! the same files, and a tracker's folder from another tracker's.
+//!
 //! # Start with
 //! [`Folder`] names the parts and looks at them without disturbing a program that has the run open.
 //! [`RunFile`] opens a run, for the program that goes on with it.
@@ -23,6 +27,7 @@
 mod clock_file;
 mod contents;
 mod folder;
+mod identity;
 mod run_file;
 
 /// The consumers of a run's log: the storing service, and the coaching service.

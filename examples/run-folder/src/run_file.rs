@@ -2,23 +2,27 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use telemetry_core::{DeviceId, Timestamp, owner_only};
 use terminal::{counted, escaped};
 use uuid::Uuid;
 
 use crate::clock_file::{ClockFile, Progress};
+use crate::identity::RunId;
 use crate::{Folder, PartFault};
 
 /// Format of the file.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 /// Longest file believed: far above what the names of some thousand workouts take.
 const BYTES_MAX: u64 = 8 << 20;
+
+/// Most trackers believed: a file for each of them is more than a run can name.
+const TRACKERS_MAX: usize = 1 << 20;
 
 /// What is to be replayed.
 #[derive(Clone, Debug)]
@@ -42,7 +46,7 @@ pub struct Workout<'a> {
 /// A run that is open: nobody else can open it.
 #[derive(Debug)]
 pub struct RunFile {
-    run: Uuid,
+    run: RunId,
     start: Timestamp,
     /// What each workout was called when the run began: part of its sources' names.
     names: Vec<String>,
@@ -52,7 +56,36 @@ pub struct RunFile {
     /// `None` until the run has begun.
     clock: Option<ClockFile>,
     progress: Progress,
+    /// The parts as they were opened: those that every step needs, and the spools of the trackers that
+    /// were switched on.
+    opened: Vec<Opened>,
+    trackers: Vec<Opened>,
     _lock: File,
+}
+
+/// A part that is open. Another file of that name is not the part.
+#[derive(Debug)]
+struct Opened {
+    name: String,
+    path: PathBuf,
+    /// Where the file is, as the system counts file systems and files; `None` if it was gone at once.
+    file: Option<(u64, u64)>,
+}
+
+impl Opened {
+    fn new((name, path): (String, PathBuf)) -> Self {
+        let file = Self::file(&path);
+        Self { name, path, file }
+    }
+
+    fn file(path: &Path) -> Option<(u64, u64)> {
+        let found = path.metadata().ok()?;
+        Some((found.dev(), found.ino()))
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.file.is_some() && Self::file(&self.path) == self.file
+    }
 }
 
 /// Why a run cannot be opened.
@@ -108,6 +141,33 @@ pub enum RunFileError {
         /// What is wrong with which part.
         faults: Vec<PartFault>,
     },
+    /// SQLite does not open a file with so long a path.
+    #[error(
+        "{}: the path of the run's store has {len} bytes, and SQLite opens at most {max}: use a shorter \
+         --data",
+        path.display()
+    )]
+    TooLong {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes of the store's whole path.
+        len: usize,
+        /// How many it may have.
+        max: usize,
+    },
+    /// Somebody took parts away while the run went on: what it wrote since then is not in its folder.
+    #[error(
+        "{}: while the run went on, somebody removed, moved or replaced {}: what it stored is not in \
+         this folder; put back what was taken away, or use another --data",
+        path.display(),
+        parts.join(", ")
+    )]
+    Gone {
+        /// The folder.
+        path: PathBuf,
+        /// What is not there any more, by name.
+        parts: Vec<String>,
+    },
 }
 
 /// Faults below each other; of many, the first ones.
@@ -159,7 +219,9 @@ fn hex(bytes: &[u8]) -> String {
 
 /// What is read of a run file.
 pub(crate) struct Content {
-    run: Uuid,
+    pub(crate) run: RunId,
+    /// How many trackers it has.
+    pub(crate) trackers: usize,
     start: Timestamp,
     identity: String,
     plan: String,
@@ -205,12 +267,18 @@ pub(crate) fn read(folder: &Folder) -> Result<Option<Content>, RunFileError> {
         word.ok_or_else(|| format(&format!("it has no {field}")))
     };
     let run = Uuid::try_parse(&word("run")?).map_err(|_| format("its run is no UUID"))?;
+    let trackers = text["trackers"]
+        .as_u64()
+        .and_then(|n| usize::try_from(n).ok());
+    let trackers = trackers.filter(|trackers| *trackers <= TRACKERS_MAX);
+    let trackers = trackers.ok_or_else(|| format("it has no number of trackers"))?;
     let start = text["start_us"].as_i64();
     let start = start.ok_or_else(|| format("it has no start_us"))?;
     let names = text["names"].as_array().into_iter().flatten();
     let names = names.map(|name| name.as_str().unwrap_or_default().to_owned());
     Ok(Some(Content {
-        run,
+        run: RunId(run),
+        trackers,
         start: Timestamp::from_micros(start),
         identity: word("identity")?,
         plan: word("plan")?,
@@ -237,6 +305,7 @@ impl RunFile {
             let reason = "it is a file, and a run needs a folder".to_owned();
             return Err(RunFileError::Format { path, reason });
         }
+        folder.check_length()?;
         owner_only::create_dir_all(&path).map_err(io)?;
         let lock = lock(&folder)?;
         let content = match read(&folder)? {
@@ -263,7 +332,7 @@ impl RunFile {
             return Err(RunFileError::Parts { path, faults });
         }
         let clock = match content.begun {
-            true => Some(ClockFile::open(&folder.clock()).map_err(io)?),
+            true => Some(ClockFile::open(&folder.clock(), content.run).map_err(io)?),
             false => None,
         };
         Ok(Self {
@@ -273,23 +342,48 @@ impl RunFile {
             text: content.text,
             clock,
             progress: found.progress.unwrap_or_default(),
+            opened: Vec::new(),
+            trackers: Vec::new(),
             folder,
             _lock: lock,
         })
     }
 
-    /// Every part was made: from now on each of them must be there.
+    /// Every part was made and is open: from now on each of them must be there.
     pub fn begin(&mut self) -> Result<(), RunFileError> {
-        if self.clock.is_some() {
-            return Ok(());
+        if self.clock.is_none() {
+            let clock = self.folder.clock();
+            let made = ClockFile::create(&clock, self.run);
+            let made = made.map_err(|error| RunFileError::Io { path: clock, error })?;
+            self.text["begun"] = json!(true);
+            write(&self.folder, &self.text)?;
+            self.clock = Some(made);
         }
-        let clock = self.folder.clock();
-        let made = ClockFile::create(&clock);
-        let made = made.map_err(|error| RunFileError::Io { path: clock, error })?;
-        self.text["begun"] = json!(true);
-        write(&self.folder, &self.text)?;
-        self.clock = Some(made);
+        self.opened = self.folder.parts().into_iter().map(Opened::new).collect();
         Ok(())
+    }
+
+    /// Whether every part is still the one that was opened.
+    ///
+    /// # Errors
+    /// A part was removed, moved or replaced.
+    pub fn in_place(&self) -> Result<(), RunFileError> {
+        self.are_in_place(self.opened.iter().chain(&self.trackers))
+    }
+
+    fn are_in_place<'a>(
+        &self,
+        parts: impl Iterator<Item = &'a Opened>,
+    ) -> Result<(), RunFileError> {
+        let gone = parts.filter(|part| !part.is_in_place());
+        let parts: Vec<String> = gone.map(|part| part.name.clone()).collect();
+        match parts.is_empty() {
+            true => Ok(()),
+            false => Err(RunFileError::Gone {
+                path: self.folder.path().to_owned(),
+                parts,
+            }),
+        }
     }
 
     /// The folder.
@@ -308,7 +402,15 @@ impl RunFile {
     }
 
     /// Notes how far the run is: it goes on from there after a kill. No number ever goes back.
+    ///
+    /// # Errors
+    /// A part is not the one that was opened: it would not have what is written down of it.
     pub fn reach(&mut self, now: Progress) -> Result<(), RunFileError> {
+        // Thousands of trackers are looked at when the run ends.
+        self.are_in_place(self.opened.iter())?;
+        let new = self.trackers.len()..now.trackers;
+        let new = new.map(|index| Opened::new(self.folder.tracker_part(index)));
+        self.trackers.extend(new);
         let before = self.progress;
         self.progress = Progress {
             reached: before.reached.max(now.reached),
@@ -331,26 +433,14 @@ impl RunFile {
         self.start
     }
 
-    /// Identity of the device at this position.
+    /// Identity of the device at this position: the gateway comes after the trackers.
     pub fn device(&self, index: usize) -> DeviceId {
-        let name = format!("device {index}");
-        DeviceId::from_u128(Uuid::from_bytes(self.keyed(&name)).as_u128())
+        self.run.device(index)
     }
 
     /// The wearer's name in data: it leads back to nobody without the run's key.
     pub fn pseudonym(&self, index: usize) -> String {
-        let hash = self.keyed(&format!("wearer {index}"));
-        format!("w-{}", hex(&hash[..8]))
-    }
-
-    fn keyed(&self, name: &str) -> [u8; 16] {
-        let mut hasher = Sha256::new();
-        hasher.update(self.run.as_bytes());
-        hasher.update(name.as_bytes());
-        let hash = hasher.finalize();
-        let mut out = [0; 16];
-        out.copy_from_slice(&hash[..16]);
-        out
+        self.run.pseudonym(index)
     }
 
     /// Random bits, others at every call.
@@ -360,7 +450,7 @@ impl RunFile {
 
     /// Who writes the incident log in this process.
     pub fn writer(&self) -> u128 {
-        Uuid::new_v4().as_u128()
+        self.run.writer(self.random())
     }
 }
 
@@ -398,6 +488,7 @@ fn create(folder: &Folder, plan: &Plan<'_>) -> Result<Content, RunFileError> {
         "version": VERSION,
         "run": Uuid::new_v4().to_string(),
         "start_us": seconds * 1_000_000,
+        "trackers": plan.devices,
         "identity": plan.identity(),
         "plan": plan.in_words(),
         "names": names,
@@ -437,6 +528,7 @@ mod tests {
     use telemetry_transport::{Directory, EmbeddedLog, Limits, Opening, Spool};
 
     use super::*;
+    use crate::folder::STORE_BYTES_MAX;
     use crate::{CONSUMERS, Fault};
 
     const PLAN: &Workout<'static> = &Workout {
@@ -475,9 +567,13 @@ mod tests {
         for name in CONSUMERS {
             log.subscribe(name).unwrap();
         }
-        for device in [folder.gateway(), folder.tracker(0)] {
-            let spool = Directory::open(Folder::spool_of(&device)).unwrap();
-            Spool::open(spool, Opening::new().unwrap()).unwrap();
+        for (position, device) in [folder.tracker(0), folder.gateway()].iter().enumerate() {
+            let spool = Directory::open(Folder::spool_of(device)).unwrap();
+            let opening = Opening {
+                new_device: run.device(position),
+                ..Opening::new().unwrap()
+            };
+            Spool::open(spool, opening).unwrap();
         }
         run.begin().unwrap();
         let progress = Progress {
@@ -581,6 +677,103 @@ mod tests {
                 "incidents.log has 0 groups and had 2: it was made again, or is an older copy",
             ]
         );
+    }
+
+    fn said(folder: &Folder) -> Vec<String> {
+        let faults = folder.look().unwrap().faults;
+        assert_eq!(faults, refused(folder));
+        faults.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_part_of_another_run_is_refused_by_name() {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [ours, theirs] = [begun(dirs[0].path()), begun(dirs[1].path())];
+        let aside = dirs[0].path().join("aside");
+        for part in ["run.json", "clock", "gateway", "tracker-0"] {
+            let (own, other) = (ours.path().join(part), theirs.path().join(part));
+            fs::rename(&own, &aside).unwrap();
+            fs::rename(&other, &own).unwrap();
+            let name = match own.is_dir() {
+                true => format!("{part}/spool"),
+                false => part.to_owned(),
+            };
+            assert_eq!(said(&ours), [format!("{name} belongs to another run")]);
+            fs::rename(&own, &other).unwrap();
+            fs::rename(&aside, &own).unwrap();
+        }
+        assert_eq!(ours.look().unwrap().faults, []);
+        // A tracker in the gateway's place is of this run, and not there.
+        fs::rename(ours.gateway(), &aside).unwrap();
+        fs::rename(ours.tracker(0), ours.gateway()).unwrap();
+        fs::rename(&aside, ours.tracker(0)).unwrap();
+        assert_eq!(
+            said(&ours),
+            [
+                "gateway/spool is the one of tracker-0",
+                "tracker-0/spool is the one of gateway"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_path_that_sqlite_does_not_open_is_refused_before_anything_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut long = dir.path().canonicalize().unwrap();
+        let store = |path: &Path| Folder::new(path).store().as_os_str().len();
+        while store(&long) + 101 < STORE_BYTES_MAX {
+            long.push("x".repeat(100));
+        }
+        let last = STORE_BYTES_MAX - store(&long) - 1;
+        let longest = long.join("y".repeat(last));
+        assert_eq!(store(&longest), STORE_BYTES_MAX);
+        drop(begun(&longest));
+        fs::remove_dir_all(dir.path().join("x".repeat(100))).unwrap();
+        let refused = RunFile::open(Folder::new(long.join("y".repeat(last + 1))), &plan());
+        assert!(
+            matches!(
+                refused,
+                Err(RunFileError::TooLong {
+                    len: 505,
+                    max: 504,
+                    ..
+                })
+            ),
+            "{refused:?}"
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_part_that_is_taken_away_while_the_run_goes_on_is_told_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("run");
+        let folder = begun(&data);
+        let mut run = RunFile::open(folder.clone(), &plan()).unwrap();
+        run.begin().unwrap();
+        run.reach(Progress::default()).unwrap();
+        let gone = |run: &mut RunFile| match run.reach(Progress::default()) {
+            Err(RunFileError::Gone { parts, .. }) => parts,
+            other => panic!("{other:?}"),
+        };
+        // A copy of a part is not the part that is written to.
+        fs::copy(folder.store(), dir.path().join("copy")).unwrap();
+        fs::rename(dir.path().join("copy"), folder.store()).unwrap();
+        assert_eq!(gone(&mut run), ["store.sqlite"]);
+        fs::remove_file(folder.incidents()).unwrap();
+        assert_eq!(gone(&mut run), ["store.sqlite", "incidents.log"]);
+        fs::rename(&data, dir.path().join("moved")).unwrap();
+        assert_eq!(gone(&mut run).len(), 6);
+    }
+
+    #[test]
+    fn a_run_that_has_not_begun_takes_no_part_of_another_run_either() {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let ours = Folder::new(dirs[0].path());
+        drop(RunFile::open(ours.clone(), &plan()).unwrap());
+        let theirs = begun(dirs[1].path());
+        fs::rename(theirs.gateway(), ours.gateway()).unwrap();
+        assert_eq!(said(&ours), ["gateway/spool belongs to another run"]);
     }
 
     #[test]

@@ -17,7 +17,6 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
         let mut table = Table::new([
             "activity",

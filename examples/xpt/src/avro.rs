@@ -99,7 +99,6 @@ enum Command {
 }
 
 impl Avro {
-    /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
         let limits = Limits::raised(self.raise_limits);
         let parse = |path: &Path| parse(path, &limits);

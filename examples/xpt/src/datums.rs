@@ -34,7 +34,6 @@ struct Way {
 }
 
 impl Decode {
-    /// Does it.
     pub(crate) fn run(self, limits: &Limits) -> Result<Answer, Failure> {
         let bytes = read_bytes(&self.file)?;
         let reader = avro::parse(&self.reader, limits)?;

@@ -24,7 +24,6 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
         match self {
             Self::Verify { log } => verify(&log),

@@ -19,7 +19,6 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
         let Self::Decode { hex } = self;
         let bytes = bytes(&hex.join(" "))?;

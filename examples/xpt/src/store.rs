@@ -50,7 +50,6 @@ pub(crate) struct Read {
 }
 
 impl Command {
-    /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
         match self {
             Self::Stats { store } => stats(&open(&store, Limits::default())?),

@@ -29,7 +29,6 @@ pub(crate) struct Why {
 }
 
 impl Why {
-    /// Does it.
     pub(crate) fn run(self) -> Result<Answer, Failure> {
         let numbers = Numbers::of(&self.data)?;
         let Some(name) = &self.record else {
@@ -240,19 +239,36 @@ impl Story {
         Ok(())
     }
 
-    /// Each stage of one record's way.
+    /// Each stage of one record's way, and in words what became of it there.
     fn of_one(&self, place: &Place) -> Answer {
         let stored = place
             .stored
             .then(|| self.folder.store().display().to_string());
-        let mut table = Table::new(["stage", "found", "where"]);
-        for (stage, at) in [
-            ("spool", &place.spool),
-            ("log", &place.log),
-            ("dead letter", &place.dead),
-            ("store", &stored),
+        // Whoever has passed a record on may free its place.
+        let (logged, arrived) = (place.log.is_some(), place.stored || place.dead.is_some());
+        let passed = |is: bool| match is {
+            true => "it was here, and its place was freed",
+            false => "it is not here",
+        };
+        let mut table = Table::new(["stage", "state", "where"]);
+        for (stage, at, here, else_) in [
+            (
+                "spool",
+                &place.spool,
+                "it is here",
+                passed(logged || arrived),
+            ),
+            ("log", &place.log, "it is here", passed(arrived)),
+            (
+                "dead letters",
+                &place.dead,
+                "it was refused",
+                "it was not refused",
+            ),
+            ("store", &stored, "it is stored", "it is not stored"),
         ] {
-            table.row([json!(stage), json!(at.is_some()), json!(at)]);
+            let state = if at.is_some() { here } else { else_ };
+            table.row([json!(stage), json!(state), json!(at)]);
         }
         table.with(place.state().fault("it", "is", &self.folder.log()))
     }

@@ -44,9 +44,9 @@ fn message(schema: &Schema) -> Vec<u8> {
 }
 
 /// A spool with so many durable records of one stream.
-fn spool(device: &Path, id: u128, schema: &Schema, count: usize) -> Spool<Directory> {
+fn spool(device: &Path, id: DeviceId, schema: &Schema, count: usize) -> Spool<Directory> {
     let opening = Opening {
-        new_device: DeviceId::from_u128(id),
+        new_device: id,
         ..Opening::new().unwrap()
     };
     let storage = Directory::open(Folder::spool_of(device)).unwrap();
@@ -79,8 +79,8 @@ fn run(data: &Path) -> String {
     let store = SqliteStore::open(&folder.store(), SqliteOptions::default()).unwrap();
     let mut name = String::new();
     for (device, id, schema, count) in [
-        (folder.tracker(0), 7, &beat, 10),
-        (folder.gateway(), 8, &cue, 1),
+        (folder.tracker(0), file.device(0), &beat, 10),
+        (folder.gateway(), file.device(1), &cue, 1),
     ] {
         let mut spool = spool(&device, id, schema, count);
         pollster::block_on(store.register(&stream_of(schema), schema)).unwrap();
@@ -168,6 +168,10 @@ fn stores_queues_and_the_way_of_a_record_are_shown() {
     let data = path("");
     let (code, text) = xpt(&["why", &format!("{name}:4"), "--data", &data]);
     assert_eq!(code, Some(0), "{text}");
+    for told in ["it is stored", "it is here", "it was not refused"] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    assert!(!text.contains("false"), "{text}");
     let (code, text) = xpt(&["why", &format!("{name}:5"), "--data", &data]);
     assert_eq!(code, Some(1));
     assert!(text.contains("etl: poison"), "{text}");
@@ -221,7 +225,7 @@ fn verify_names_what_was_lost_and_repair_leaves_a_queue_that_opens() {
     let dir = tempfile::tempdir().unwrap();
     let schema = Schema::parse(SCHEMA).unwrap();
     for _ in 0..2 {
-        drop(spool(dir.path(), 7, &schema, 40));
+        drop(spool(dir.path(), DeviceId::from_u128(7), &schema, 40));
     }
     let queue = Folder::spool_of(dir.path());
     let first = queue.join("00000001.segment");
@@ -240,7 +244,7 @@ fn verify_names_what_was_lost_and_repair_leaves_a_queue_that_opens() {
             "{text}"
         );
     }
-    let mut again = spool(dir.path(), 7, &schema, 1);
+    let mut again = spool(dir.path(), DeviceId::from_u128(7), &schema, 1);
     assert!(again.next_batch(64 << 10, 1_000).unwrap().is_some());
 }
 
@@ -469,7 +473,12 @@ fn the_doctor_and_verify_find_segments_that_are_cut_or_missing() {
             true => {
                 // What is confirmed is noted when its owner ends well.
                 let schema = Schema::parse(SCHEMA).unwrap();
-                let mut spool = self::spool(&dir.path().join("tracker-0"), 7, &schema, 100);
+                let mut spool = self::spool(
+                    &dir.path().join("tracker-0"),
+                    DeviceId::from_u128(7),
+                    &schema,
+                    100,
+                );
                 while let Some(batch) = spool.next_batch(64 << 10, 2).unwrap() {
                     spool.confirm(&batch).unwrap();
                 }
@@ -494,6 +503,26 @@ fn the_doctor_and_verify_find_segments_that_are_cut_or_missing() {
         std::fs::remove_file(&segment).unwrap();
         let (code, text) = xpt(&["doctor", &data]);
         assert_eq!(code, Some(1), "{text}");
+    }
+}
+
+#[test]
+fn a_spool_that_was_killed_before_its_first_record_is_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = dir.path().display().to_string();
+    for _ in 0..3 {
+        let storage = Directory::open(dir.path()).unwrap();
+        let (spool, _) = Spool::open(storage, Opening::new().unwrap()).unwrap();
+        let (code, text) = xpt(&["queue", "verify", &queue]);
+        assert_eq!(code, Some(0), "{text}");
+        // A process that is killed closes nothing: its end frees the lock alone, as here.
+        drop(spool);
+    }
+    let segment = newest_segment(dir.path());
+    for bytes in [&b""[..], &[0x5a; 777]] {
+        std::fs::write(&segment, bytes).unwrap();
+        let (code, text) = xpt(&["queue", "verify", &queue]);
+        assert_eq!(code, Some(1), "{bytes:?}: {text}");
     }
 }
 
@@ -719,7 +748,12 @@ fn the_doctor_finds_what_a_run_calls_missing() {
     assert!(!text.contains("have a number and are not stored"), "{text}");
     // Three records more become durable and go nowhere: no gap in the store shows them.
     let schema = Schema::parse(SCHEMA).unwrap();
-    let spool = spool(&dir.path().join("tracker-0"), 7, &schema, 3);
+    let spool = spool(
+        &dir.path().join("tracker-0"),
+        DeviceId::from_u128(7),
+        &schema,
+        3,
+    );
     let (device, _) = name.split_once(':').unwrap();
     let lost = format!("{device}:{}:vendor.Beat:1", spool.epoch());
     drop(spool);
@@ -730,6 +764,52 @@ fn the_doctor_finds_what_a_run_calls_missing() {
         "{text}"
     );
     assert!(text.contains(&format!("xpt why {lost} --data")), "{text}");
+}
+
+#[test]
+fn the_doctor_says_which_schema_files_hold_no_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path());
+    let schemas = dir.path().join("tracker-0/schemas");
+    std::fs::create_dir(&schemas).unwrap();
+    std::fs::write(schemas.join("whole.avsc"), SCHEMA).unwrap();
+    std::fs::write(schemas.join("empty.avsc"), "").unwrap();
+    let (code, text) = xpt(&["doctor", &dir.path().display().to_string()]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("empty.avsc"), "{text}");
+    assert!(text.contains("it holds no schema"), "{text}");
+    assert!(!text.contains("whole.avsc"), "{text}");
+}
+
+#[test]
+fn a_run_on_a_read_only_place_is_examined_as_it_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("50% #1?");
+    std::fs::create_dir(&data).unwrap();
+    run(&data);
+    let read_only = |journal: &str| {
+        let script = format!(
+            "mount --bind \"$1\" \"$1\" && {journal} && mount -o remount,ro,bind \"$1\" && exec \"$0\" doctor \"$1\""
+        );
+        let output = Command::new("unshare")
+            .args(["--mount", "--map-root-user", "sh", "-c", &script])
+            .arg(env!("CARGO_BIN_EXE_xpt"))
+            .arg(&data)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let text = read_only("true");
+    assert!(!text.contains("damaged"), "{text}");
+    assert!(!text.contains("cannot be examined"), "{text}");
+    assert!(text.contains("every number is stored"), "{text}");
+    // A journal that nobody put into the store: what is in it cannot be read from here.
+    let text = read_only("echo > \"$1/store.sqlite-wal\"");
+    assert!(
+        text.contains("store.sqlite cannot be examined from here"),
+        "{text}"
+    );
+    assert!(!text.contains("damaged"), "{text}");
 }
 
 #[test]

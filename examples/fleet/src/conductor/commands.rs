@@ -172,7 +172,7 @@ impl Conductor<'_> {
         let installed = Firmware::V2.install(&dir);
         installed.map_err(|error| RunError::Folder { path: dir, error })?;
         tracker.spec.firmware = Firmware::V2;
-        let device = tracker.state.device.unwrap_or(tracker.spec.new_device);
+        let device = tracker.state.device.unwrap_or(tracker.spec.device);
         if let Some(known) = self.storing.enrolment_mut(device) {
             known.firmware = Some(Firmware::V2.number().to_string());
         }

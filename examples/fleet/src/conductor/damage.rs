@@ -11,7 +11,6 @@ use telemetry_transport::{FileId, FileKind};
 /// Bytes of a segment that are looked at.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 
-/// What was done.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Torn {
     /// Name of the file.

@@ -74,7 +74,6 @@ pub struct Options {
     pub devices: Option<usize>,
     /// Virtual seconds per real second; `None` for as fast as it goes.
     pub speed: Option<f64>,
-    /// The run's folder.
     pub data: PathBuf,
     /// How long the link to the log is down, at two fifths of the run.
     pub outage: Duration,
@@ -91,7 +90,6 @@ pub enum RunError {
     /// Nothing to replay; why not, for each file.
     #[error("nothing to replay:{}", listed(.0))]
     Nothing(Vec<String>),
-    /// The folder.
     #[error("{}: {error}", path.display())]
     Folder {
         /// The folder, or a file in it.
@@ -112,16 +110,13 @@ pub enum RunError {
     /// A consumer of the log failed.
     #[error("embedded log: {0}")]
     Consume(#[from] ConsumeError),
-    /// The store.
     #[error("store: {0}")]
     Store(#[from] telemetry_storage::StoreError),
     /// Rows cannot be read back.
     #[error("store: {0}")]
     Read(#[from] telemetry_storage::ReadError),
-    /// The storing service.
     #[error(transparent)]
     Storing(#[from] StoringError),
-    /// The coaching service.
     #[error(transparent)]
     Cues(#[from] CuesError),
     /// The gateway's spool.
@@ -130,7 +125,6 @@ pub enum RunError {
     /// The incident controller.
     #[error(transparent)]
     Controller(#[from] ControllerError),
-    /// A tracker.
     #[error(transparent)]
     Tracker(#[from] TrackerError),
     /// A tracker's thread is gone without a word.
@@ -149,7 +143,6 @@ pub enum RunError {
 pub enum Ended {
     /// With everything said.
     Reported {
-        /// What happened.
         report: Box<Report>,
         /// The page, if it was shown: it wants to know when the report can be looked at.
         page: Option<Box<LastPage>>,
@@ -214,7 +207,7 @@ pub fn run(options: &Options, live: Option<Live>, stop: &Stop) -> Result<Ended, 
                 starts,
                 dir,
                 stored: 0,
-                new_device: file.device(index),
+                device: file.device(index),
                 random: file.random(),
             };
             Ok((spec, survey))
@@ -350,7 +343,7 @@ impl<'a> Conductor<'a> {
         let cues = Cues::new(log.subscribe(coach)?, &folder.sounds(), Voice::find())?;
         let controller = Controller::open(&folder.incidents(), file.writer(), STEP, now)?;
         let trackers = specs.iter().map(|(spec, _)| TrackerSpec {
-            stored: storing.samples_of(spec.new_device),
+            stored: storing.samples_of(spec.device),
             ..spec.clone()
         });
         let trackers = Trackers::new(trackers, has_page);
@@ -391,11 +384,14 @@ impl<'a> Conductor<'a> {
         self.trackers.step(self.step)?;
         let mut late = 0;
         let (now, stopped) = loop {
-            let orders = page.as_ref().map_or_else(Vec::new, PageView::orders);
+            let orders = page.as_mut().map_or_else(Vec::new, PageView::orders);
             let commands: Vec<Command> = orders.iter().map(|order| order.command).collect();
             let show = page.as_ref().is_some_and(PageView::is_looking);
             let stopped = stop.is_set();
-            let report = self.step(&commands, stopped, show)?;
+            let report = self.step(&commands, stopped, show).map_err(|error| {
+                // What was taken away may fail in any way: that it is gone says more.
+                self.file.in_place().err().map_or(error, RunError::from)
+            })?;
             let now = report.now;
             let stages = self.stages();
             progress.show(stages, self.state.phase(now.since_start), now.since_start);
@@ -414,13 +410,19 @@ impl<'a> Conductor<'a> {
                 return Err(RunError::Stuck);
             }
             self.reach()?;
-            pace.wait(STEP, || stop.is_set());
+            // Whoever presses a button waits for the next step: it comes at once, however slow the run
+            // is, and the one after it as much later.
+            pace.wait(STEP, || {
+                stop.is_set() || page.as_mut().is_some_and(PageView::has_order)
+            });
         };
         let stages = self.stages();
         let trackers = self.trackers.end();
         self.gateway.close()?;
         self.cues.close(now, &self.store)?;
         progress.finish(stages, now.since_start);
+        // What was stored is stored in the folder, or nothing can be said of it.
+        self.file.in_place()?;
         if stopped {
             return Ok(Ended::Stopped {
                 at: now.since_start,
@@ -580,11 +582,13 @@ impl<'a> Conductor<'a> {
         let states = self.trackers.states();
         let sum = |f: fn(&State) -> u64| states.clone().map(f).sum();
         let resumed: u64 = sum(|s| s.resumed);
+        let stored = self.storing.tally().samples;
         Stages {
             read: sum(|s| s.read),
             durable: sum(|s| s.durable),
-            published: resumed + sum(|s| s.published),
-            stored: self.storing.tally().samples,
+            // Trackers hear of a confirmation one step later than the store has the rows.
+            published: stored.max(resumed + sum(|s| s.published)),
+            stored,
         }
     }
 }
@@ -615,6 +619,7 @@ pub fn new_folder(base: &Path) -> Result<PathBuf, RunError> {
         path: path.to_owned(),
         error,
     };
+    Folder::new(base.join("run-1")).check_length()?;
     std::fs::create_dir_all(base).map_err(|error| failed(base, error))?;
     let mut number = 1_u64;
     loop {

@@ -64,8 +64,13 @@ impl PageView {
     }
 
     /// What was asked for since the last step.
-    pub(super) fn orders(&self) -> Vec<Order> {
+    pub(super) fn orders(&mut self) -> Vec<Order> {
         std::iter::from_fn(|| self.live.order()).collect()
+    }
+
+    /// Whether something was asked for since the last step.
+    pub(super) fn has_order(&mut self) -> bool {
+        self.live.has_order()
     }
 
     pub(super) fn last_page(mut self, at: Duration, whole: bool) -> LastPage {
@@ -85,6 +90,8 @@ impl PageView {
         orders: Vec<Order>,
     ) -> Result<(), RunError> {
         let at = report.now.since_start;
+        // Whoever asked for something sees what became of it, also where the next step is far away.
+        let is_asked = !orders.is_empty();
         for (order, answer) in orders.into_iter().zip(report.answers) {
             if let Ok(done) = &answer {
                 self.model.done(at, done.clone());
@@ -118,7 +125,7 @@ impl PageView {
         let next_seqs = run.gateway.next_seqs();
         let moment = moment(run, &self.known, report.now, &next_seqs);
         self.model.step(&moment);
-        if report.last || self.live.is_due() {
+        if report.last || is_asked || self.live.is_due() {
             let details = Details {
                 incidents: run.controller.incidents().collect(),
                 cues: run.cues.lines(),
@@ -154,7 +161,7 @@ fn moment<'a>(
     let spool = run.gateway.spool();
     let trackers = run.trackers.iter().zip(known);
     let trackers = trackers.map(|(tracker, (_, screen))| TrackerNow {
-        device: tracker.state.device.unwrap_or(tracker.spec.new_device),
+        device: tracker.state.device.unwrap_or(tracker.spec.device),
         source: &tracker.spec.source,
         firmware: tracker.spec.firmware.number(),
         plugged: tracker.is_plugged(),

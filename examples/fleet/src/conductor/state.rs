@@ -54,7 +54,6 @@ pub(super) struct Begun {
 
 /// What happened in a step.
 pub(super) struct StepReport {
-    /// The step.
     pub now: Now,
     /// What became of each command, in order.
     pub answers: Vec<Result<String, Refused>>,

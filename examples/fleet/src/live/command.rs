@@ -55,10 +55,7 @@ impl Command {
 pub enum Refused {
     /// The link is in that state.
     #[error("the link is {state} already")]
-    Link {
-        /// Which state.
-        state: &'static str,
-    },
+    Link { state: &'static str },
     /// There is no such tracker.
     #[error("there is no tracker {tracker}: they count from 1 to {count}")]
     NoTracker {
@@ -102,10 +99,7 @@ pub enum Refused {
     RolledOut,
     /// The report shows so many.
     #[error("the link went down {max} times in this run: that is as many as a report shows")]
-    OutagesMax {
-        /// How many.
-        max: usize,
-    },
+    OutagesMax { max: usize },
     /// Nothing runs any more.
     #[error("the run is over: start another one")]
     Over,

@@ -110,6 +110,8 @@ impl Page {
 pub struct Live {
     page: Arc<Page>,
     orders: Receiver<Order>,
+    /// An order that was looked at and not taken.
+    next: Option<Order>,
     /// Since the last snapshot.
     since: Option<Stopwatch>,
 }
@@ -127,13 +129,20 @@ impl Live {
                 data: data.to_owned(),
             }),
             orders: todo,
+            next: None,
             since: None,
         }
     }
 
     /// The next command, if there is one.
-    pub fn order(&self) -> Option<Order> {
-        self.orders.try_recv().ok()
+    pub fn order(&mut self) -> Option<Order> {
+        self.next.take().or_else(|| self.orders.try_recv().ok())
+    }
+
+    /// Whether there is a command.
+    pub fn has_order(&mut self) -> bool {
+        self.next = self.order();
+        self.next.is_some()
     }
 
     /// Whether it is time for another snapshot.

@@ -5,7 +5,6 @@ use serde::Serialize;
 /// The whole page at one moment.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Snapshot {
-    /// Now.
     pub now: u64,
     /// Virtual seconds in a real one; `None` for as fast as it goes.
     pub speed: Option<f64>,
@@ -98,7 +97,6 @@ pub struct Pipeline {
     pub store_watermark: Option<u64>,
 }
 
-/// A card.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Tracker {
     /// Its number, from 1.
@@ -123,7 +121,6 @@ pub struct Tracker {
 /// A curve of a tracker.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Measured {
-    /// What it is.
     pub name: &'static str,
     pub unit: &'static str,
     /// Its colour, a class of the style sheet.

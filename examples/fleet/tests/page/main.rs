@@ -254,7 +254,7 @@ fn served(address: &str, data: &Path) -> (SocketAddr, String, fleet::live::Live)
 #[test]
 fn on_loopback_the_page_answers_to_its_own_names_and_its_own_buttons() {
     let data = tempfile::tempdir().unwrap();
-    let (address, url, live) = served("127.0.0.1:0", data.path());
+    let (address, url, mut live) = served("127.0.0.1:0", data.path());
     assert!(!url.contains("token"), "{url}");
     let host = address.to_string();
     let (status, headers, page) = http(address, get("/", &[(HOST, &host)]));
