@@ -39,7 +39,6 @@ pub struct Controller {
 /// What the controller cannot go on from.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
-    /// The log's file.
     #[error("incident log: {0}")]
     Log(#[from] FileLogError),
     /// The log's content, or the rules.

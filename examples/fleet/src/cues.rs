@@ -69,7 +69,6 @@ pub enum CuesError {
     /// The folder for sounds.
     #[error("{}: {error}", path.display())]
     Sounds {
-        /// The folder.
         path: PathBuf,
         /// What the system said.
         #[source]

@@ -9,7 +9,6 @@ use telemetry_storage::{Accounting as _, SqliteStore, StoreError};
 /// A schema in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionLine {
-    /// Stream.
     pub stream: StreamName,
     /// Version, from 1.
     pub version: u32,

@@ -16,6 +16,7 @@ use fleet::signals::Stop;
 use fleet::workout::describe;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit};
+use telemetry_storage::StoreError;
 use telemetry_transport::StorageError;
 use terminal::{Terminal, escaped};
 use uuid::Uuid;
@@ -214,20 +215,61 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         Some(error) => Some(error.number).filter(|number| *number != 0),
         None => error.downcast_ref::<std::io::Error>()?.raw_os_error(),
     };
-    let number = { causes }.find_map(number)?;
+    let number = match { causes.clone() }.find_map(number) {
+        Some(number) => number,
+        // SQLite keeps the number for itself.
+        None => {
+            let of_disk = |error: &(dyn Error + 'static)| {
+                let error = error.downcast_ref::<StoreError>();
+                matches!(error, Some(StoreError::Disk { .. }))
+            };
+            let is_limited = getrlimit(Resource::Fsize).current.is_some();
+            ({ causes }.any(of_disk) && is_limited).then_some(Errno::FBIG.raw_os_error())?
+        }
+    };
     match Errno::from_raw_os_error(number) {
         Errno::MFILE | Errno::NFILE => Some(format!(
             "The process may have {} files open at once. Allow more with `ulimit -n`.",
             getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
         )),
+        Errno::AGAIN => Some(format!(
+            "You may have {} processes and threads at once. Allow more with `ulimit -u`.",
+            getrlimit(Resource::Nproc).current.unwrap_or(u64::MAX)
+        )),
+        Errno::FBIG => Some(format!(
+            "A file of this process may have at most {} bytes. Allow more with `ulimit -f`.",
+            getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX)
+        )),
         Errno::NOSPC | Errno::DQUOT => Some(match data {
             Some(data) => format!(
-                "Make room on the disk of {0}. Then the same command with --data {0} goes on.",
-                data.display()
+                "{1} of {0}. Then the same command with --data {0} goes on.",
+                data.display(),
+                make_room(data)
             ),
-            None => "Make room on the disk.".to_owned(),
+            None => format!("{}.", make_room(Path::new("."))),
         }),
         _ => None,
+    }
+}
+
+/// What to do about the disk below a path that need not exist: it has no room, or room and no number for
+/// another file.
+fn make_room(path: &Path) -> &'static str {
+    /// More than a run writes at once, so that the last write did not fail for want of it.
+    const ROOM: u64 = 16 << 20;
+    /// Files that may have been removed again when the last one could not be made.
+    const FILES: u64 = 16;
+    let found = path
+        .ancestors()
+        .find_map(|path| rustix::fs::statvfs(path).ok());
+    let files_ran_out = found.is_some_and(|found| {
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        // Some systems do not count files.
+        found.f_files > 0 && found.f_favail < FILES && free >= ROOM
+    });
+    match files_ran_out {
+        true => "The files ran out: remove some of the many small ones on the disk",
+        false => "Make room on the disk",
     }
 }
 
@@ -289,6 +331,14 @@ fn options(
         true => Duration::ZERO,
         false => OUTAGE,
     });
+    let with_samples = surveys.iter().filter(|s| s.summary.samples > 0).count();
+    if let Some(count) = count.filter(|count| of_files && *count < with_samples) {
+        return Err(format!(
+            "--devices {count} is too few for {with_samples} files that have samples: each needs a \
+             tracker; give fewer files, or leave --devices out"
+        )
+        .into());
+    }
     let waits = !outage.is_zero() || arguments.serve.is_some();
     enough_descriptors(descriptors(&surveys, count, waits))?;
     Ok(Options {
@@ -322,6 +372,7 @@ fn show(report: &Report, data: &Path, terminal: &mut Terminal) -> Result<(), Run
 
 /// Does what was asked, and gives the exit status.
 fn command(cli: Cli, terminal: &mut Terminal) -> Result<u8, Box<dyn Error>> {
+    fleet::signals::write_errors_for_files_too_large()?;
     let (files, arguments) = match cli.command {
         Some(Command::Bench { records }) => {
             terminal.say(fleet::bench::run(records)?);

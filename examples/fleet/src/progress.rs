@@ -126,7 +126,6 @@ impl Progress {
         }
     }
 
-    /// Shows the end.
     pub fn finish(&mut self, stages: Stages, since_start: Duration) {
         match self {
             Self::Bars(bars) => {

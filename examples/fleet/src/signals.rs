@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -88,6 +89,20 @@ impl Stop {
         // This copy is a sender, so there is one for as long as it waits.
         let _ = stop.wait_for(|signal| *signal != 0).await;
     }
+}
+
+/// From now on, a write beyond the largest file that the process may make (`ulimit -f`) fails as any
+/// other write, and does not end the process without a word.
+///
+/// # Errors
+/// The system refuses the handler.
+pub fn write_errors_for_files_too_large() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let _context = runtime.enter();
+    // A handler stays for as long as the process does, also when nobody listens any more.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
 /// Whether the process was started with hang-ups ignored.

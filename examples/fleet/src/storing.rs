@@ -33,7 +33,6 @@ pub enum Rejected {
         name: String,
         reason: String,
     },
-    /// A schema.
     Schema {
         /// Who announced it, where that is known.
         device: Option<DeviceId>,
@@ -283,7 +282,6 @@ impl Storing {
         self.driver.deliveries.open() > 0
     }
 
-    /// What it did.
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }

@@ -11,9 +11,11 @@ mod served;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use run_folder::Folder;
 use rustix::process::{Pid, Signal, kill_process};
 use served::Served;
 use telemetry_core::records::ActivitySample;
@@ -157,6 +159,141 @@ fn a_run_whose_part_is_damaged_or_older_says_so_and_stores_nothing_twice() {
     }
 }
 
+/// What a folder of a run is refused for, and what the doctor of the folder finds.
+fn refused(data: &Path, devices: &str) -> String {
+    let (status, text) = said(&command(data).args(["--devices", devices]).output().unwrap());
+    assert_eq!(status, Some(1), "{text}");
+    let found = Folder::new(data).look().unwrap();
+    assert!(!found.faults.is_empty());
+    for fault in found.faults {
+        assert!(text.contains(&fault.to_string()), "{fault}: {text}");
+    }
+    text
+}
+
+#[test]
+fn a_part_of_another_run_of_the_same_files_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let [ours, theirs, aside] = ["ours", "theirs", "aside"].map(|name| dir.path().join(name));
+    for data in [&ours, &theirs] {
+        assert_eq!(run(data).0, Some(0));
+    }
+    for (part, name) in [
+        ("store.sqlite", "store.sqlite"),
+        ("log", "log"),
+        ("gateway", "gateway/spool"),
+        ("tracker-0", "tracker-0/spool"),
+        ("incidents.log", "incidents.log"),
+        ("clock", "clock"),
+        ("run.json", "run.json"),
+    ] {
+        fs::rename(ours.join(part), &aside).unwrap();
+        fs::rename(theirs.join(part), ours.join(part)).unwrap();
+        let text = refused(&ours, "1");
+        let told = format!("\n  {name} belongs to another run\n");
+        assert!(text.contains(&told), "{part}: {text}");
+        let (_, faults) = text.split_once("cannot go on:").unwrap();
+        assert_eq!(faults.matches("\n  ").count(), 1, "{part}: {text}");
+        fs::rename(ours.join(part), theirs.join(part)).unwrap();
+        fs::rename(&aside, ours.join(part)).unwrap();
+    }
+    // Nothing was changed: it is the run that it was.
+    assert_eq!(run(&ours).0, Some(0));
+    assert_eq!(stored(&ours), 17);
+}
+
+#[test]
+fn trackers_folders_that_were_exchanged_or_copied_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let [data, aside] = ["run", "aside"].map(|name| dir.path().join(name));
+    let (status, text) = said(&command(&data).args(["--devices", "2"]).output().unwrap());
+    assert_eq!(status, Some(0), "{text}");
+    let [first, second] = ["tracker-0", "tracker-1"].map(|name| data.join(name));
+    fs::rename(&first, &aside).unwrap();
+    fs::rename(&second, &first).unwrap();
+    fs::rename(&aside, &second).unwrap();
+    let text = refused(&data, "2");
+    for told in [
+        "tracker-0/spool is the one of tracker-1",
+        "tracker-1/spool is the one of tracker-0",
+    ] {
+        assert!(text.contains(told), "{text}");
+    }
+    fs::rename(&first, &aside).unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .args([&second, &first])
+        .status();
+    assert!(copied.unwrap().success());
+    let text = refused(&data, "2");
+    assert!(
+        text.contains("tracker-1/spool is the one of tracker-0"),
+        "{text}"
+    );
+    assert_eq!(stored(&data), 34);
+}
+
+#[test]
+fn a_part_that_is_taken_away_while_the_run_goes_on_is_told_and_nothing_is_called_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let moved = dir.path().join("moved");
+    for part in ["store.sqlite", "tracker-0", ""] {
+        let data = dir.path().join("run");
+        let mut child = command(&data)
+            .args(["--speed", "1"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        errors.read_line(&mut String::new()).unwrap();
+        fs::rename(data.join(part), &moved).unwrap();
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let mut told = String::new();
+        errors.read_to_string(&mut told).unwrap();
+        let (status, text) = said(&child.wait_with_output().unwrap());
+        assert_eq!(status, Some(1), "{part}: {told}{text}");
+        let gone = "somebody removed, moved or replaced";
+        assert!(told.contains(gone) && told.contains(part), "{part}: {told}");
+        assert!(!text.contains("goes on from there"), "{part}: {text}");
+        for left in [&moved, &data].into_iter().filter(|path| path.exists()) {
+            match left.is_dir() {
+                true => fs::remove_dir_all(left).unwrap(),
+                false => fs::remove_file(left).unwrap(),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_schema_file_without_a_schema_is_made_again_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let mut child = command(data)
+        .args(["--speed", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    // The third line says that a sample was read.
+    for _ in 0..3 {
+        errors.read_line(&mut String::new()).unwrap();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let schemas = fs::read_dir(data.join("tracker-0/schemas")).unwrap();
+    let mut count = 0;
+    for file in schemas {
+        fs::write(file.unwrap().path(), "").unwrap();
+        count += 1;
+    }
+    assert!(count > 0);
+    let (status, text) = run(data);
+    assert_eq!(status, Some(0), "{text}");
+    assert_eq!(stored(data), 17);
+}
+
 #[test]
 fn programs_that_begin_together_get_a_folder_each() {
     let dir = tempfile::tempdir().unwrap();
@@ -263,6 +400,105 @@ fn too_few_descriptors_are_told_before_anything_begins() {
         assert!(text.contains("raise it with `ulimit -n"), "{limit}: {text}");
         assert!(!data.exists(), "{limit}: {text}");
     }
+}
+
+/// The run of somebody who may start so many threads: that limit does not hold for root.
+fn with_threads(limit: u32, dir: &Path) -> (Option<i32>, String) {
+    // Copies that everybody may read, wherever the originals lie.
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_fleet"), dir.join("fleet")).unwrap();
+    fs::copy(ride(), dir.join("ride.fit")).unwrap();
+    let mut words = Vec::new();
+    if rustix::process::getuid().is_root() {
+        words.extend(["setpriv", "--reuid=54321", "--clear-groups"].map(str::to_owned));
+    }
+    words.extend(["prlimit".to_owned(), format!("--nproc={limit}")]);
+    words.extend(["./fleet", "run", "ride.fit"].map(str::to_owned));
+    let mut command = Command::new(&words[0]);
+    said(&command.args(&words[1..]).current_dir(dir).output().unwrap())
+}
+
+#[test]
+fn limits_of_threads_and_of_the_length_of_files_are_sentences_and_an_exit_status() {
+    let dir = tempfile::tempdir().unwrap();
+    for limit in 1..=3 {
+        let (status, text) = with_threads(limit, dir.path());
+        assert_eq!(status, Some(1), "{limit}: {text}");
+        assert!(
+            text.contains("Allow more with `ulimit -u`"),
+            "{limit}: {text}"
+        );
+    }
+    for blocks in [1, 64, 2_048, 4_096] {
+        let data = dir.path().join(format!("run-{blocks}"));
+        let shell = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let (status, text) = said(&below(&shell, &data).output().unwrap());
+        assert_eq!(status, Some(1), "{blocks}: {text}");
+        assert!(
+            text.contains("Allow more with `ulimit -f`"),
+            "{blocks}: {text}"
+        );
+    }
+}
+
+#[test]
+fn fewer_trackers_than_files_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("run");
+    let longer = ride().with_file_name("activity-small-fenix2-run.fit");
+    let mut command = command(&data);
+    let (status, text) = said(
+        &command
+            .arg(longer)
+            .args(["--devices", "1"])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("too few for 2 files"), "{text}");
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_path_that_is_too_long_is_said_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let long: PathBuf = (0..6).map(|_| "x".repeat(100)).collect();
+    let deep = dir.path().join(long);
+    fs::create_dir_all(&deep).unwrap();
+    for data in [None, Some("run")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+        command.arg("run").arg(ride()).current_dir(&deep);
+        command.args(data.map(|data| ["--data", data]).into_iter().flatten());
+        let (status, text) = said(&command.output().unwrap());
+        assert_eq!(status, Some(1), "{text}");
+        assert!(text.contains("use a shorter --data"), "{text}");
+        assert_eq!(fs::read_dir(&deep).unwrap().count(), 0, "{text}");
+    }
+}
+
+#[test]
+fn a_line_break_in_the_name_of_a_file_begins_no_line_of_the_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("two\nlines\u{1b}[2J.fit");
+    fs::copy(ride(), &file).unwrap();
+    let data = dir.path().join("run");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+    let (status, text) = said(
+        &command
+            .arg("run")
+            .arg(&file)
+            .arg("--data")
+            .arg(&data)
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(status, Some(0), "{text}");
+    let report = String::from_utf8(content(&data.join("report.txt"))).unwrap();
+    assert!(report.contains(r"two\nlines\u{1b}[2J"), "{report}");
+    assert!(
+        !report.contains(|c: char| c.is_control() && c != '\n'),
+        "{report:?}"
+    );
 }
 
 #[test]
@@ -378,6 +614,23 @@ fn press(fleet: &Served, command: &str) -> String {
 }
 
 #[test]
+fn a_button_is_answered_at_once_however_slow_the_run_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = command(dir.path());
+    // A step in a quarter of an hour.
+    command
+        .args(["--serve=127.0.0.1:0", "--speed", "0.001"])
+        .stderr(Stdio::null());
+    let fleet = Served::start(&mut command);
+    for button in [r#"{"do":"cut-link"}"#, r#"{"do":"restore-link"}"#] {
+        let answer = press(&fleet, button);
+        assert!(answer.contains(r#""done":true"#), "{answer}");
+    }
+    fleet.signal(Signal::INT);
+    assert_eq!(fleet.end().0, Some(0));
+}
+
+#[test]
 fn a_run_that_waits_for_a_plug_or_the_link_says_so() {
     for (button, told) in [
         (r#"{"do":"unplug","tracker":1}"#, "Tracker 1 is unplugged"),
@@ -412,9 +665,9 @@ fn a_run_that_waits_for_a_plug_or_the_link_says_so() {
 
 /// Runs a script with a small disk at its first argument, in a name space of its own. Its second one
 /// is a short ride, its third one a longer one.
-fn on_a_small_disk(size: &str, script: &str) -> (Option<i32>, String) {
+fn on_a_small_disk(options: &str, script: &str) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().unwrap();
-    let script = format!("mount -t tmpfs -o size={size} tmpfs \"$1\" && {script}");
+    let script = format!("mount -t tmpfs -o {options} tmpfs \"$1\" && {script}");
     let longer = ride().with_file_name("activity-small-fenix2-run.fit");
     let output = Command::new("unshare")
         .args(["--mount", "--map-root-user", "sh", "-c", &script])
@@ -429,7 +682,10 @@ fn on_a_small_disk(size: &str, script: &str) -> (Option<i32>, String) {
 #[test]
 fn a_full_disk_is_told_with_the_path_and_what_to_do() {
     for size in ["1m", "4m", "6m"] {
-        let (status, text) = on_a_small_disk(size, "exec \"$0\" run \"$2\" --data \"$1/run\"");
+        let (status, text) = on_a_small_disk(
+            &format!("size={size}"),
+            "exec \"$0\" run \"$2\" --data \"$1/run\"",
+        );
         assert_eq!(status, Some(1), "{size}: {text}");
         assert!(text.contains("No space left"), "{size}: {text}");
         assert!(
@@ -440,11 +696,22 @@ fn a_full_disk_is_told_with_the_path_and_what_to_do() {
 }
 
 #[test]
+fn a_disk_without_a_number_for_another_file_is_told_from_one_without_room() {
+    for files in [2, 8, 12, 16, 20] {
+        let options = format!("size=64m,nr_inodes={files}");
+        let (status, text) = on_a_small_disk(&options, "exec \"$0\" run \"$2\" --data \"$1/run\"");
+        assert_eq!(status, Some(1), "{files}: {text}");
+        assert!(text.contains("The files ran out"), "{files}: {text}");
+        assert!(!text.contains("Make room"), "{files}: {text}");
+    }
+}
+
+#[test]
 fn a_run_whose_disk_was_full_goes_on_when_there_is_room() {
     let script = "\"$0\" run \"$3\" --data \"$1/run\"; test $? = 1 \
                   && mount -o remount,size=64m \"$1\" \
                   && exec \"$0\" run \"$3\" --data \"$1/run\"";
-    let (status, text) = on_a_small_disk("8m", script);
+    let (status, text) = on_a_small_disk("size=8m", script);
     assert_eq!(status, Some(0), "{text}");
     // The store said so at once, long before a spool was full.
     assert!(text.contains("The store takes nothing:"), "{text}");

@@ -92,7 +92,6 @@ pub enum AgentError {
     /// A schema of the agent's own is none.
     #[error("own schema: {0}")]
     Schema(String),
-    /// The sockets.
     #[error("shim: {0}")]
     Io(#[from] io::Error),
 }
@@ -129,7 +128,6 @@ impl Agent {
         self.wall = wall;
     }
 
-    /// The device.
     pub fn device(&self) -> DeviceId {
         self.producer.spool().device()
     }
@@ -365,7 +363,6 @@ impl Agent {
         Ok(self.producer.close()?)
     }
 
-    /// What it did.
     pub const fn counts(&self) -> Counts {
         self.counts
     }

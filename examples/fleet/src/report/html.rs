@@ -15,7 +15,6 @@ use telemetry_itil::Incident;
 use super::markup::Markup;
 use super::plot::{self, Line, Plot};
 use super::{DeviceLine, Report, Series, story, who};
-use services::coaching::Ending;
 use services::ledger::StreamLine;
 
 use crate::clock::hms;
@@ -133,7 +132,7 @@ fn top(report: &Report, m: &mut Markup) {
             tile(m, "duplicates removed", grouped(report.duplicates));
             tile(m, "table changes", report.migrations.len());
             tile(m, "incidents", report.incidents.len());
-            tile(m, "cues", report.cues.count());
+            tile(m, "cues given", grouped(report.given()));
         });
         m.element("nav", &[("aria-label", &"Sections")], |m| {
             for (id, name) in SECTIONS {
@@ -491,10 +490,8 @@ impl<'a> Sounds<'a> {
 }
 
 fn cues(report: &Report, sounds: &Sounds<'_>, m: &mut Markup) {
-    let given = |c: &&CueLine| matches!(c.ending, Some(Ending::Given(_)));
-    let count = report.cues.iter().filter(given).count();
-    let not = report.cues.iter().count() - count;
-    m.line("p", &[], format!("{count} given, {not} not given."));
+    let (given, not) = (report.given(), report.not_given());
+    m.line("p", &[], format!("{given} given, {not} not given."));
     haptics(report, m);
     players(sounds, m);
     let list: [(&str, &dyn Display); 3] = [

@@ -36,7 +36,6 @@ impl Markup {
         self.0.push_str("/>\n");
     }
 
-    /// Text.
     pub(crate) fn text(&mut self, text: impl Display) {
         // Writing to a string cannot fail.
         let _ = write!(Escaped(&mut self.0), "{text}");

@@ -56,7 +56,6 @@ pub struct DeviceLine {
 /// A run from its start to its end.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The run's folder.
     pub data: PathBuf,
     /// Wall time of the start.
     pub start: Timestamp,
@@ -64,7 +63,6 @@ pub struct Report {
     pub length: Duration,
     /// Real time that this process took.
     pub took: Duration,
-    /// Trackers.
     pub devices: Vec<DeviceLine>,
     /// Samples stored of each device.
     pub stored: BTreeMap<DeviceId, u64>,
@@ -80,7 +78,6 @@ pub struct Report {
     pub versions: Vec<VersionLine>,
     /// Changes of tables.
     pub migrations: Vec<Migration>,
-    /// Incidents.
     pub incidents: Vec<Incident>,
     /// What the controller told people in this process: the newest of it.
     pub told: Ring<Told>,
@@ -249,6 +246,18 @@ struct TopicLine {
 }
 
 impl Report {
+    /// Kept cues that reached the wearer.
+    fn given(&self) -> u64 {
+        self.topics().iter().map(|line| line.given).sum()
+    }
+
+    /// Kept cues that did not.
+    fn not_given(&self) -> u64 {
+        let lines = self.topics();
+        let counts = lines.iter().flat_map(|line| line.not_given.values());
+        counts.sum()
+    }
+
     /// The kept cues, by topic.
     fn topics(&self) -> Vec<TopicLine> {
         let mut topics: BTreeMap<&str, TopicLine> = BTreeMap::new();

@@ -44,7 +44,6 @@ pub(crate) struct Plot<'a> {
     pub outages: &'a [Range<Duration>],
     /// Whether the values begin at zero.
     pub from_zero: bool,
-    /// What is drawn.
     pub lines: Vec<Line>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use terminal::{COLUMNS, fit, wrap};
+use terminal::{COLUMNS, escaped, fit, wrap};
 
 use super::{Report, story, who};
 use crate::clock::hms;
@@ -11,11 +11,12 @@ use crate::words;
 /// Columns for the name of an activity.
 const SOURCE_COLUMNS_MAX: usize = 30;
 
-/// A table of text, columns as wide as their widest cell, numbers to the right.
+/// A table of text, columns as wide as their widest cell, numbers to the right. A cell is one line,
+/// whatever is in it.
 struct Table(Vec<Vec<String>>);
 
 macro_rules! row {
-    ($($cell:expr),+ $(,)?) => { vec![$($cell.to_string()),+] };
+    ($($cell:expr),+ $(,)?) => { vec![$(escaped(&$cell).to_string()),+] };
 }
 
 impl Display for Table {
@@ -40,9 +41,9 @@ impl Display for Table {
     }
 }
 
-/// A sentence on as many lines as it takes, `indent` columns in.
+/// A sentence on as many lines as it takes, `indent` columns in. No text in it begins a line of its own.
 fn sentence(f: &mut fmt::Formatter<'_>, indent: usize, text: &str) -> fmt::Result {
-    let text = wrap(text, COLUMNS - indent, indent + 2);
+    let text = wrap(&escaped(text).to_string(), COLUMNS - indent, indent + 2);
     writeln!(f, "{:indent$}{text}", "")
 }
 
@@ -65,7 +66,8 @@ impl Display for Report {
         self.incidents(f)?;
         self.cues(f)?;
         self.stages(f)?;
-        writeln!(f, "\nEverything of this run is in {}", self.data.display())?;
+        let data = escaped(self.data.display());
+        writeln!(f, "\nEverything of this run is in {data}")?;
         // Whoever scrolled down to here need not scroll up again.
         sentence(f, 0, &self.verdict())
     }
@@ -83,7 +85,7 @@ impl Report {
         for d in &self.devices {
             table.push(row![
                 d.index + 1,
-                fit(&d.source, SOURCE_COLUMNS_MAX),
+                fit(&escaped(&d.source).to_string(), SOURCE_COLUMNS_MAX),
                 d.firmware,
                 d.read,
                 d.agent,
@@ -131,7 +133,8 @@ impl Report {
                 &format!("set aside: {}", self.rejected_words(rejected)),
             )?;
             if let Some(name) = rejected.name() {
-                writeln!(f, "    look at it: xpt why {} {name}", self.data.display())?;
+                let data = escaped(self.data.display());
+                writeln!(f, "    look at it: xpt why {name} --data {data}")?;
             }
         }
         Ok(())
@@ -187,10 +190,10 @@ impl Report {
     /// the page and in the store.
     fn cues(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spoken = self.cues.iter().filter(|cue| cue.spoken).count();
+        let (given, not) = (self.given(), self.not_given());
         writeln!(
             f,
-            "\nCues for wearers: {}, {spoken} of them spoken aloud",
-            self.cues.count()
+            "\nCues for wearers: {given} given, {not} not given; {spoken} spoken aloud"
         )?;
         for line in self.topics() {
             writeln!(f, "  {}: {} given", line.topic, line.given)?;
