@@ -5,6 +5,15 @@ use clap::ValueEnum;
 use crate::run::{cargo, run};
 use crate::{Failure, setup};
 
+/// What to type.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench fleet       a minute; 400,000 records through every layer
+  cargo xtask bench avro        some minutes; needs valgrind for its count of instructions
+  cargo xtask bench transport   some minutes; installs and starts RabbitMQ
+
+To compare two commits, run both in turn, several times, and compare the medians.";
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum What {
     /// Avro beside the field's other libraries: encoding, decoding, resolving, in one run.

@@ -13,6 +13,16 @@ use clap::{Args, ValueEnum};
 use crate::run::{cargo, run, target_dir};
 use crate::{Failure, root, setup};
 
+/// What to type.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  cargo xtask fuzz journal              ten minutes of one target
+  cargo xtask fuzz datum resolve --minutes 60
+  cargo xtask fuzz --minutes 1          a minute of every target
+
+What was found is in target/fuzz/found, and what was learned in target/fuzz/corpus: another run goes on
+from there. Seeds are in telemetry-core/fuzz/seeds, transport/fuzz/seeds and testdata/fit.";
+
 /// What is fuzzed, by the name of its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Target {

@@ -52,6 +52,11 @@ enum Verb {
         all: bool,
     },
     /// Measure a part of the project, and print a table.
+    ///
+    /// It builds with optimisation, which takes minutes the first time, and prints the table of the
+    /// README on standard output. Ratios within one run can be compared; numbers of two machines, or of a
+    /// machine that does something else meanwhile, cannot.
+    #[command(after_help = bench::EXAMPLES)]
     Bench {
         /// What to measure.
         #[arg(value_enum)]
@@ -61,13 +66,22 @@ enum Verb {
     Chaos(chaos::Chaos),
     /// Write the generated files again: tables of interfaces, numbers of errors.
     Gen,
-    /// Run conformance cases from a folder or a file, and print how many there are, and how many agree
-    /// and disagree.
+    /// Run conformance cases from a folder, and print how many there are, and how many agree and
+    /// disagree.
+    ///
+    /// The cases say what the reference implementation did with an input. Each that disagrees is printed,
+    /// up to five of a suite, and the exit status is 1 then.
+    #[command(after_help = conform::EXAMPLES)]
     Conform {
         #[command(subcommand)]
         suite: conform::Suite,
     },
     /// Fuzz the code that reads untrusted bytes.
+    ///
+    /// Each target runs with an address sanitizer until its time is over. An input that breaks a promise
+    /// ends the command, which names the folder of the input. Fix the fault, and keep the input among the
+    /// seeds, which every test run reads.
+    #[command(after_help = fuzz::EXAMPLES)]
     Fuzz(fuzz::Options),
     /// Check what can be checked here about Windows XP.
     Xp {

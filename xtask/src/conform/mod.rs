@@ -8,11 +8,19 @@ use clap::Subcommand;
 
 use crate::Failure;
 
+/// What to type.
+pub(crate) const EXAMPLES: &str = "\
+Example:
+  cargo xtask conform avro testdata/avro
+
+testdata/avro/README.md says where the cases come from, and what each field of them means.";
+
 #[derive(Subcommand)]
 pub(crate) enum Suite {
     /// Canonical forms, fingerprints, compatibility and resolution, as Java Avro has them.
     Avro {
-        /// A folder with `share/`, `compat.jsonl.gz`, `decode.jsonl.gz` and `pairs.jsonl.gz`.
+        /// A folder of cases, as testdata/avro is: it has `share/`, `compat.jsonl.gz`, `decode.jsonl.gz`
+        /// and `pairs.jsonl.gz`.
         dir: PathBuf,
     },
 }
