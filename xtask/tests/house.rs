@@ -82,6 +82,7 @@ const LAYERS: &[Layer] = &[
             transport::amqp::OfferError::CODES,
             transport::amqp::ReceiveError::CODES,
             transport::amqp::DeadLetterError::CODES,
+            transport::amqp::DeclareError::CODES,
             transport::shared::SharedError::CODES,
             transport::shared::PublishError::CODES,
         ],

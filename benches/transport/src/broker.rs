@@ -37,8 +37,7 @@ pub(crate) const WINDOW: usize = 1_000;
 
 pub(crate) fn config(cluster: &Cluster, family: &str) -> AmqpConfig {
     let mut config = AmqpConfig::new([cluster.url(1)]);
-    config.topology.exchange = family.to_owned();
-    config.topology.dead_letters = family.to_owned();
+    config.topology.family = family.to_owned();
     config.topology.queues = 1;
     config.limits.window_batches = WINDOW;
     config
@@ -252,7 +251,7 @@ async fn single_ack(cluster: &Cluster, family: &str) -> Result<Taken> {
         .basic_qos(PREFETCH, BasicQosOptions::default())
         .await?;
     let options = BasicConsumeOptions::default();
-    let queue = format!("{family}.0");
+    let queue = format!("{family}.raw.0");
     let mut consumer = channel
         .basic_consume(
             queue.as_str().into(),

@@ -241,8 +241,7 @@ fn publish(dir: &Path, url: &str, records: u64) -> Result<[Value; 7], Failure> {
     if url.starts_with("amqps:") {
         config.tls = Some(broker::tls()?);
     }
-    config.topology.exchange.clone_from(&family);
-    config.topology.dead_letters.clone_from(&family);
+    config.topology.family.clone_from(&family);
     config.topology.queues = 1;
     broker::wait(async {
         let published = send(&dir.join("publish"), config, records).await;
@@ -300,14 +299,14 @@ async fn send(dir: &Path, config: AmqpConfig, records: u64) -> Result<f64, Failu
 async fn delete(url: &str, family: &str) -> lapin::Result<()> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    for queue in ["0", "dlq"] {
+    for queue in ["raw.0", "dlq"] {
         let name = format!("{family}.{queue}");
         channel
             .queue_delete(name.into(), Default::default())
             .await?;
     }
-    for exchange in ["", ".hash", ".queues", ".dlx"] {
-        let name = format!("{family}{exchange}");
+    for exchange in ["raw", "raw.hash", "raw.queues", "dlx"] {
+        let name = format!("{family}.{exchange}");
         channel
             .exchange_delete(name.into(), Default::default())
             .await?;

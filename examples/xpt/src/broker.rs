@@ -1,5 +1,5 @@
-//! `xpt queue dead` and `xpt queue replay`: what consumers of a broker or of an embedded log put
-//! aside.
+//! `xpt queue dead`, `replay` and `declare`: what consumers of a broker or of an embedded log put
+//! aside, and what a broker has to have before somebody publishes.
 
 use std::future::Future;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use telemetry_transport::amqp::{AmqpConfig, DeadLetters};
+use telemetry_transport::amqp::{AmqpConfig, DeadLetters, Flow, Topology, declare};
 use telemetry_transport::{Directory, EmbeddedLog, Limits};
 
 use crate::answer::{Answer, Failure, Table};
@@ -24,12 +24,9 @@ pub(crate) struct Broker {
     /// embedded log, e.g. fleet-data/run-1/log.
     #[arg(value_name = "URL|DIR")]
     url: Option<String>,
-    /// The first part of the names of the exchange and the queue of dead letters.
+    /// The first part of the names of all exchanges and queues.
     #[arg(long, default_value = "telemetry")]
-    dead_letters: String,
-    /// The exchange to which batches are published again.
-    #[arg(long, default_value = "telemetry.raw")]
-    exchange: String,
+    family: String,
     /// How many of them, the oldest first.
     #[arg(short = 'n', long, default_value_t = 100)]
     max: usize,
@@ -43,8 +40,7 @@ impl Broker {
     }
 
     fn url(&self) -> Result<String, Failure> {
-        let from = std::env::var("XPT_BROKER").ok();
-        let url = self.url.clone().or(from);
+        let url = self.url.clone().or_else(from_variable);
         let url =
             url.ok_or("give the URL of a broker or the folder of a log, or set XPT_BROKER")?;
         match url.contains("://") {
@@ -54,13 +50,7 @@ impl Broker {
     }
 
     fn open(&self) -> Result<DeadLetters, Failure> {
-        let url = self.url()?;
-        let mut config = AmqpConfig::new([&url]);
-        if url.starts_with("amqps:") {
-            config.tls = Some(tls()?);
-        }
-        config.topology.dead_letters.clone_from(&self.dead_letters);
-        config.topology.exchange.clone_from(&self.exchange);
+        let mut config = config(&self.url()?, &self.family)?;
         // Whoever looks changes nothing about queues.
         config.declare = false;
         DeadLetters::new(config).map_err(|error| error.to_string())
@@ -113,6 +103,53 @@ impl Broker {
         table.row([json!(count)]);
         Ok(table.fine())
     }
+}
+
+/// Exchanges and queues of a broker.
+#[derive(clap::Args)]
+pub(crate) struct Declare {
+    /// The URL of a broker, `amqps://user:password@host/vhost`, or the variable XPT_BROKER.
+    url: Option<String>,
+    /// The first part of all names.
+    #[arg(long, default_value = "telemetry")]
+    family: String,
+    /// The number of queues over which raw batches are spread by device.
+    #[arg(long, default_value_t = Topology::default().queues)]
+    queues: u16,
+}
+
+impl Declare {
+    /// Declares everything that a family consists of.
+    pub(crate) fn run(&self) -> Result<Answer, Failure> {
+        let url = self.url.clone().or_else(from_variable);
+        let url = url.ok_or("give the URL of a broker, or set XPT_BROKER")?;
+        let mut config = config(&url, &self.family)?;
+        config.topology.queues = self.queues;
+        wait(declare(&config))?.map_err(|error| match reach(&url) {
+            Ok(()) => format!("{}: {error}", host(&url)),
+            Err(failure) => failure,
+        })?;
+        let mut table = Table::new(["exchange", "queues"]);
+        for flow in Flow::ALL {
+            let topology = config.topology.of_flow(flow);
+            table.row([json!(topology.exchange()), json!(topology.queues)]);
+        }
+        table.row([json!(config.topology.dead_letter_exchange()), json!(1)]);
+        Ok(table.fine())
+    }
+}
+
+fn from_variable() -> Option<String> {
+    std::env::var("XPT_BROKER").ok()
+}
+
+fn config(url: &str, family: &str) -> Result<AmqpConfig, Failure> {
+    let mut config = AmqpConfig::new([url]);
+    if url.starts_with("amqps:") {
+        config.tls = Some(tls()?);
+    }
+    family.clone_into(&mut config.topology.family);
+    Ok(config)
 }
 
 /// Puts what every consumer of an embedded log refused into the log again, for all of them, under

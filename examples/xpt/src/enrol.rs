@@ -19,9 +19,9 @@ pub(crate) struct Enrol {
     /// The virtual host.
     #[arg(long, default_value = "/")]
     vhost: String,
-    /// The exchange to which devices publish by AMQP.
-    #[arg(long, default_value = "telemetry.raw")]
-    exchange: String,
+    /// The first part of the names of the exchanges to which devices publish by AMQP.
+    #[arg(long, default_value = "telemetry")]
+    family: String,
     /// The program that administers the broker; it has to run where that is.
     #[arg(long, default_value = "rabbitmqctl")]
     ctl: PathBuf,
@@ -31,20 +31,26 @@ impl Enrol {
     /// Sets the permissions; those that the user had before are over.
     pub(crate) fn run(&self) -> Result<Answer, Failure> {
         let (vhost, user) = (self.vhost.as_str(), self.user.as_str());
-        let exchanges = [self.exchange.as_str(), MQTT];
-        let keys = format!("^xpt\\.(raw|status)\\.{}$", escaped(user));
+        let exchange = |flow: &str| format!("{}.{flow}", self.family);
+        let rows: [(String, &[&str]); 3] = [
+            (exchange("raw"), &["raw"]),
+            (exchange("status"), &["status"]),
+            (MQTT.to_owned(), &["raw", "status"]),
+        ];
         // First what the user may say, then that it may speak: it never has more than in the end.
-        for exchange in exchanges {
+        for (exchange, flows) in &rows {
+            let keys = format!("^xpt\\.({})\\.{}$", flows.join("|"), escaped(user));
             let said = [user, exchange, keys.as_str(), "^$"];
             self.ctl(&[&["set_topic_permissions", "-p", vhost], &said[..]].concat())?;
         }
-        let write = format!("^({})$", exchanges.map(escaped).join("|"));
+        let exchanges: Vec<_> = rows.iter().map(|(name, _)| escaped(name)).collect();
+        let write = format!("^({})$", exchanges.join("|"));
         let may = [user, "^$", write.as_str(), "^$"];
         self.ctl(&[&["set_permissions", "-p", vhost], &may[..]].concat())?;
         let mut table = Table::new(["user", "may publish to", "under"]);
-        for exchange in exchanges {
-            let keys = format!("xpt.raw.{user}, xpt.status.{user}");
-            table.row([json!(user), json!(exchange), json!(keys)]);
+        for (exchange, flows) in &rows {
+            let keys: Vec<_> = flows.iter().map(|f| format!("xpt.{f}.{user}")).collect();
+            table.row([json!(user), json!(exchange), json!(keys.join(", "))]);
         }
         Ok(table.fine())
     }

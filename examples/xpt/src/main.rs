@@ -1,9 +1,9 @@
 //! This program examines stores, queues, incident logs, schemas and frames of earphones.
 //!
 //! Almost every command only reads: it opens nothing for writing, takes no lock, and may be used on the
-//! files of a running program. There are three exceptions. `queue replay` publishes dead letters again,
-//! `queue enrol` sets a user's permissions on a broker, and `queue bench` writes into its own folder and
-//! queues, which it removes at the end. `main` parses the arguments and prints; there is one module per
+//! files of a running program. There are five exceptions. `queue replay` publishes dead letters again,
+//! `queue declare` and `queue enrol` set up a broker, `queue verify --repair` puts damage aside, and
+//! `queue bench` writes into its own folder and queues, which it removes at the end. `main` parses the arguments and prints; there is one module per
 //! subject, which does the work.
 
 mod activity;

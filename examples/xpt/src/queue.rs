@@ -11,7 +11,7 @@ use telemetry_transport::{Directory, EmbeddedLog, Limits, Opening, Position, Spo
 
 use crate::answer::{Answer, Failure, Table};
 use crate::bench::Bench;
-use crate::broker::Broker;
+use crate::broker::{Broker, Declare};
 use crate::enrol::Enrol;
 
 /// What to do with a queue.
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Dead(Broker),
     /// Publish again what was set aside, once the reason is removed.
     Replay(Broker),
+    /// Declare the exchanges and queues of a broker, for users who may only publish or consume.
+    Declare(Declare),
     /// Let a device's user publish on a broker as itself, and do nothing else.
     Enrol(Enrol),
     /// Measure how fast a spool is on this disk, and on the way to a broker; nothing is left behind.
@@ -58,6 +60,7 @@ impl Command {
             Self::Tail { dir, count } => tail(&dir, count),
             Self::Dead(broker) => broker.dead(),
             Self::Replay(broker) => broker.replay(),
+            Self::Declare(declare) => declare.run(),
             Self::Enrol(enrol) => enrol.run(),
             Self::Bench(bench) => bench.run(),
         }

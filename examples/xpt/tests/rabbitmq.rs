@@ -113,15 +113,14 @@ fn an_enrolled_user_speaks_for_itself_alone() {
     cluster.ctl(1, &["add_user", "d.7", "secret"]).unwrap();
     let (enrolled, text) = enrol("d.7");
     assert!(enrolled && text.contains("xpt.raw.d.7"), "{text}");
+    // Whoever declares the topology is another user.
+    let declared = xpt(&cluster.url(1), "declare");
+    assert!(declared.contains("telemetry.feedback"), "{declared}");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        // Whoever declares the topology is another user.
-        let operator = Publisher::start(AmqpConfig::new([cluster.url(1)])).unwrap();
-        let up = |state: &LinkState| *state == LinkState::Up;
-        operator.link().wait_for(up).await.unwrap();
         let url = cluster.url(1).replace("guest:guest", "d.7:secret");
         let mut config = AmqpConfig::new([url]);
         config.declare = false;

@@ -54,7 +54,7 @@ pub struct AmqpConfig {
     ///
     /// Default `true`. A user that may only publish takes what is there.
     pub declare: bool,
-    /// Key of what is published; default `xpt.raw.<user>`. A broker can hold users to theirs.
+    /// Key of what is published; default `xpt.<flow>.<user>`. A broker can hold users to theirs.
     pub routing_key: Option<String>,
     /// A link that is silent for twice as long is dead, also while nothing is sent; at least 2 s.
     /// Default 10 s.
@@ -146,10 +146,11 @@ impl AmqpConfig {
         }
         self.topology.check()?;
         let user = uris.first().map(|uri| &uri.authority.userinfo.username);
+        let user = user.map_or("anonymous", String::as_str);
         let key = self
             .routing_key
             .clone()
-            .unwrap_or_else(|| format!("xpt.raw.{}", user.map_or("anonymous", String::as_str)));
+            .unwrap_or_else(|| format!("xpt.{}.{user}", self.topology.flow.name()));
         Ok(Checked {
             uris,
             routing_key: short(&key).ok_or(ConfigError::TooLong {

@@ -8,12 +8,11 @@ use telemetry_core::{Batch, EnvelopeError, Epoch};
 
 use super::config::{AmqpConfig, ConfigError};
 use super::link::{Link, LinkFailure};
-use super::meter::Meter;
 use super::publisher::{OfferError, Publisher};
 use super::subscription::{FAILURES, QUEUE, REASON};
 use super::topology::name;
 use super::{Message, properties};
-use crate::{BatchId, SendError};
+use crate::BatchId;
 
 /// A batch that was put aside.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,10 +59,7 @@ impl DeadLetters {
 
     async fn link(&self) -> Result<Link, DeadLetterError> {
         let checked = self.config.check()?;
-        let (meter, limit) = (Meter::default(), self.config.limits.connect_timeout);
-        let link = Link::open(&self.config, &checked, 0, false, &meter);
-        let link = meter.while_moving(limit, link).await;
-        let link = link.unwrap_or_else(|| Err(SendError::ConnectTimeout { limit }.into()));
+        let link = Link::open_once(&self.config, &checked, false).await;
         link.map_err(DeadLetterError::Link)
     }
 
@@ -105,7 +101,8 @@ impl DeadLetters {
         Ok(letters)
     }
 
-    /// Publishes the oldest letters again, at most `max`, and then forgets each.
+    /// Publishes the oldest letters again, at most `max`, each into the flow that it came from, and
+    /// then forgets it.
     ///
     /// Letters that are put aside meanwhile stay, also those that were published again here: who
     /// still cannot take them sends them back at once.
@@ -133,10 +130,16 @@ impl DeadLetters {
                     headers.insert(name.clone(), value.clone());
                 }
             }
+            let blank = publisher.blank();
+            let queue = [QUEUE, "x-last-death-queue"]
+                .into_iter()
+                .find_map(|name| properties::header(&raw.properties, name));
+            let exchange = queue.and_then(|queue| self.config.topology.exchange_behind(queue));
             let message = Message {
+                exchange: exchange.map_or(blank.exchange, |exchange| name(&exchange)),
                 properties: raw.properties.with_headers(headers),
                 body: Bytes::from(raw.data),
-                ..publisher.blank()
+                routing_key: blank.routing_key,
             };
             publisher.offer_message(id, Box::new(message)).await?;
             publisher.wait_confirmed(id).await?;

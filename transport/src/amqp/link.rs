@@ -14,8 +14,9 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, ErrorKind};
 use tokio::sync::watch;
 
-use super::config::{AmqpConfig, Checked, Endpoint};
+use super::config::{AmqpConfig, Checked, ConfigError, Endpoint};
 use super::meter::{Kit, Meter, Tcp};
+use super::topology::{Flow, declare_all};
 use crate::{Action, SendError};
 
 /// What a link does just now.
@@ -178,6 +179,18 @@ impl Link {
         })
     }
 
+    /// As [`open`](Self::open), for who has nobody to wait with: gives up where no byte moves.
+    pub(super) async fn open_once(
+        config: &AmqpConfig,
+        checked: &Checked,
+        is_known: bool,
+    ) -> Result<Self, LinkFailure> {
+        let (meter, limit) = (Meter::default(), config.limits.connect_timeout);
+        let link = Self::open(config, checked, 0, is_known, &meter);
+        let link = meter.while_moving(limit, link).await;
+        link.unwrap_or_else(|| Err(SendError::ConnectTimeout { limit }.into()))
+    }
+
     /// Declares everything again, or says that the link is dead.
     pub(super) fn repair(
         &self,
@@ -194,6 +207,37 @@ impl Link {
             }
         })
     }
+}
+
+/// Why a family was not declared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeclareError {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The broker cannot be reached, or refuses.
+    #[error("the declaration: {} ({})", .0.error, .0.text)]
+    Link(LinkFailure),
+}
+
+telemetry_core::error_codes!(DeclareError {
+    Config(_) => 3093,
+    Link(_) => 3094,
+});
+
+/// Declares the whole family of a configuration, for an installation whose users may only publish
+/// or consume: every [`Flow`], and the dead letters.
+///
+/// The flow of [`AmqpConfig::topology`] gets the number of queues that stands there, the others
+/// theirs by default. What exists with the same properties stays as it is; anything else is refused.
+pub async fn declare(config: &AmqpConfig) -> Result<(), DeclareError> {
+    let checked = config.check()?;
+    let link = Link::open_once(config, &checked, true);
+    let link = link.await.map_err(DeclareError::Link)?;
+    let all = Flow::ALL.map(|flow| config.topology.of_flow(flow));
+    let declared = declare_all(&all, &link.connection).await;
+    declared.map_err(|error| DeclareError::Link(error.into()))
 }
 
 async fn connect(

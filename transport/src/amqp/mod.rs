@@ -71,11 +71,11 @@ use lapin::types::ShortString;
 
 pub use config::{AmqpConfig, ConfigError, Connections, Endpoint};
 pub use dead_letters::{DeadLetter, DeadLetterError, DeadLetters};
-pub use link::{LinkFailure, LinkState};
+pub use link::{DeclareError, LinkFailure, LinkState, declare};
 pub use publisher::{OfferError, Publisher, Refused};
 pub use stats::{PublisherStats, Reconnects, SubscriptionStats};
 pub use subscription::{Consumer, Delivery, ReceiveError, SubscribeConfig, Subscription};
-pub use topology::{QueueType, Topology};
+pub use topology::{Flow, QueueType, Topology};
 
 /// A message as it is published.
 #[derive(Clone)]

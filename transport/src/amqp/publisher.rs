@@ -160,7 +160,7 @@ impl Publisher {
         });
         let (state, link) = watch::channel(LinkState::default());
         let (stats_tx, stats) = watch::channel(PublisherStats::default());
-        let exchange = name(&config.topology.exchange);
+        let exchange = name(&config.topology.exchange());
         let seed = RandomState::new().hash_one(0);
         let owner = Owner {
             sender: Sender::new(config.limits, seed),

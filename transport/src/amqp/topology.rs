@@ -1,4 +1,4 @@
-//! Exchanges and queues of one family, and how they are declared.
+//! Exchanges and queues, as one table, and how they are declared.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -41,26 +41,87 @@ impl fmt::Display for QueueType {
     }
 }
 
-/// Exchanges and queues.
+/// What travels through an exchange of its own, to queues of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Flow {
+    /// Batches as devices sent them.
+    #[default]
+    Raw,
+    /// Batches that a stage has checked and enriched.
+    Enriched,
+    /// Changes of state that incidents are made of.
+    Events,
+    /// What wearers are told, and whether they were.
+    Feedback,
+    /// Births and last wills of devices.
+    Status,
+}
+
+/// What the broker has for a flow.
+struct Row {
+    /// Second part of the names.
+    name: &'static str,
+    /// Devices publish it by MQTT, too: `amq.topic` is bound to it.
+    mqtt: bool,
+    /// Queues by default.
+    queues: u16,
+}
+
+impl Flow {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Raw,
+        Self::Enriched,
+        Self::Events,
+        Self::Feedback,
+        Self::Status,
+    ];
+
+    /// The whole topology, one row a flow. What comes from many devices at once has several queues.
+    const fn row(self) -> Row {
+        let (name, mqtt, queues) = match self {
+            Self::Raw => ("raw", true, 4),
+            Self::Enriched => ("enriched", false, 4),
+            Self::Events => ("events", false, 1),
+            Self::Feedback => ("feedback", false, 1),
+            Self::Status => ("status", true, 1),
+        };
+        Row { name, mqtt, queues }
+    }
+
+    /// Its name, as it stands in the names of exchanges, queues and routing keys.
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+}
+
+/// Exchanges and queues of one flow, and the dead letters of the family.
 ///
 /// ```text
-/// <exchange> (topic) ─┬─▶ <exchange>.hash (by device) ─▶ <exchange>.0 … N−1
-/// amq.topic (MQTT) ───┘
-///                     └─▶ <exchange>.<group>.hash ─▶ <exchange>.<group>.0 … N−1
-/// refused, or delivered too often ─▶ <dead_letters>.dlx ─▶ <dead_letters>.dlq
+/// <family>.<flow> (topic) ─┬─▶ <family>.<flow>.hash (by device) ─▶ <family>.<flow>.0 … N−1
+/// amq.topic (MQTT) ────────┘
+///                          └─▶ <family>.<flow>.<group>.hash ─▶ <family>.<flow>.<group>.0 … N−1
+/// refused, or delivered too often ─▶ <family>.dlx ─▶ <family>.dlq
 /// ```
+///
+/// Who publishes or consumes declares the flow that it uses. [`declare`](super::declare) declares
+/// all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
-    /// Exchange that publishers know; default `telemetry.raw`.
-    pub exchange: String,
+    /// First part of all names; default `telemetry`.
+    pub family: String,
+    /// What is published or consumed; default [`Flow::Raw`].
+    pub flow: Flow,
     /// A group of consumers of its own: it sees every batch, too. Default: the first group.
     pub group: Option<String>,
-    /// Queues of a group; a device's batches are all in one. Default 4.
+    /// Queues of a group; a device's batches are all in one. Default 4, and 1 of events, feedback
+    /// and status.
     ///
     /// Publishers and subscriptions of a group have to agree: who consumes from 4 of 8 queues leaves
     /// half of all devices unheard. The broker keeps the number, and whoever comes with another one
     /// gets [`SendError::TopologyMismatch`](crate::SendError::TopologyMismatch). To change it, stop all
-    /// of them, let the queues run empty, and delete those and the exchange `<exchange>.queues`.
+    /// of them, let the queues run empty, and delete those and the exchange `<family>.<flow>.queues`.
     pub queues: u16,
     /// Default quorum.
     pub queue_type: QueueType,
@@ -70,8 +131,6 @@ pub struct Topology {
     pub deliveries: u16,
     /// Bytes of a queue before it refuses batches; default 1 GiB.
     pub queue_bytes: u64,
-    /// Prefix of exchange and queue of dead letters; default `telemetry`.
-    pub dead_letters: String,
     /// Bytes of the queue of dead letters before it refuses them; default 1 GiB. Then what should be
     /// put aside stays where it is, and subscriptions raise an alarm.
     pub dead_letter_bytes: u64,
@@ -79,21 +138,26 @@ pub struct Topology {
 
 impl Default for Topology {
     fn default() -> Self {
-        Self {
-            exchange: "telemetry.raw".to_owned(),
-            group: None,
-            queues: 4,
-            queue_type: QueueType::default(),
-            replicas: 3,
-            deliveries: 10,
-            queue_bytes: 1 << 30,
-            dead_letters: "telemetry".to_owned(),
-            dead_letter_bytes: 1 << 30,
-        }
+        Self::of(Flow::default())
     }
 }
 
 impl Topology {
+    /// A flow with everything else at its default.
+    pub fn of(flow: Flow) -> Self {
+        Self {
+            family: "telemetry".to_owned(),
+            flow,
+            group: None,
+            queues: flow.row().queues,
+            queue_type: QueueType::default(),
+            replicas: 3,
+            deliveries: 10,
+            queue_bytes: 1 << 30,
+            dead_letter_bytes: 1 << 30,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let range = |field, value: u64, min, max| match (min..=max).contains(&value) {
             true => Ok(()),
@@ -118,15 +182,47 @@ impl Topology {
         match longest.iter().all(|name| short(name).is_some()) {
             true => Ok(()),
             false => Err(ConfigError::TooLong {
-                field: "exchange, group or dead_letters",
+                field: "family or group",
             }),
+        }
+    }
+
+    /// Exchange that publishers know.
+    pub fn exchange(&self) -> String {
+        self.exchange_of(self.flow)
+    }
+
+    fn exchange_of(&self, flow: Flow) -> String {
+        format!("{}.{}", self.family, flow.name())
+    }
+
+    /// Exchange of the flow that a queue of this family is of.
+    pub(super) fn exchange_behind(&self, queue: &str) -> Option<String> {
+        let exchanges = Flow::ALL.map(|flow| self.exchange_of(flow));
+        let is_of = |exchange: &String| {
+            let rest = queue.strip_prefix(exchange.as_str());
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        exchanges.into_iter().find(is_of)
+    }
+
+    /// Another flow of the same family, in the first group, with its number of queues by default.
+    pub fn of_flow(&self, flow: Flow) -> Self {
+        match flow == self.flow {
+            true => self.clone(),
+            false => Self {
+                flow,
+                queues: flow.row().queues,
+                group: None,
+                ..self.clone()
+            },
         }
     }
 
     fn group_prefix(&self) -> String {
         match &self.group {
-            Some(group) => format!("{}.{group}", self.exchange),
-            None => self.exchange.clone(),
+            Some(group) => format!("{}.{group}", self.exchange()),
+            None => self.exchange(),
         }
     }
 
@@ -150,12 +246,12 @@ impl Topology {
 
     /// Exchange that takes what is refused.
     pub fn dead_letter_exchange(&self) -> String {
-        format!("{}.dlx", self.dead_letters)
+        format!("{}.dlx", self.family)
     }
 
     /// Queue that keeps what is refused.
     pub fn dead_letter_queue(&self) -> String {
-        format!("{}.dlq", self.dead_letters)
+        format!("{}.dlq", self.family)
     }
 
     /// Declares everything; what exists with the same properties stays as it is.
@@ -163,16 +259,7 @@ impl Topology {
     /// It takes three round trips, however many queues there are: over a satellite each one costs a
     /// second.
     pub(super) async fn declare(&self, connection: &Connection) -> lapin::Result<()> {
-        // On channels of their own: a refusal closes the channel.
-        let (probe, channel) =
-            tokio::join!(connection.create_channel(), connection.create_channel());
-        let is_known = self.is_there(&probe?).await?;
-        let channel = channel?;
-        pipelined(self.calls(&channel)).await?;
-        if !is_known {
-            tokio::time::sleep(UNTIL_KEPT).await;
-        }
-        Ok(())
+        declare_all(std::slice::from_ref(self), connection).await
     }
 
     /// Whether the queues were declared before, as far as the last one tells.
@@ -192,7 +279,7 @@ impl Topology {
 
     /// All declarations, in the order in which the broker has to get them.
     fn calls<'a>(&self, channel: &'a Channel) -> Vec<Call<'a, ()>> {
-        let raw = name(&self.exchange);
+        let main = name(&self.exchange());
         let hash = name(&self.hash_exchange());
         let dlx = name(&self.dead_letter_exchange());
         let dlq = name(&self.dead_letter_queue());
@@ -218,11 +305,17 @@ impl Topology {
             exchange(channel, &dlx, ExchangeKind::Fanout, none()),
             queue(channel, &dlq, arguments),
             bind_queue(channel, &dlq, &dlx, ""),
-            exchange(channel, &raw, ExchangeKind::Topic, none()),
-            bind(channel, &raw, "amq.topic".into(), "xpt.raw.#"),
-            exchange(channel, &hash, consistent, by_device),
-            bind(channel, &hash, raw, "#"),
+            exchange(channel, &main, ExchangeKind::Topic, none()),
         ];
+        let Row {
+            name: flow, mqtt, ..
+        } = self.flow.row();
+        if mqtt {
+            let key = format!("xpt.{flow}.#");
+            calls.push(bind(channel, &main, "amq.topic".into(), &key));
+        }
+        calls.push(exchange(channel, &hash, consistent, by_device));
+        calls.push(bind(channel, &hash, main, "#"));
         for index in 0..self.queues {
             let name = name(&self.queue(index));
             calls.push(queue(channel, &name, self.arguments(&dlx)));
@@ -249,6 +342,26 @@ impl Topology {
         }
         arguments
     }
+}
+
+/// Declares several flows, and returns when the broker keeps all of them.
+pub(super) async fn declare_all(
+    topologies: &[Topology],
+    connection: &Connection,
+) -> lapin::Result<()> {
+    let mut are_known = true;
+    for topology in topologies {
+        // On channels of their own: a refusal closes the channel.
+        let (probe, channel) =
+            tokio::join!(connection.create_channel(), connection.create_channel());
+        are_known &= topology.is_there(&probe?).await?;
+        let channel = channel?;
+        pipelined(topology.calls(&channel)).await?;
+    }
+    if !are_known {
+        tokio::time::sleep(UNTIL_KEPT).await;
+    }
+    Ok(())
 }
 
 fn is_missing(error: &lapin::Error) -> bool {

@@ -28,7 +28,7 @@ fn leader(cluster: &Cluster, family: &str, asked: u8) -> u8 {
         &["-q", "list_queues", "--no-table-headers", "name", "leader"],
     );
     let queues = queues.unwrap();
-    let queue = format!("{family}.0\t");
+    let queue = format!("{family}.raw.0\t");
     let line = queues
         .lines()
         .find(|line| line.starts_with(&queue))

@@ -25,7 +25,8 @@
 //! | 26 | consumer timeout | [`refusals`] |
 //! | 27 | wrong password, limits, permissions, authority, expired certificate, other queues | [`refusals`] |
 //!
-//! Links that open slowly are in [`slow`], queues that go silent in [`silence`].
+//! Links that open slowly are in [`slow`], queues that go silent in [`silence`], and what a broker
+//! has to have in [`topology`].
 #![expect(clippy::unwrap_used, reason = "a failed test panics")]
 #![expect(clippy::print_stdout, reason = "each fault says what it cost")]
 
@@ -41,3 +42,4 @@ mod shared;
 mod silence;
 mod single;
 mod slow;
+mod topology;

@@ -461,7 +461,7 @@ fn a_batch_that_is_too_large_is_set_aside() {
     });
 }
 
-fn envelope() -> Envelope {
+pub(crate) fn envelope() -> Envelope {
     Envelope {
         device: DeviceId::from_u128(9),
         epoch: Epoch::new(1).unwrap(),

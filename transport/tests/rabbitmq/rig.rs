@@ -38,8 +38,7 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 /// A configuration with exchanges and queues of its own, which does not wait long for anything.
 pub(crate) fn config(urls: &[String], family: &str) -> AmqpConfig {
     let mut config = AmqpConfig::new(urls);
-    config.topology.exchange = family.to_owned();
-    config.topology.dead_letters = family.to_owned();
+    config.topology.family = family.to_owned();
     config.topology.queues = 2;
     config.heartbeat = Duration::from_secs(4);
     config.limits = SenderLimits {
