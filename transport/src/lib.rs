@@ -94,8 +94,7 @@
 //! - `tls` adds `amqps://`, by rustls with the caller's own provider.
 //! - `metrics` adds counts and durations for a Prometheus registry.
 //! - `test-util` adds the simulated disk, and `contract`, the test suite that every broker adapter must
-//!   pass. With `amqp` it also adds deliveries for tests, and `amqp::scripted`: a broker on loopback that
-//!   fails by script, with a clock that a test can pause.
+//!   pass. The package `scripted-broker` is a broker on loopback that fails by script.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -43,8 +43,8 @@
 //! does not want to wait calls [`Publisher::connect_now`].
 //!
 //! # Tests
-//! With the feature `test-util`, `scripted` is a broker on loopback that fails when a script says so:
-//! a service is tested with this adapter as it is, and without RabbitMQ.
+//! The package `scripted-broker` is a broker on loopback that fails when a script says so: a service is
+//! tested with this adapter as it is, and without RabbitMQ.
 //!
 //! # Logs
 //! lapin writes a message that a broker returns, with its body, to `tracing` at level `WARN`: leave
@@ -58,8 +58,6 @@ mod link;
 mod meter;
 mod properties;
 mod publisher;
-#[cfg(feature = "test-util")]
-pub mod scripted;
 mod stats;
 mod subscription;
 mod tls;

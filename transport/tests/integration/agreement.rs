@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use scripted_broker::{Script, ScriptedBroker};
 use telemetry_transport::SendError;
-use telemetry_transport::amqp::scripted::{Script, ScriptedBroker};
 use telemetry_transport::amqp::{
     AmqpConfig, DeadLetters, LinkFailure, LinkState, Publisher, SubscribeConfig, Subscription,
 };

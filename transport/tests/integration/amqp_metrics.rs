@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use scripted_broker::{Answer, Failure, Script, ScriptedBroker, When};
 use telemetry_transport::SenderLimits;
-use telemetry_transport::amqp::scripted::{Answer, Failure, Script, ScriptedBroker, When};
 use telemetry_transport::amqp::{AmqpConfig, LinkState, Publisher, SubscribeConfig, Subscription};
 use telemetry_transport::metrics::{register_publisher, register_subscription};
 

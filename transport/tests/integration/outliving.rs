@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
+use scripted_broker::{Script, ScriptedBroker};
 use telemetry_core::{Fingerprint, StreamName, Timestamp};
-use telemetry_transport::amqp::scripted::{Script, ScriptedBroker};
 use telemetry_transport::amqp::{AmqpConfig, OfferError, Publisher};
 use telemetry_transport::shared::{PublishError, SharedLimits};
 use telemetry_transport::storage::SimulatedDisk;

@@ -1,6 +1,6 @@
 //! The adapter to RabbitMQ as it runs in production, against a broker that fails by seed.
 //!
-//! The broker is a mock (`amqp::scripted`); `tests/rabbitmq` meets the real one. Everything else is
+//! The broker is a mock (`scripted-broker`); `tests/rabbitmq` meets the real one. Everything else is
 //! real: publisher, subscription, dead letters, lapin with its threads, and sockets. A seed names
 //! which message, delivery or connection fails and how. It does not name the interleaving: lapin's
 //! threads run beside tokio's paused clock, and its heartbeats go by real time. So the oracle holds
@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use scripted_broker::{PausedTime, Script, ScriptedBroker};
 use telemetry_core::{Batch, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp};
-use telemetry_transport::amqp::scripted::{PausedTime, Script, ScriptedBroker};
 use telemetry_transport::amqp::{AmqpConfig, Delivery, Publisher, SubscribeConfig, Subscription};
 use telemetry_transport::{BatchId, Dedup, Fresh, SenderLimits};
 

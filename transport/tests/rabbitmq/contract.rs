@@ -9,9 +9,9 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
+use scripted_broker::{Failure as Fault, Script, ScriptedBroker};
 use telemetry_core::{Batch, Epoch};
 use telemetry_transport::BatchId;
-use telemetry_transport::amqp::scripted::{Failure as Fault, Script, ScriptedBroker};
 use telemetry_transport::amqp::{
     AmqpConfig, Consumer, DeadLetters, Delivery, Publisher, SubscribeConfig, Subscription,
 };

@@ -81,23 +81,6 @@ pub struct Delivery {
     handed_out: Option<Instant>,
 }
 
-#[cfg(feature = "test-util")]
-impl Delivery {
-    /// A delivery that belongs to no broker, for the tests of a service.
-    pub fn for_test(batch: Batch, redelivered: bool, failures: u32) -> Self {
-        Self {
-            batch,
-            redelivered,
-            failures,
-            properties: BasicProperties::default(),
-            queue: "".into(),
-            link: 0,
-            tag: 0,
-            handed_out: None,
-        }
-    }
-}
-
 /// An answer that did not get there, or a subscription that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

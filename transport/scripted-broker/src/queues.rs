@@ -6,12 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use amq_protocol::protocol::basic::AMQPProperties as BasicProperties;
+use amq_protocol::types::{AMQPValue, FieldTable};
 use bytes::Bytes;
-use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldTable};
 
-use super::super::properties;
-use super::super::topology::text;
+use crate::values::{hash, header, integer, text};
 
 /// A message in a queue or on its way to a consumer.
 #[derive(Clone, Debug)]
@@ -392,7 +391,7 @@ impl Queues {
 
 impl Queue {
     fn number(&self, name: &str) -> Option<i64> {
-        properties::integer(self.arguments.inner().get(name)?)
+        integer(self.arguments.inner().get(name)?)
     }
 
     fn is_full(&self) -> bool {
@@ -414,13 +413,13 @@ impl Exchange {
                 bindings.filter(|(.., pattern)| matches(pattern)).collect()
             }
             "x-consistent-hash" if !self.bindings.is_empty() => {
-                let header = match self.arguments.inner().get("hash-header") {
+                let by = match self.arguments.inner().get("hash-header") {
                     Some(AMQPValue::LongString(name)) => name.to_string(),
                     _ => String::new(),
                 };
-                let value = properties::header(&message.properties, &header);
+                let value = header(&message.properties, &by);
                 let value = value.unwrap_or(&message.routing_key);
-                let at = super::super::subscription::hash(value.bytes()) as usize;
+                let at = hash(value) as usize;
                 let binding = self.bindings.iter().nth(at % self.bindings.len());
                 binding.into_iter().collect()
             }

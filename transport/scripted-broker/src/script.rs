@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::sender::backoff::Random;
+use crate::random::Random;
 
 /// Published messages within which a random script has its faults.
 const RANDOM_PUBLISHES: u64 = 60;

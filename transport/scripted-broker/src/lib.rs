@@ -1,62 +1,36 @@
 //! A broker that fails as a script says, for tests. It is a mock: it keeps nothing on disk.
 //!
 //! It speaks AMQP 0-9-1 on a loopback socket, so that everything up to the socket is what runs in
-//! production: [`Publisher`](super::Publisher), [`Subscription`](super::Subscription),
-//! [`DeadLetters`](super::DeadLetters), lapin and its threads. It knows the exchanges, queues and
-//! arguments that a [`Topology`](super::Topology) declares, and passes the suite of
-//! [`contract`](crate::contract) with this adapter, as RabbitMQ does.
+//! production. It knows topic, fanout and consistent-hash exchanges, limits of bytes and of
+//! deliveries, dead letters, and queues with one active consumer.
 //!
 //! ```
-//! use std::time::Duration;
-//! use telemetry_transport::BatchId;
-//! use telemetry_transport::amqp::scripted::{Answer, Failure, Script, ScriptedBroker, When};
-//! use telemetry_transport::amqp::{AmqpConfig, Publisher, SubscribeConfig, Subscription};
-//! # use telemetry_core::{Batch, ClockMark, DeviceId, Envelope, Epoch, Seq, StreamName, Timestamp};
-//! # fn batch(number: u64) -> Batch {
-//! #     Batch {
-//! #         envelope: Envelope {
-//! #             device: DeviceId::from_u128(7),
-//! #             epoch: Epoch::new(1).unwrap(),
-//! #             subject: StreamName::new("vendor.Beat").unwrap(),
-//! #             first_seq: Seq::new(number).unwrap(),
-//! #             count: 1,
-//! #             published: Timestamp::from_micros(0),
-//! #             clock: ClockMark::default(),
-//! #             schema: None,
-//! #             content_type: "image/png".to_owned(),
-//! #             traceparent: None,
-//! #         },
-//! #         body: vec![1].into(),
-//! #     }
-//! # }
-//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-//! let script = Script::default()
-//!     .answer(1, Answer::Nack) // the first message is refused
-//!     .fail(When::Publish(3), Failure::Reset)
-//!     .fail(When::Deliver(2), Failure::Silence(Duration::from_secs(60)));
-//! let broker = ScriptedBroker::start(script).await?;
-//! let time = broker.pause_time(); // a minute of silence does not take one
+//! use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+//! use lapin::{BasicProperties, Confirmation, Connection, ConnectionProperties};
+//! use scripted_broker::{Answer, Script, ScriptedBroker};
 //!
-//! let config = AmqpConfig::new([broker.url()]);
-//! let publisher = Publisher::start(config.clone())?;
-//! let mut subscription = Subscription::start(config, SubscribeConfig::default())?;
-//! let service = async {
-//!     let id = |number| BatchId::new(Epoch::default(), number);
-//!     for number in 1..=5 {
-//!         publisher.offer(id(number), &batch(number)).await?;
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let script = Script::default().answer(1, Answer::Nack); // the first message is refused
+//! let broker = ScriptedBroker::start(script).await?;
+//! let time = broker.pause_time(); // where a script is silent for a minute, it does not take one
+//!
+//! let client = async {
+//!     let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await?;
+//!     let channel = connection.create_channel().await?;
+//!     channel.confirm_select(ConfirmSelectOptions::default()).await?;
+//!     let options = QueueDeclareOptions::default();
+//!     channel.queue_declare("beats".into(), options, Default::default()).await?;
+//!     let mut confirmed = Vec::new();
+//!     for _ in 0..2 {
+//!         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+//!         let sent = channel.basic_publish("".into(), "beats".into(), options, b"65", properties);
+//!         confirmed.push(matches!(sent.await?.await?, Confirmation::Ack(None)));
 //!     }
-//!     publisher.wait_confirmed(id(5)).await?;
-//!     let mut seen = std::collections::BTreeSet::new();
-//!     while seen.len() < 5 {
-//!         let delivery = subscription.next().await?;
-//!         seen.insert(delivery.batch.envelope.first_seq);
-//!         subscription.ack(&delivery).await?;
-//!     }
-//!     Ok::<(), Box<dyn std::error::Error>>(())
+//!     Ok::<_, lapin::Error>(confirmed)
 //! };
-//! time.until(service).await?;
+//! assert_eq!(time.until(client).await?, [false, true]);
 //! assert_eq!(broker.injected()["nack"], 1);
-//! assert_eq!(broker.injected()["reset"], 1);
+//! assert_eq!(broker.queue("beats"), Some((1, 0)));
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -68,9 +42,11 @@
 //! counts, but not the same interleaving.
 
 mod queues;
+mod random;
 mod script;
 mod session;
 mod time;
+mod values;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,8 +60,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::sender::backoff::Random;
 use queues::Queues;
+use random::Random;
 pub use script::{Answer, Failure, Script, When};
 use session::Session;
 pub use time::PausedTime;

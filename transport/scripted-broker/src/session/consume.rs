@@ -8,7 +8,7 @@ use super::super::queues::Refusal;
 use super::super::script::When;
 use super::super::wire::Over;
 use super::{Session, Settled, Unsettled};
-use crate::amqp::properties::integer;
+use crate::values::integer;
 
 impl Session {
     pub(super) fn consume(

@@ -9,7 +9,7 @@ use amq_protocol::frame::{
     AMQPContentHeader, AMQPFrame, ProtocolVersion, WriteContext, gen_frame, parse_frame,
 };
 use amq_protocol::protocol::AMQPClass;
-use lapin::BasicProperties;
+use amq_protocol::protocol::basic::AMQPProperties as BasicProperties;
 use tokio::net::TcpStream;
 
 /// Bytes that a frame adds to its payload.

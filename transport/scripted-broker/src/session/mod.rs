@@ -12,15 +12,15 @@ use std::time::Duration;
 
 use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection};
-use lapin::types::{AMQPValue, FieldTable};
+use amq_protocol::types::{AMQPValue, FieldTable};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::topology::text;
 use super::Shared;
 use super::queues::{Message, Refusal, Taker};
 use super::script::When;
 use super::wire::{Over, Wire};
+use crate::values::text;
 
 /// A message of which not all is there.
 #[derive(Debug)]
