@@ -301,7 +301,11 @@ async fn configuration(cluster: &Cluster) {
     let subscription = Subscription::start(fewer, SubscribeConfig::default()).unwrap();
     let reason = alarm(&mut subscription.link()).await;
     assert_eq!(reason.error, SendError::TopologyMismatch);
-    assert!(reason.text.contains("another.queues.1"), "{}", reason.text);
+    assert!(
+        reason.text.contains("another.raw.queues.1"),
+        "{}",
+        reason.text
+    );
     println!("27 password, limits, permissions, other queues: an alarm until it is corrected");
 }
 
@@ -351,9 +355,9 @@ fn a_forged_routing_key_is_refused() {
         let operator = Publisher::start(config.clone()).unwrap();
         up_again(&mut operator.link()).await;
         ctl(&["add_user", "d7", "secret"]);
-        ctl(&["set_permissions", "d7", "^$", "^enrolled$", "^$"]);
+        ctl(&["set_permissions", "d7", "^$", "^enrolled\\.raw$", "^$"]);
         let own = r"^xpt\.(raw|status)\.d7$";
-        ctl(&["set_topic_permissions", "d7", "enrolled", own, "^$"]);
+        ctl(&["set_topic_permissions", "d7", "enrolled.raw", own, "^$"]);
         let mut device = config;
         let url = cluster.url(1).replace("guest:guest", "d7:secret");
         device.endpoint = Endpoint::Urls(vec![url]);
