@@ -4,14 +4,15 @@
 //! `group SEQ WRITER PREVIOUS HASH COUNT BYTES CHECK` (counts in decimal, all else in hex) and
 //! COUNT lines `LENGTH ENTRY`, BYTES bytes together. Lengths make any entry safe, even one with line
 //! ends. CHECK covers its line, so a changed length is never taken for a file that was cut: cutting
-//! throws bytes away, and must not follow a flipped bit.
+//! throws bytes away, and must not follow a flipped bit. A last group that lacks its end, or a whole sector,
+//! is an append that a power cut ended.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use telemetry_core::{Appended, LogGroup, LogHead, LogStore, owner_only};
+use telemetry_core::{Appended, LogGroup, LogHead, LogStore, durable, owner_only};
 
 use crate::hash_chain::{self, ChainError};
 
@@ -183,15 +184,14 @@ impl FileLog {
             (head, end) = (Some(LogHead::from(&group)), after);
         })?;
         (self.head, self.end) = (head, end);
-        if !torn {
-            return Ok(());
+        if torn {
+            self.torn = Some(TornTail {
+                offset: self.end,
+                bytes: len - self.end,
+            });
+            self.file.set_len(self.end).map_err(io)?;
         }
-        self.torn = Some(TornTail {
-            offset: self.end,
-            bytes: len - self.end,
-        });
-        self.file.set_len(self.end).map_err(io)?;
-        self.file.sync_all().map_err(io)
+        self.keep()
     }
 
     /// Whether the file holds a part of the header, or nothing.
@@ -208,8 +208,15 @@ impl FileLog {
         self.file.set_len(0).map_err(io)?;
         self.file.seek(SeekFrom::Start(0)).map_err(io)?;
         self.file.write_all(HEADER.as_bytes()).map_err(io)?;
-        self.file.sync_all().map_err(io)?;
-        sync_directory(&self.path).map_err(io)
+        self.keep()
+    }
+
+    /// Makes durable what is there. A process before may have been killed between a write and its sync:
+    /// what it left is read, answered for, and built on from now on.
+    fn keep(&self) -> Result<(), FileLogError> {
+        let synced = self.file.sync_all();
+        let synced = synced.and_then(|()| durable::sync_name(&self.path));
+        synced.map_err(|e| FileLogError::io(&self.path, e))
     }
 
     fn corrupt(&self, offset: u64, what: &str) -> FileLogError {
@@ -261,31 +268,40 @@ fn walk(
     }
     let (mut head, mut end) = (None, HEADER.len() as u64);
     loop {
-        match parse(&mut reader).map_err(io)? {
-            Parsed::Group(group, bytes) => {
-                hash_chain::verify(head, &group).map_err(|e| corrupt(path, end, &e.to_string()))?;
-                head = Some(LogHead::from(&group));
-                end += bytes;
-                visit(group, end);
-            }
+        let bad = match parse(&mut reader).map_err(io)? {
+            Parsed::Group(group, bytes) => match hash_chain::verify(head, &group) {
+                Ok(()) => {
+                    head = Some(LogHead::from(&group));
+                    end += bytes;
+                    visit(group, end);
+                    continue;
+                }
+                Err(error) => error.to_string(),
+            },
             Parsed::End => return Ok(false),
             Parsed::Torn => return Ok(true),
-            Parsed::Bad(what) => return Err(corrupt(path, end, what)),
-        }
+            Parsed::Bad(what) => what.to_owned(),
+        };
+        reader.seek(SeekFrom::Start(end)).map_err(io)?;
+        return match is_torn(&mut reader, end).map_err(io)? {
+            true => Ok(true),
+            false => Err(corrupt(path, end, &bad)),
+        };
     }
 }
 
-/// Makes the name of a new file durable.
-#[cfg(unix)]
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// Windows has no such call; NTFS journals its names.
-#[cfg(not(unix))]
-fn sync_directory(_path: &Path) -> io::Result<()> {
-    Ok(())
+/// Whether a group that cannot be read is the last append, of which a power cut kept sectors from being
+/// written while the file had grown already.
+///
+/// Its entries are texts, so zeros of the length of a sector are none of its own; and no group follows
+/// one that was not synced.
+fn is_torn(reader: &mut impl Read, offset: u64) -> io::Result<bool> {
+    let longest = GROUP_BYTES_MAX + LINE_BYTES_MAX as u64;
+    let mut tail = Vec::new();
+    reader.take(longest + 1).read_to_end(&mut tail)?;
+    let mut lines = tail.split(|byte| *byte == b'\n').skip(1);
+    let is_last = tail.len() as u64 <= longest && !lines.any(|line| head_line(line).is_some());
+    Ok(is_last && durable::has_lost_sector(&tail, offset))
 }
 
 fn encode(group: &LogGroup) -> Result<Vec<u8>, FileLogError> {

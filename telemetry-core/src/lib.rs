@@ -82,6 +82,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "std")]
+pub mod durable;
 mod id;
 mod log_store;
 #[cfg(feature = "std")]

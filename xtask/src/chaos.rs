@@ -5,7 +5,10 @@ use crate::run::{cargo, run};
 
 /// What to do, and how long.
 #[derive(Default, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Chaos {
+    #[command(subcommand)]
+    pub(crate) what: Option<What>,
     /// Minutes of a random mix of faults.
     #[arg(long, default_value_t = 0)]
     pub(crate) minutes: u64,
@@ -21,9 +24,35 @@ pub(crate) struct Chaos {
     /// Scripts for a broker that is a mock, from the seed on.
     #[arg(long, default_value_t = 0)]
     pub(crate) scripts: u64,
+    /// Random workloads of a spool of which every state is tried that a power cut can leave.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) crashes: u64,
+}
+
+/// Faults of another kind.
+#[derive(clap::Subcommand)]
+pub(crate) enum What {
+    /// Cut the power under every program of the family that writes files. Needs root and /dev/fuse.
+    Power {
+        /// How often, over all programs.
+        #[arg(long, default_value_t = 10_000)]
+        cuts: u64,
+        /// Names the moments of the cuts, and what survives.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+fn power(cuts: u64, seed: u64) -> Result<(), Failure> {
+    let mut command = cargo(&["run", "--locked", "-p", "power", "--", "run"]);
+    command.args(["--cuts", &cuts.to_string(), "--seed", &seed.to_string()]);
+    run("cutting the power", &mut command)
 }
 
 pub(crate) fn chaos(chaos: &Chaos) -> Result<(), Failure> {
+    if let Some(What::Power { cuts, seed }) = chaos.what {
+        return power(cuts, seed);
+    }
     let (seconds, seed) = (chaos.minutes * 60, chaos.seed);
     let parts = [
         (seconds, "rabbitmq", "chaos::", "XPT_CHAOS_SECONDS"),
@@ -35,9 +64,16 @@ pub(crate) fn chaos(chaos: &Chaos) -> Result<(), Failure> {
             "scripted::the_adapter",
             "XPT_SCRIPTED_SEEDS",
         ),
+        (
+            chaos.crashes,
+            "integration",
+            "crash_states",
+            "XPT_CRASH_WORKLOADS",
+        ),
     ];
     if parts.iter().all(|(count, ..)| *count == 0) {
-        let what = "nothing to do: give --minutes, --kills, --cuts or --scripts";
+        let what =
+            "nothing to do: give --minutes, --kills, --cuts, --scripts or --crashes, or power";
         return Err(Failure::Said(what.to_owned()));
     }
     for (count, binary, test, variable) in parts.into_iter().filter(|(count, ..)| *count > 0) {

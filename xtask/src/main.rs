@@ -116,6 +116,7 @@ fn main() -> ExitCode {
         Verb::Test { all: true, .. } => test::test(test::Extent::All),
         Verb::Test { .. } => test::test(test::Extent::Plain),
         Verb::Bench { what } => bench::bench(what),
+        Verb::Chaos(chaos) if chaos.what.is_some() => chaos::chaos(&chaos),
         Verb::Chaos(chaos) => setup::servers().and_then(|()| chaos::chaos(&chaos)),
         Verb::Gen => setup::tools().and_then(|()| r#gen::generate()),
         Verb::Conform { suite } => conform::conform(&suite),

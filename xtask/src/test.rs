@@ -17,9 +17,9 @@ use crate::{Failure, check, fuzz, setup};
 /// Tests that take minutes, by name: the main job, killing it, its page in a browser.
 const SLOW: &str = "test(/^slow_/)";
 
-/// Tests that talk to real servers, by their binary.
-const SERVERS: &str =
-    "binary(=rabbitmq) or binary(=registries) or binary(=python) or binary(=java)";
+/// Tests that talk to real servers, by their binary, and those that mount a file system.
+const SERVERS: &str = "binary(=rabbitmq) or binary(=registries) or binary(=python) or binary(=java) \
+     or package(=cutfs) or package(=power)";
 
 /// One line of the table at the end.
 struct Row {
@@ -112,6 +112,15 @@ const LONG: &[(&str, Long)] = &[
             kills: 1_000,
             cuts: 200,
             seed: 43,
+            ..Chaos::default()
+        })
+    }),
+    ("10,000 power cuts under every file", || {
+        chaos::chaos(&Chaos {
+            what: Some(chaos::What::Power {
+                cuts: 10_000,
+                seed: 47,
+            }),
             ..Chaos::default()
         })
     }),

@@ -1,11 +1,11 @@
 //! What the two firmwares of the fleet write: the same stream, one schema version apart.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use telemetry_core::records::ActivitySample;
-use telemetry_core::{AvroRecord, Timestamp};
+use telemetry_core::{AvroRecord, Timestamp, durable};
 
 use activity::Sample;
 
@@ -69,13 +69,9 @@ impl Firmware {
 
     /// Installs it on the tracker in `dir`, durably.
     pub fn install(self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)?;
-        let new = dir.join("firmware.new");
-        let mut file = File::create(&new)?;
-        writeln!(file, "{}", self.number())?;
-        file.sync_all()?;
-        fs::rename(&new, dir.join(INSTALLED))?;
-        File::open(dir)?.sync_all()
+        durable::create_dir_all(dir)?;
+        let number = format!("{}\n", self.number());
+        durable::replace(&dir.join(INSTALLED), number.as_bytes())
     }
 
     /// Every second tracker runs firmware 2.

@@ -1,13 +1,13 @@
 //! What makes a run the same run after a restart: its start, its random bits, what it replays.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use telemetry_core::{DeviceId, Timestamp, owner_only};
+use telemetry_core::{DeviceId, Timestamp, durable, owner_only};
 use terminal::{counted, escaped};
 use uuid::Uuid;
 
@@ -306,7 +306,7 @@ impl RunFile {
             return Err(RunFileError::Format { path, reason });
         }
         folder.check_length()?;
-        owner_only::create_dir_all(&path).map_err(io)?;
+        durable::create_dir_all(&path).map_err(io)?;
         let lock = lock(&folder)?;
         let content = match read(&folder)? {
             Some(content) => content,
@@ -504,25 +504,14 @@ fn create(folder: &Folder, plan: &Plan<'_>) -> Result<Content, RunFileError> {
 /// Writes the run file, whole or not at all.
 fn write(folder: &Folder, text: &Value) -> Result<(), RunFileError> {
     let path = folder.run_file();
-    let written = replace(&path, folder.path(), text);
+    let written = durable::replace(&path, format!("{text:#}\n").as_bytes());
     written.map_err(|error| RunFileError::Io { path, error })
-}
-
-fn replace(path: &Path, folder: &Path, text: &Value) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut out = owner_only::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&new)?;
-    writeln!(out, "{text:#}")?;
-    out.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use telemetry_itil::FileLog;
     use telemetry_storage::{SqliteOptions, SqliteStore};
     use telemetry_transport::{Directory, EmbeddedLog, Limits, Opening, Spool};

@@ -132,6 +132,46 @@ fn any_changed_byte_is_found() {
     }
 }
 
+/// A power cut keeps sectors from being written while the file has grown already. That happens to the
+/// last append alone: zeros anywhere else are damage, and nothing is thrown away.
+#[test]
+fn an_append_of_which_sectors_are_missing_is_cut_off_and_no_other_group_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("itil.log");
+    let (mut ends, mut log) = (vec![21], FileLog::open(&path).unwrap());
+    for number in 0..3 {
+        let entries = vec![vec![b'a' + number; 2_000], b"{}".to_vec()];
+        let group = hash_chain::seal(log.head_now(), 42, entries);
+        assert_eq!(log.append_now(&group).unwrap(), Appended::Won);
+        ends.push(bytes(&path).len());
+    }
+    drop(log);
+    let whole = bytes(&path);
+    for sector in 0..whole.len().div_ceil(512) {
+        for group in 0..3 {
+            let (from, to) = (ends[group], ends[group + 1]);
+            let lost = from.max(sector * 512)..to.min((sector + 1) * 512);
+            if lost.is_empty() {
+                continue;
+            }
+            let mut left = whole.clone();
+            left[lost].fill(0);
+            write(&path, &left);
+            match (FileLog::open(&path), group) {
+                (Ok(log), 2) => {
+                    assert_eq!(log.head_now().unwrap().seq, 2, "sector {sector}");
+                    assert_eq!(log.torn_tail().unwrap().offset, ends[2] as u64);
+                }
+                (Err(FileLogError::Corrupt { offset, .. }), 0 | 1) => {
+                    assert_eq!(offset, from as u64, "sector {sector}");
+                    assert_eq!(bytes(&path), left, "nothing is thrown away");
+                }
+                (other, _) => panic!("sector {sector} of group {group}: {other:?}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn one_process_at_a_time_and_no_foreign_file() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! What every registry that this crate brings must do.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use pollster::block_on;
 
@@ -112,6 +112,50 @@ fn in_a_file_that_is_opened_again() {
         matches!(answer, Registered::Quarantined(_)),
         "the mode is kept"
     );
+}
+
+/// A power cut keeps sectors from being written while the file has grown already. That happens to the
+/// last line alone: zeros anywhere else are damage.
+#[test]
+fn a_last_line_of_which_sectors_are_missing_was_not_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.jsonl");
+    let long = |name: &str| {
+        let doc = "what it is for ".repeat(100);
+        schema(&format!(
+            r#"{{"name":"{name}","type":"int","default":0,"doc":"{doc}"}}"#
+        ))
+    };
+    let (mut ends, registry) = (Vec::new(), FileRegistry::open(&path).unwrap());
+    for name in ["A", "B"] {
+        ends.push(path.metadata().unwrap().len() as usize);
+        block_on(registry.register(&subject("test.A"), &long(name))).unwrap();
+    }
+    drop(registry);
+    let mut whole = Vec::new();
+    let file = std::fs::File::open(&path).unwrap().take(1 << 20);
+    { file }.read_to_end(&mut whole).unwrap();
+    ends.push(whole.len());
+    for sector in 0..whole.len().div_ceil(512) {
+        for line in 0..2 {
+            let lost = ends[line].max(sector * 512)..ends[line + 1].min((sector + 1) * 512);
+            if lost.is_empty() {
+                continue;
+            }
+            let mut left = whole.clone();
+            left[lost].fill(0);
+            std::fs::write(&path, &left).unwrap();
+            match (FileRegistry::open(&path), line) {
+                (Ok(registry), 1) => {
+                    let versions = block_on(registry.versions(&subject("test.A"))).unwrap();
+                    assert_eq!(versions.len(), 1, "sector {sector}");
+                    assert_eq!(path.metadata().unwrap().len() as usize, ends[1]);
+                }
+                (Err(FileRegistryError::Damaged { line: 2, .. }), 0) => {}
+                (other, _) => panic!("sector {sector} of line {line}: {other:?}"),
+            }
+        }
+    }
 }
 
 #[test]

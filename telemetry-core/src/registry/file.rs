@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::Registry;
 use super::memory::{Catalogue, RegistryFull, RegistryLimits};
 use crate::{
-    Compatibility, Entry, Fingerprint, Registered, Schema, SchemaRules, StreamName, owner_only,
+    Compatibility, Entry, Fingerprint, Registered, Schema, SchemaRules, StreamName, durable,
+    owner_only,
 };
 
 /// The form of the file, named in its first line.
@@ -22,8 +23,8 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 /// Keeps schemas in one file, for one process at a time.
 ///
 /// The file is a list of lines in JSON, one for each thing that was registered, added at the end
-/// and synced before [`register`](Registry::register) answers. A line that a crash had cut was not
-/// answered yet and is dropped at the next opening.
+/// and synced before [`register`](Registry::register) answers. A last line that lacks its end, or a whole
+/// sector, was not answered before a crash; it is dropped at the next opening.
 #[derive(Debug)]
 pub struct FileRegistry {
     inner: Mutex<Inner>,
@@ -86,7 +87,6 @@ impl FileRegistry {
 
     /// Opens the registry in `path` within `limits`.
     pub fn open_with(path: &Path, limits: RegistryLimits) -> Result<Self, FileRegistryError> {
-        let is_new = !path.exists();
         let mut file = owner_only::options()
             .read(true)
             .write(true)
@@ -99,24 +99,15 @@ impl FileRegistry {
         })?;
         let mut catalogue = Catalogue::new(limits);
         let whole = load(&file, &mut catalogue)?;
-        if file.metadata()?.len() != whole {
-            file.set_len(whole)?;
-            file.sync_all()?;
-        }
+        file.set_len(whole)?;
         file.seek(SeekFrom::Start(whole))?;
         if whole == 0 {
             file.write_all(line(&json!({ "xpt-registry": VERSION })).as_bytes())?;
-            file.sync_all()?;
         }
-        if is_new && let Some(folder) = path.parent() {
-            // Without this the name may be gone after a power cut.
-            let folder = if folder.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                folder
-            };
-            File::open(folder)?.sync_all()?;
-        }
+        // A process before may have been killed between a write and its sync: what it left is answered
+        // for from now on.
+        file.sync_all()?;
+        durable::sync_name(path)?;
         Ok(Self {
             inner: Mutex::new(Inner {
                 file,
@@ -234,6 +225,10 @@ fn load(file: &File, catalogue: &mut Catalogue) -> Result<u64, FileRegistryError
             line: number,
             reason,
         };
+        // No line holds a zero, so such zeros were never written.
+        if durable::has_lost_sector(&text, whole) && lines.fill_buf()?.is_empty() {
+            break;
+        }
         if text.last() != Some(&b'\n') {
             if read == LINE_BYTES_MAX {
                 return Err(damaged("it does not end".to_owned()));

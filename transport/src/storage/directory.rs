@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use telemetry_core::owner_only;
+use telemetry_core::{durable, owner_only};
 
 use super::{FileId, FileReader, Storage, StorageError, StorageErrorKind};
 
@@ -42,10 +42,9 @@ impl Directory {
     ///
     /// Fails with [`io::ErrorKind::WouldBlock`] while another process owns it.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        owner_only::create_dir_all(&path)?;
+        durable::create_dir_all(&path)?;
         let path = fs::canonicalize(path)?;
         let lock = lock(&path)?;
-        sync_above(&path)?;
         let mut directory = Self {
             path,
             lock,
@@ -163,29 +162,6 @@ fn owned(lock: File) -> io::Result<File> {
         fs::TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
     })?;
     Ok(lock)
-}
-
-/// Makes the names of the directories above durable.
-///
-/// All of them: who made the missing ones may have been killed before it could. One that this user
-/// cannot sync, or that never changes, was not made by this user.
-#[cfg(unix)]
-fn sync_above(path: &Path) -> io::Result<()> {
-    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
-    for above in path.ancestors().skip(1) {
-        let synced = File::open(above).and_then(|dir| dir.sync_all());
-        match synced.as_ref().map_err(io::Error::kind) {
-            Ok(()) | Err(PermissionDenied | InvalidInput | ReadOnlyFilesystem) => {}
-            Err(_) => return synced,
-        }
-    }
-    Ok(())
-}
-
-/// The system journals names itself.
-#[cfg(not(unix))]
-const fn sync_above(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 fn exists(path: &Path) -> bool {
