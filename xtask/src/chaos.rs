@@ -40,18 +40,24 @@ pub(crate) enum What {
         /// Names the moments of the cuts, and what survives.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Under other programs that promise to keep something, and print what they lost.
+        #[arg(long)]
+        peers: bool,
     },
 }
 
-fn power(cuts: u64, seed: u64) -> Result<(), Failure> {
+fn power(cuts: u64, seed: u64, peers: bool) -> Result<(), Failure> {
     let mut command = cargo(&["run", "--locked", "-p", "power", "--", "run"]);
     command.args(["--cuts", &cuts.to_string(), "--seed", &seed.to_string()]);
+    if peers {
+        command.arg("--peers");
+    }
     run("cutting the power", &mut command)
 }
 
 pub(crate) fn chaos(chaos: &Chaos) -> Result<(), Failure> {
-    if let Some(What::Power { cuts, seed }) = chaos.what {
-        return power(cuts, seed);
+    if let Some(What::Power { cuts, seed, peers }) = chaos.what {
+        return power(cuts, seed, peers);
     }
     let (seconds, seed) = (chaos.minutes * 60, chaos.seed);
     let parts = [

@@ -120,6 +120,7 @@ const LONG: &[(&str, Long)] = &[
             what: Some(chaos::What::Power {
                 cuts: 10_000,
                 seed: 47,
+                peers: false,
             }),
             ..Chaos::default()
         })

@@ -136,9 +136,16 @@ impl CutFs {
     }
 
     /// Cuts the power instead of the operation that comes after so many others that change or sync
-    /// something, so that each moment of a program can be met.
-    pub fn cut_power_after(&self, operations: u64, cut: Cut, seed: u64) {
-        self.shared.disk().arm(operations, cut, seed);
+    /// something, so that each moment of a program can be met. `end` runs at that moment, before anything
+    /// is answered: end the programs there that would go on without a disk. It must not use this disk.
+    pub fn cut_power_after(
+        &self,
+        operations: u64,
+        cut: Cut,
+        seed: u64,
+        end: impl FnOnce() + Send + 'static,
+    ) {
+        self.shared.arm((operations, cut, seed), Box::new(end));
     }
 
     /// Waits until the power was cut so often in all; `false` if it was not within this time.

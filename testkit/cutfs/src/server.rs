@@ -1,6 +1,7 @@
 //! Answers the kernel from the disk; decides nothing.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -31,7 +32,18 @@ pub(crate) struct Shared {
     /// Cuts so far; a mount of before the last one answers with errors.
     cuts: AtomicU64,
     was_cut: Condvar,
+    /// Done when the power is cut instead of an operation.
+    end: Mutex<Option<End>>,
     start: Instant,
+}
+
+/// What ends the programs.
+struct End(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("End")
+    }
 }
 
 impl Shared {
@@ -44,6 +56,7 @@ impl Shared {
             disk: Mutex::new(disk),
             cuts: AtomicU64::new(0),
             was_cut: Condvar::new(),
+            end: Mutex::new(None),
             start: Instant::now(),
         }
     }
@@ -62,7 +75,21 @@ impl Shared {
         self.cut_locked(&mut self.disk(), cut, seed);
     }
 
+    pub(crate) fn arm(&self, (after, cut, seed): (u64, Cut, u64), end: Box<dyn FnOnce() + Send>) {
+        let mut disk = self.disk();
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(End(end));
+        disk.arm(after, cut, seed);
+    }
+
     fn cut_locked(&self, disk: &mut Disk, cut: Cut, seed: u64) {
+        let end = self
+            .end
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(End(end)) = end {
+            end();
+        }
         self.cuts.fetch_add(1, Ordering::SeqCst);
         disk.cut(self.now(), cut, seed);
         self.was_cut.notify_all();

@@ -235,7 +235,7 @@ fn each_moment_of_a_program_can_be_the_last() {
     for (after, found) in [(0, None), (1, Some(&b""[..])), (5, Some(b"beat"))] {
         let mut rig = Rig::new(Model::Ext4);
         // Made, written, cut to its length, synced, renamed, synced.
-        rig.disk.cut_power_after(after, Cut::Kept, 1);
+        rig.disk.cut_power_after(after, Cut::Kept, 1, || ());
         let _ = everything(&rig);
         assert!(rig.disk.wait_for_cut(1, Duration::ZERO), "{after}");
         rig.disk.restart().unwrap();

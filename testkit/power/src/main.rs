@@ -29,6 +29,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use programs::peers;
+
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 #[derive(Parser)]
@@ -54,6 +56,9 @@ enum Verb {
         /// Only these programs.
         #[arg(long)]
         program: Vec<String>,
+        /// Other programs that promise to keep something, instead of those of the family.
+        #[arg(long)]
+        peers: bool,
     },
     /// Be a program until the power is cut: the rig calls it.
     #[command(hide = true)]
@@ -74,7 +79,14 @@ fn run(verb: Verb) -> Result<()> {
             cuts,
             seed,
             program,
-        } => rig::run(cuts, seed, &program),
+            peers,
+        } => match peers {
+            true => peers::TREE
+                .install(|what| println!("{what}"))
+                .map_err(Into::into)
+                .and_then(|_| rig::run(&peers::ALL, false, (cuts, seed), &program)),
+            false => rig::run(&programs::ALL, true, (cuts, seed), &program),
+        },
         Verb::Write {
             program,
             folder,

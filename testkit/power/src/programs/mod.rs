@@ -2,6 +2,7 @@
 
 mod incidents;
 mod log;
+pub(crate) mod peers;
 mod registry;
 mod run;
 mod spool;
@@ -75,7 +76,8 @@ pub(crate) const ALL: [Program; 7] = [
 ];
 
 pub(crate) fn named(name: &str) -> Result<Program> {
-    let found = ALL.into_iter().find(|program| program.name == name);
+    let mut all = ALL.into_iter().chain(peers::ALL);
+    let found = all.find(|program| program.name == name);
     found.ok_or_else(|| format!("there is no program {name}").into())
 }
 
