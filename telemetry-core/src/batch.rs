@@ -75,7 +75,7 @@ impl Batch {
 const HEADROOM: usize = HEADER_LEN + VARINT_LEN_MAX;
 
 /// Builds the body of a batch in place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BatchBuilder {
     header: [u8; HEADER_LEN],
     buffer: Vec<u8>,
@@ -93,6 +93,16 @@ impl BatchBuilder {
             buffer,
             count: 0,
         }
+    }
+
+    /// Names another array schema, e.g. once it is known.
+    pub fn set_array(&mut self, array: Fingerprint) {
+        self.header = single_object::header(array);
+    }
+
+    /// All datums so far, one after another.
+    pub fn datums(&self) -> &[u8] {
+        &self.buffer[HEADROOM..]
     }
 
     /// Copies a datum (a record without its single-object header).
@@ -128,6 +138,8 @@ impl BatchBuilder {
             return None;
         }
         self.buffer.push(0);
+        // It may wait long for a receiver.
+        self.buffer.shrink_to_fit();
         let mut count = Vec::with_capacity(VARINT_LEN_MAX);
         wire::put_long(&mut count, i64::from(self.count));
         let start = HEADROOM - count.len() - HEADER_LEN;

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let (log, _) = EmbeddedLog::open(Directory::open(directory.join("log"))?, Limits::default())?;
     let mut consumer = log.subscribe("example")?;
-    while let Some(batch) = spool.next_batch(64 << 10, 4)? {
+    while let Some(mut batch) = spool.next_batch(64 << 10, 4)? {
         let published = Timestamp::from_micros(0);
         if let Some(batch) = batch.to_batch(schema.array_fingerprint(), published) {
             log.append(&batch)?;

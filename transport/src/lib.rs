@@ -40,7 +40,7 @@
 //! spool.commit()?; // from here on the record survives
 //!
 //! let published = Timestamp::from_micros(0);
-//! while let Some(batch) = spool.next_batch(64 << 10, 1_000)? {
+//! while let Some(mut batch) = spool.next_batch(64 << 10, 1_000)? {
 //!     log.append(&batch.to_batch(schema.array_fingerprint(), published).ok_or("empty")?)?;
 //!     log.commit()?;
 //!     spool.confirm(&batch)?;
@@ -91,6 +91,7 @@
 //! - `embedded` (default) adds the embedded log.
 //! - `amqp` adds the adapter for RabbitMQ, on tokio.
 //! - `shared` adds a spool to which many tasks and threads append.
+//! - `producer` adds a spool with the schemas that it announces, and its batches until they are confirmed.
 //! - `tls` adds `amqps://`, by rustls with the caller's own provider.
 //! - `metrics` adds counts and durations for a Prometheus registry.
 //! - `test-util` adds the simulated disk, and `contract`, the test suite that every broker adapter must
@@ -103,6 +104,7 @@ extern crate alloc;
 #[cfg(feature = "amqp")]
 pub mod amqp;
 mod batch_id;
+mod batch_limits;
 #[cfg(feature = "test-util")]
 pub mod contract;
 mod cursor;
@@ -119,6 +121,8 @@ pub mod inspect;
 pub mod journal;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "producer")]
+mod producer;
 mod segments;
 mod sender;
 #[cfg(feature = "shared")]
@@ -132,6 +136,7 @@ mod watchdog;
 pub use telemetry_core;
 
 pub use batch_id::BatchId;
+pub use batch_limits::BatchLimits;
 pub use dedup::{Dedup, Fresh, Lineage};
 pub use deliveries::{ConsumeAction, Deliveries, Delivery, Token};
 #[cfg(feature = "embedded")]
@@ -139,6 +144,8 @@ pub use embedded::{Consumer, DeadLetter, EmbeddedLog, LogStats};
 pub use error::{AppendError, CommitError, ConfirmError, ConsumeError, OpenError};
 #[cfg(feature = "shared")]
 pub use histogram::Histogram;
+#[cfg(feature = "producer")]
+pub use producer::{Producer, ProducerError};
 pub use segments::{Limits, Position, Recovery, WhenFull};
 pub use sender::{Action, SendError, Sender, SenderError, SenderInput, SenderLimits, SenderOutput};
 pub use spool::{

@@ -83,6 +83,7 @@ const LAYERS: &[Layer] = &[
             transport::amqp::ReceiveError::CODES,
             transport::amqp::DeadLetterError::CODES,
             transport::amqp::DeclareError::CODES,
+            transport::ProducerError::CODES,
             transport::shared::SharedError::CODES,
             transport::shared::PublishError::CODES,
         ],

@@ -55,7 +55,7 @@ async fn blocked(cluster: &Cluster, dir: &Path) -> Result<()> {
     let mut link = publisher.link();
     link.wait_for(|link| *link == LinkState::Up).await?;
     let publishing = tokio::spawn(async move {
-        let encode = |batch: &telemetry_transport::SpooledBatch| {
+        let encode = |batch: &mut telemetry_transport::SpooledBatch| {
             batch.to_batch(Fingerprint(2), Timestamp::from_micros(0))
         };
         batches.publish(&publisher, encode, |_, _| unreachable!()).await

@@ -204,7 +204,7 @@ async fn ours_batched(cluster: &Cluster, family: &str, dir: &Path) -> Result<()>
             spool.append(stream, &record, None)?;
         }
         spool.commit()?;
-        while let Some(batch) = spool.next_batch(64 << 10, 1_000)? {
+        while let Some(mut batch) = spool.next_batch(64 << 10, 1_000)? {
             let body = batch.to_batch(Fingerprint(2), Timestamp::from_micros(0));
             publisher.offer(batch.id, &body.ok_or("empty")?).await?;
             open.push_back(batch);

@@ -97,7 +97,7 @@ async fn open_loop(
                 Some(batch) => Some(batch),
                 None => spool.next_batch(64 << 10, 1_000)?,
             };
-            let Some(batch) = next else { break };
+            let Some(mut batch) = next else { break };
             let body = batch
                 .to_batch(Fingerprint(2), Timestamp::from_micros(0))
                 .ok_or("empty")?;

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use activity::{Activity, ActivityError, Survey};
 use rustix::time::{ClockId, clock_gettime};
-use services::producer::{Producer, ProducerError};
 use telemetry_core::records::ActivitySample;
 use telemetry_core::{AvroRecord as _, DeviceId, Instant, Schema, Timestamp};
 use telemetry_storage::{SqliteOptions, SqliteStore};
-use telemetry_transport::{Directory, EmbeddedLog, Limits, Origin};
+use telemetry_transport::{Directory, EmbeddedLog, Limits, Origin, Producer, ProducerError};
 
+use crate::agent::opening;
 use crate::clock::{DeviceClock, Now, Stopwatch};
 use crate::conductor::{RunError, new_folder};
 use crate::firmware::Firmware;
@@ -227,7 +227,7 @@ fn produce(
     );
     let instant = Instant::from_nanos(0);
     let device = DeviceId::from_u128(1);
-    let mut producer = Producer::open(&dir.join("device"), device, now.at(), 1)?;
+    let mut producer = Producer::open(&dir.join("device"), opening(device, now.at())?, 1)?;
     let schema =
         Schema::parse(ActivitySample::SCHEMA).map_err(|e| ProducerError::Schema(e.to_string()))?;
     let stream = producer.announce(&schema)?;
@@ -266,7 +266,7 @@ fn produce(
         })?;
         hand_over.measure(|| -> Result<(), BenchError> {
             let mut batches = Vec::new();
-            producer.publish(now.at(), &mut batches)?;
+            producer.publish(instant, now.wall(), &mut batches)?;
             for batch in &batches {
                 log.append(batch)?;
             }

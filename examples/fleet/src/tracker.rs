@@ -397,7 +397,8 @@ impl Running {
         watch: &Stopwatch,
         instant: &impl Fn() -> Instant,
     ) -> Result<Answer, Stop> {
-        self.agent.set_clock(spec.clock.at(step.now));
+        let wall = spec.clock.at(step.now);
+        self.agent.set_clock(step.now.instant(), wall)?;
         if step.confirmed {
             self.agent.confirm(instant())?;
         }

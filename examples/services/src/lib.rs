@@ -51,7 +51,6 @@ pub mod ingest;
 mod intervals;
 pub mod ledger;
 mod machine;
-pub mod producer;
 mod reading;
 
 pub use absent::Absent;
@@ -62,11 +61,10 @@ pub use ingest::Ingest;
 pub use intervals::Intervals;
 pub use ledger::Ledger;
 pub use machine::{Busy, Enriched, Input, Machine, Now, Output, Unavailable};
-pub use producer::Producer;
 
 #[cfg(doc)]
 use telemetry_core::{LogStore, Registry};
 #[cfg(doc)]
 use telemetry_storage::Store;
 #[cfg(doc)]
-use telemetry_transport::Deliveries;
+use telemetry_transport::{Deliveries, Producer};

@@ -84,7 +84,7 @@ fn run(data: &Path) -> String {
     ] {
         let mut spool = spool(&device, id, schema, count);
         pollster::block_on(store.register(&stream_of(schema), schema)).unwrap();
-        while let Some(batch) = spool.next_batch(64 << 10, 2).unwrap() {
+        while let Some(mut batch) = spool.next_batch(64 << 10, 2).unwrap() {
             let published = Timestamp::from_micros(0);
             let batch = batch.to_batch(schema.array_fingerprint(), published);
             log.append(&batch.unwrap()).unwrap();

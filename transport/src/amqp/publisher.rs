@@ -1,6 +1,6 @@
 //! Publishing: one task owns a link, and does what the [`Sender`] says.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, pending};
 use std::hash::{BuildHasher as _, RandomState};
@@ -22,7 +22,8 @@ use super::meter::{Meter, Moved};
 use super::stats::PublisherStats;
 use super::topology::name;
 use super::{Message, properties};
-use crate::{BatchId, SendError, Sender, SenderInput, SenderOutput};
+use crate::sender::outgoing::{Outgoing, Task};
+use crate::{BatchId, SendError, SenderInput};
 
 /// Batches that are handed over and published together: one hand-off to the socket for all.
 const GROUP: usize = 16;
@@ -163,11 +164,10 @@ impl Publisher {
         let exchange = name(&config.topology.exchange());
         let seed = RandomState::new().hash_one(0);
         let owner = Owner {
-            sender: Sender::new(config.limits, seed),
+            outgoing: Outgoing::new(config.limits, seed),
             config: Arc::new(config),
             checked: checked.clone(),
             start: tokio::time::Instant::now(),
-            messages: HashMap::new(),
             attempts: 0,
             is_known: false,
             meter: Meter::default(),
@@ -409,10 +409,9 @@ struct Offered {
 struct Owner {
     config: Arc<AmqpConfig>,
     checked: Checked,
-    sender: Sender,
+    /// What is offered and not confirmed, and what to do about it.
+    outgoing: Outgoing<Offered>,
     start: tokio::time::Instant,
-    /// What is offered and not confirmed.
-    messages: HashMap<BatchId, Offered>,
     attempts: usize,
     /// Queues and bindings were there when a link was opened last, and nothing says otherwise.
     is_known: bool,
@@ -449,15 +448,15 @@ impl Owner {
         let mut waiting = VecDeque::<(BatchId, Box<Message>)>::with_capacity(GROUP);
         loop {
             while let Some((id, message)) = waiting.front()
-                && self.sender.has_room(id.opening, cost(message))
+                && self.outgoing.has_room(id.opening, cost(message))
                 && let Some((id, message)) = waiting.pop_front()
             {
                 self.offer(id, message);
             }
             self.act(&mut opening);
-            self.stats.window = self.messages.len() as u64;
+            self.stats.window = self.outgoing.iter().len() as u64;
             self.tell_stats.send_replace(self.stats);
-            let due = self.sender.poll_timeout();
+            let due = self.outgoing.poll_timeout();
             let happened = {
                 let link = self.link.as_mut();
                 let (events, repair, answers) = match link {
@@ -546,37 +545,38 @@ impl Owner {
     fn offer(&mut self, id: BatchId, message: Box<Message>) {
         let bytes = cost(&message);
         let published = self.now();
-        let input = SenderInput::Offer { id, bytes };
-        let taken = self.sender.handle_input(published, input);
+        let offered = Offered { message, published };
+        let taken = self.outgoing.offer(published, id, bytes, offered);
         // A batch that is dropped here would count as confirmed with the next one.
         assert_eq!(
             taken,
             Ok(()),
             "names were compared where they were handed over"
         );
-        self.messages.insert(id, Offered { message, published });
     }
 
     /// A refused input is an answer to an attempt that is over.
     fn feed(&mut self, input: SenderInput) {
-        let mut confirmed = None;
+        let mut published = None;
         match input {
             SenderInput::Failed(SendError::Nacked { .. }) => self.stats.refused += 1,
             SenderInput::Failed(SendError::Returned { .. }) => self.stats.returned += 1,
             SenderInput::Blocked => self.stats.set_blocked(true),
             SenderInput::Unblocked => self.stats.set_blocked(false),
-            SenderInput::Confirmed { id, .. } => confirmed = self.messages.get(&id),
+            SenderInput::Confirmed { id, .. } => {
+                published = self.outgoing.get(id).map(|offered| offered.published);
+            }
             _ => {}
         }
         let now = self.now();
         // What is taken as confirmed is the last attempt.
-        let is_taken = self.sender.handle_input(now, input).is_ok();
+        let is_taken = self.outgoing.handle_input(now, input).is_ok();
         if let SenderInput::SetAside { id } = input {
             self.refused
                 .send_modify(|refused| refused.batches.retain(|b| b.id != id));
         }
-        if is_taken && let Some(offered) = confirmed {
-            let took = now.saturating_since(offered.published);
+        if is_taken && let Some(published) = published {
+            let took = now.saturating_since(published);
             self.stats.confirm.record_duration(took);
         }
     }
@@ -587,11 +587,12 @@ impl Owner {
             if self.link.as_ref().is_some_and(|live| live.repair.is_some()) {
                 return;
             }
-            let Some(output) = self.sender.poll_output() else {
+            let now = self.now();
+            let Some(task) = self.outgoing.poll() else {
                 return;
             };
-            match output {
-                SenderOutput::Connect => {
+            match task {
+                Task::Connect => {
                     tell_connecting(&self.state);
                     let (config, checked) = (Arc::clone(&self.config), self.checked.clone());
                     let attempt = self.attempts;
@@ -610,13 +611,13 @@ impl Owner {
                         )))
                     };
                 }
-                SenderOutput::Disconnect(reason) => {
+                Task::Disconnect(reason) => {
                     self.give_up(&reason, opening);
                     let said = self.said.take().filter(|said| said.error == reason);
                     let reason = said.unwrap_or_else(|| reason.into());
                     tell(&self.state, LinkState::after(reason));
                 }
-                SenderOutput::RepairTopology => {
+                Task::RepairTopology => {
                     if let Some(live) = &mut self.link
                         && self.config.declare
                     {
@@ -624,27 +625,24 @@ impl Owner {
                         live.repair = Some(live.link.repair(config, meter));
                     }
                 }
-                SenderOutput::Publish { id, attempt } => {
-                    let now = self.now();
-                    if let (Some(live), Some(offered)) =
-                        (&mut self.link, self.messages.get_mut(&id))
-                    {
-                        offered.published = now;
+                Task::Publish { id, attempt, batch } => {
+                    if let Some(live) = &mut self.link {
+                        batch.published = now;
                         live.flight
-                            .publish(&live.link.channel, id, attempt, &offered.message);
+                            .publish(&live.link.channel, id, attempt, &batch.message);
                         self.stats.published += 1;
                         self.stats.resent += u64::from(attempt != 1);
                     }
                 }
-                SenderOutput::Refused { id } => {
-                    let bytes = self.messages.get(&id).map_or(0, |o| o.message.body.len());
+                Task::Refused { id, batch } => {
+                    let bytes = batch.message.body.len();
                     self.refused.send_modify(|refused| {
                         let limit = refused.limit;
                         refused.batches.push(Refused { id, bytes, limit });
                     });
                 }
-                SenderOutput::Done { id } => {
-                    self.messages.remove(&id);
+                Task::Done { id, batch } => {
+                    drop(batch);
                     self.stats.confirmed += 1;
                     self.confirmed.send_replace(Some(id));
                 }
@@ -684,13 +682,10 @@ impl Owner {
     fn learn(&mut self, limit: usize) {
         self.refused
             .send_modify(|refused| refused.limit = limit.min(refused.limit));
-        let offered = self
-            .messages
-            .iter()
-            .map(|(id, offered)| (*id, offered.message.body.len()));
-        let mut above: Vec<_> = offered.filter(|(_, bytes)| *bytes > limit).collect();
-        // All are of one opening: its order is the order in which the caller hears of them.
-        above.sort_unstable_by_key(|(id, _)| id.number);
+        let offered = self.outgoing.iter();
+        let sizes = offered.map(|(id, offered)| (id, offered.message.body.len()));
+        // In the order of their names: that is the order in which the caller hears of them.
+        let above: Vec<_> = sizes.filter(|(_, bytes)| *bytes > limit).collect();
         for (id, bytes) in above {
             self.feed(SenderInput::Failed(SendError::TooLarge {
                 id,

@@ -2,6 +2,8 @@
 
 pub(crate) mod backoff;
 mod error;
+#[cfg(any(feature = "amqp", feature = "producer"))]
+pub(crate) mod outgoing;
 mod patience;
 #[cfg(test)]
 mod tests;

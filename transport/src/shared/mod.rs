@@ -63,7 +63,8 @@ pub use publish::PublishError;
 
 use crate::histogram::Histogram;
 use crate::{
-    AppendError, Origin, Receipt, Spool, Stats, Storage, StorageError, StreamNo, Watermarks,
+    AppendError, BatchLimits, Origin, Receipt, Spool, Stats, Storage, StorageError, StreamNo,
+    Watermarks,
 };
 use owner::{Append, Mailbox, Owner, Phase, Request};
 
@@ -76,19 +77,15 @@ pub struct SharedLimits {
     /// Bytes of records that wait for a commit; default 4 MiB. Beyond, appending waits. One record
     /// may have more.
     pub queue_bytes: u32,
-    /// Bytes of datums in a batch; default 64 KiB, the knee of a quorum queue's throughput. One
-    /// record may have more.
-    pub batch_bytes: usize,
-    /// Records in a batch; default 1,000.
-    pub batch_records: u32,
+    /// How much goes into one batch.
+    pub batch: BatchLimits,
 }
 
 impl Default for SharedLimits {
     fn default() -> Self {
         Self {
             queue_bytes: 4 << 20,
-            batch_bytes: 64 << 10,
-            batch_records: 1_000,
+            batch: BatchLimits::default(),
         }
     }
 }

@@ -9,8 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::{COST, SharedError, SharedLimits, SharedStats};
 use crate::{
-    AppendError, CommitError, ConfirmError, Origin, Position, Receipt, Spool, SpooledBatch,
-    Storage, StorageError, StorageErrorKind, StreamNo,
+    AppendError, BatchLimits, CommitError, ConfirmError, Origin, Position, Receipt, Spool,
+    SpooledBatch, Storage, StorageError, StorageErrorKind, StreamNo,
 };
 
 /// Age of the newest mark before another one is set.
@@ -393,12 +393,8 @@ impl<S: Storage> Owner<S> {
             if !self.more {
                 break;
             }
-            let SharedLimits {
-                batch_bytes,
-                batch_records,
-                ..
-            } = self.limits;
-            match self.spool.next_batch(batch_bytes, batch_records) {
+            let BatchLimits { bytes, records } = self.limits.batch;
+            match self.spool.next_batch(bytes, records) {
                 Ok(Some(batch)) => {
                     self.stats.batch_records.record(u64::from(batch.count()));
                     self.stats.batch_bytes.record(batch.bytes() as u64);

@@ -53,7 +53,7 @@ impl<S> Batches<S> {
     pub async fn publish(
         mut self,
         publisher: &Publisher,
-        mut encode: impl FnMut(&SpooledBatch) -> Option<Batch>,
+        mut encode: impl FnMut(&mut SpooledBatch) -> Option<Batch>,
         mut set_aside: impl FnMut(&SpooledBatch, &Refused) -> io::Result<()>,
     ) -> Result<(), PublishError> {
         let mut confirmed = publisher.confirmed();
@@ -108,10 +108,10 @@ impl<S> Batches<S> {
                     }
                 }
                 batch = self.next(), if !has_next => {
-                    let Some(batch) = batch? else {
+                    let Some(mut batch) = batch? else {
                         return Ok(());
                     };
-                    let message = encode(&batch).ok_or_else(|| PublishError::UnknownSchema {
+                    let message = encode(&mut batch).ok_or_else(|| PublishError::UnknownSchema {
                         stream: batch.stream.clone(),
                         schema: batch.schema,
                     })?;

@@ -2,10 +2,10 @@
 
 use alloc::borrow::ToOwned as _;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
+use bytes::Bytes;
 use telemetry_core::single_object;
 use telemetry_core::wire::Reader as WireReader;
 use telemetry_core::{
@@ -37,9 +37,20 @@ pub struct SpooledBatch {
     pub clock: ClockMark,
     /// Names the batch to [`Spool::confirm`](crate::Spool::confirm), and to a sender.
     pub id: BatchId,
-    datums: Vec<u8>,
+    body: Body,
+    /// Where each datum ends.
     ends: Vec<usize>,
     from: Position,
+}
+
+/// What travels, written once: the records' schema is known when they are read, that of their array
+/// when they are sent.
+#[derive(Clone, Debug)]
+enum Body {
+    /// The datums, with room for what goes before and after them.
+    Open(BatchBuilder),
+    /// All of it, shared with everybody who sends it.
+    Made { array: Fingerprint, body: Bytes },
 }
 
 impl SpooledBatch {
@@ -50,26 +61,54 @@ impl SpooledBatch {
 
     /// Bytes of all datums.
     pub fn bytes(&self) -> usize {
-        self.datums.len()
+        self.ends.last().copied().unwrap_or(0)
     }
 
     /// The records in order, without their single-object headers.
     pub fn datums(&self) -> impl Iterator<Item = &[u8]> {
+        let datums = match &self.body {
+            Body::Open(builder) => builder.datums(),
+            // Behind them is the end of the array, one byte.
+            Body::Made { body, .. } => &body[body.len() - 1 - self.bytes()..body.len() - 1],
+        };
         let starts = core::iter::once(0).chain(self.ends.iter().copied());
-        starts
-            .zip(&self.ends)
-            .map(|(from, &to)| &self.datums[from..to])
+        starts.zip(&self.ends).map(|(from, &to)| &datums[from..to])
     }
 
     /// The batch as it travels; `array` is the fingerprint of the schema's array
     /// ([`Fingerprint::of_array`]).
     ///
+    /// The datums are not copied: from now on this and what is returned share the body.
+    ///
     /// `None` for a batch without records, which the spool never makes.
-    pub fn to_batch(&self, array: Fingerprint, published: Timestamp) -> Option<Batch> {
-        let mut body = BatchBuilder::new(array);
-        self.datums().for_each(|datum| body.push(datum));
+    pub fn to_batch(&mut self, array: Fingerprint, published: Timestamp) -> Option<Batch> {
+        let is_made = matches!(&self.body, Body::Made { array: made, .. } if *made == array);
+        if !is_made {
+            let none = Body::Made {
+                array,
+                body: Bytes::new(),
+            };
+            let builder = match core::mem::replace(&mut self.body, none) {
+                Body::Open(mut builder) => {
+                    builder.set_array(array);
+                    builder
+                }
+                // Somebody named another schema before.
+                made @ Body::Made { .. } => {
+                    self.body = made;
+                    let mut builder = BatchBuilder::new(array);
+                    self.datums().for_each(|datum| builder.push(datum));
+                    builder
+                }
+            };
+            let body = builder.finish()?;
+            self.body = Body::Made { array, body };
+        }
+        let Body::Made { body, .. } = &self.body else {
+            return None;
+        };
         Some(Batch {
-            body: body.finish()?,
+            body: body.clone(),
             envelope: Envelope {
                 device: self.device,
                 epoch: self.epoch,
@@ -83,6 +122,17 @@ impl SpooledBatch {
                 traceparent: None,
             },
         })
+    }
+
+    fn fits(&self, datum: &[u8], max_bytes: usize, max_records: u32) -> bool {
+        self.bytes() + datum.len() <= max_bytes && self.count() < max_records
+    }
+
+    fn push(&mut self, datum: &[u8]) {
+        if let Body::Open(builder) = &mut self.body {
+            builder.push(datum);
+            self.ends.push(self.bytes() + datum.len());
+        }
     }
 }
 
@@ -206,15 +256,13 @@ impl BatchReader {
                         let fits = |b: &SpooledBatch| {
                             b.schema == schema
                                 && b.first_seq.get() + b.ends.len() as u64 == frame.head.seq
-                                && b.datums.len() + datum.len() <= max_bytes
-                                && b.count() < max_records
+                                && b.fits(datum, max_bytes, max_records)
                         };
                         if groups.get(&stream).is_some_and(|b| !fits(b)) {
                             groups.remove(&stream).into_iter().for_each(&mut close);
                         }
                         if let Some(batch) = groups.get_mut(&stream) {
-                            batch.datums.extend_from_slice(datum);
-                            batch.ends.push(batch.datums.len());
+                            batch.push(datum);
                         } else {
                             *last_number += 1;
                             let made = Made {
@@ -223,7 +271,7 @@ impl BatchReader {
                                 dropped: false,
                             };
                             open.insert(*last_number, made);
-                            let batch = SpooledBatch {
+                            let mut batch = SpooledBatch {
                                 device: header.device,
                                 epoch: header.epoch,
                                 stream: state.name.clone(),
@@ -231,10 +279,11 @@ impl BatchReader {
                                 schema,
                                 clock: header.clock,
                                 id: BatchId::new(*opening, *last_number),
-                                datums: datum.to_vec(),
-                                ends: vec![datum.len()],
+                                body: Body::Open(BatchBuilder::new(Fingerprint(0))),
+                                ends: Vec::new(),
                                 from: at,
                             };
+                            batch.push(datum);
                             groups.insert(stream, batch);
                         }
                     }

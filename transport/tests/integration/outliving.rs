@@ -39,7 +39,7 @@ fn open(disk: &SimulatedDisk, random: u64, records: u64) -> Spool<SimulatedDisk>
     spool
 }
 
-fn encode(batch: &SpooledBatch) -> Option<telemetry_core::Batch> {
+fn encode(batch: &mut SpooledBatch) -> Option<telemetry_core::Batch> {
     batch.to_batch(Fingerprint(2), Timestamp::from_micros(0))
 }
 
@@ -54,7 +54,7 @@ async fn carry(
     let mut open = VecDeque::new();
     while let Some(batch) = spool.next_batch(10_000, records).unwrap() {
         publisher
-            .offer(batch.id, &encode(&batch).unwrap())
+            .offer(batch.id, &encode(&mut batch.clone()).unwrap())
             .await
             .unwrap();
         open.push_back(batch);
@@ -63,7 +63,7 @@ async fn carry(
     while !open.is_empty() {
         let done = *confirmed.borrow_and_update();
         while let Some(batch) = open.pop_front_if(|batch| Some(batch.id) <= done) {
-            let id = encode(&batch).unwrap().envelope.message_id();
+            let id = encode(&mut batch.clone()).unwrap().envelope.message_id();
             missing += u32::from(!broker.has_taken(&id)) * batch.count();
             spool.confirm(&batch).unwrap();
         }
@@ -103,7 +103,9 @@ fn a_name_that_does_not_grow_is_told_to_who_offers_it() {
         let mut spool = open(&disk, 2, 2);
         let first = spool.next_batch(10_000, 1).unwrap().unwrap();
         let second = spool.next_batch(10_000, 1).unwrap().unwrap();
-        let (first, second) = [first, second].map(|b| (b.id, encode(&b).unwrap())).into();
+        let (first, second) = [first, second]
+            .map(|b| (b.id, encode(&mut b.clone()).unwrap()))
+            .into();
         publisher.offer(second.0, &second.1).await.unwrap();
         let (id, last) = (first.0, second.0);
         let refused = publisher.offer(id, &first.1).await;
@@ -125,7 +127,7 @@ fn who_waits_for_an_opening_that_is_over_is_told() {
         let disk = SimulatedDisk::default();
         let former = open(&disk, 2, 1).next_batch(10_000, 1).unwrap().unwrap();
         publisher
-            .offer(former.id, &encode(&former).unwrap())
+            .offer(former.id, &encode(&mut former.clone()).unwrap())
             .await
             .unwrap();
         let shared = open(&SimulatedDisk::default(), 3, 1);
@@ -142,7 +144,7 @@ fn who_waits_for_an_opening_that_is_over_is_told() {
         let over = |opening| OfferError::OpeningOver { opening };
         assert_eq!(waited.await, Err(over(former.id.opening)));
         publisher
-            .offer(next.id, &encode(&next).unwrap())
+            .offer(next.id, &encode(&mut next.clone()).unwrap())
             .await
             .unwrap();
         let published = within("the end of publishing", publishing)

@@ -201,7 +201,7 @@ fn the_largest_record_of_a_spool_fits_a_log() {
     assert!(largest.len() >= 4_194_112);
     spool.append(stream, &largest, None).unwrap();
     spool.commit().unwrap();
-    let spooled = spool.next_batch(64 << 10, 1_000).unwrap().unwrap();
+    let mut spooled = spool.next_batch(64 << 10, 1_000).unwrap().unwrap();
     let published = telemetry_core::Timestamp::from_micros(0);
     let sent = spooled
         .to_batch(telemetry_core::Fingerprint(1), published)

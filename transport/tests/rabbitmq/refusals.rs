@@ -19,7 +19,7 @@ use telemetry_transport::amqp::{
     Subscription,
 };
 use telemetry_transport::shared::SharedLimits;
-use telemetry_transport::{BatchId, SendError, SpooledBatch};
+use telemetry_transport::{BatchId, BatchLimits, SendError, SpooledBatch};
 use testkit::rabbitmq::{Cluster, Options};
 use testkit::tls::Certificates;
 use tokio::sync::watch;
@@ -408,13 +408,17 @@ fn a_batch_that_is_too_large_is_set_aside() {
         }
         spool.commit().unwrap();
         let limits = SharedLimits {
-            batch_bytes: 1_000,
+            batch: BatchLimits {
+                bytes: 1_000,
+                ..BatchLimits::default()
+            },
             ..SharedLimits::default()
         };
         let (appender, batches) = spool.share(limits).unwrap();
         let publisher = Publisher::start(config.clone()).unwrap();
         let mut kept = Vec::new();
-        let encode = |batch: &SpooledBatch| batch.to_batch(Fingerprint(2), Timestamp::default());
+        let encode =
+            |batch: &mut SpooledBatch| batch.to_batch(Fingerprint(2), Timestamp::default());
         let publishing = batches.publish(&publisher, encode, |batch, refused| {
             assert_eq!((refused.id, refused.limit), (batch.id, LIMIT));
             kept.push(batch.first_seq.get());

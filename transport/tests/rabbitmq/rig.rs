@@ -153,7 +153,7 @@ impl Device {
 
     /// Publishes what is durable, as far as the window has room at the moment.
     pub(crate) async fn publish(&mut self, batch_bytes: usize) {
-        while let Some(batch) = self.next_batch(batch_bytes) {
+        while let Some(mut batch) = self.next_batch(batch_bytes) {
             let published = Timestamp::from_micros(0);
             let body = batch.to_batch(Fingerprint(2), published).unwrap();
             let offer = self.publisher.offer(batch.id, &body);

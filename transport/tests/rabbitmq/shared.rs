@@ -7,7 +7,7 @@ use std::time::Duration;
 use telemetry_core::{Fingerprint, RecordId, StreamName, Timestamp, single_object};
 use telemetry_transport::amqp::{LinkState, Publisher};
 use telemetry_transport::shared::{Appender, SharedLimits};
-use telemetry_transport::{Directory, Receipt, SpooledBatch, StreamNo};
+use telemetry_transport::{BatchLimits, Directory, Receipt, SpooledBatch, StreamNo};
 use testkit::proxy::Proxy;
 use testkit::rabbitmq::Cluster;
 use tokio::sync::watch;
@@ -59,7 +59,10 @@ fn a_shared_spool_loses_nothing() {
     let device = spool.device();
     let limits = SharedLimits {
         // Small, so that many are in flight.
-        batch_bytes: 2_000,
+        batch: BatchLimits {
+            bytes: 2_000,
+            ..BatchLimits::default()
+        },
         ..SharedLimits::default()
     };
     let (appender, batches) = spool.share(limits).unwrap();
@@ -68,8 +71,9 @@ fn a_shared_spool_loses_nothing() {
         let publisher = Publisher::start(config(&through, "shared")).unwrap();
         let mut link = publisher.link();
         let publishing = tokio::spawn(async move {
-            let encode =
-                |batch: &SpooledBatch| batch.to_batch(Fingerprint(2), Timestamp::from_micros(0));
+            let encode = |batch: &mut SpooledBatch| {
+                batch.to_batch(Fingerprint(2), Timestamp::from_micros(0))
+            };
             batches
                 .publish(&publisher, encode, |_, _| unreachable!())
                 .await

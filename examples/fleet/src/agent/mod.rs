@@ -17,9 +17,14 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use services::producer::{Producer, ProducerError};
-use telemetry_core::{Batch, DeviceId, Fingerprint, Instant, StreamName, Timestamp, single_object};
-use telemetry_transport::{AppendError, Origin, SourceNo, StreamNo};
+use telemetry_core::{
+    Batch, ClockMark, ClockQuality, DeviceId, Fingerprint, Instant, StreamName, Timestamp,
+    single_object,
+};
+use telemetry_transport::{
+    AppendError, Limits as SpoolLimits, Opening, Origin, Producer, ProducerError, SourceNo,
+    StreamNo,
+};
 use xp_wayland_shim::unix::{HostError, UnixHost};
 use xp_wayland_shim::{
     ClientId, Fixed, Input, InputError, Limits, MemoryDisplay, Output, OutputMode, Refusal, Shim,
@@ -96,6 +101,35 @@ pub enum AgentError {
     Io(#[from] io::Error),
 }
 
+/// A clock that shows a time before 2000 was never set: recorders begin at 1970 or 1989.
+const SET_SINCE: Timestamp = Timestamp::from_micros(946_684_800_000_000);
+
+fn quality(wall: Timestamp) -> ClockQuality {
+    match wall < SET_SINCE {
+        true => ClockQuality::Unset,
+        false => ClockQuality::Synchronised,
+    }
+}
+
+/// The opening of a device's spool, whose clocks show `now`.
+pub(crate) fn opening(new_device: DeviceId, now: services::Now) -> Result<Opening, ProducerError> {
+    let fresh = Opening::new()?;
+    Ok(Opening {
+        new_device,
+        clock: ClockMark {
+            monotonic: now.instant,
+            wall: now.wall,
+            quality: quality(now.wall),
+            ..fresh.clock
+        },
+        limits: SpoolLimits {
+            segment_bytes: 1 << 20,
+            ..SpoolLimits::default()
+        },
+        ..fresh
+    })
+}
+
 impl Agent {
     /// Opens the spool in `dir` under a new epoch and starts the shim. The device's own clock shows
     /// `wall`.
@@ -110,7 +144,11 @@ impl Agent {
         let shim = Shim::new(Limits::default(), mode);
         Ok(Self {
             host: UnixHost::new(shim, MemoryDisplay::new(mode))?,
-            producer: Producer::open(dir, new_device, services::Now { wall, ..now.at() }, random)?,
+            producer: Producer::open(
+                dir,
+                opening(new_device, services::Now { wall, ..now.at() })?,
+                random,
+            )?,
             wall,
             sources: BTreeMap::new(),
             samples: BTreeSet::new(),
@@ -124,8 +162,9 @@ impl Agent {
     }
 
     /// The device's own clock goes on.
-    pub fn set_clock(&mut self, wall: Timestamp) {
+    pub fn set_clock(&mut self, now: Instant, wall: Timestamp) -> Result<(), AgentError> {
         self.wall = wall;
+        Ok(self.producer.clock(now, wall, quality(wall))?)
     }
 
     pub fn device(&self) -> DeviceId {
@@ -330,13 +369,7 @@ impl Agent {
     ) -> Result<(), AgentError> {
         self.producer.link(instant, link_up)?;
         if link_up {
-            self.producer.publish(
-                services::Now {
-                    instant,
-                    wall: now.wall(),
-                },
-                out,
-            )?;
+            self.producer.publish(instant, now.wall(), out)?;
         }
         Ok(())
     }

@@ -21,15 +21,16 @@ use std::time::Duration;
 
 use activity::Survey;
 use run_folder::{CONSUMERS, Folder, Plan, Progress as Reached, RunFile, RunFileError, Workout};
-use services::producer::{Producer, ProducerError};
 use telemetry_core::Batch;
 use telemetry_core::records::Enrichment;
 use telemetry_storage::{Accounting as _, SqliteOptions, SqliteStore};
 use telemetry_transport::{
-    AppendError, CommitError, ConsumeError, Directory, EmbeddedLog, Limits, OpenError,
+    AppendError, CommitError, ConsumeError, Directory, EmbeddedLog, Limits, OpenError, Producer,
+    ProducerError,
 };
 use terminal::escaped;
 
+use crate::agent::opening;
 use crate::clock::{DeviceClock, Now, Pace, Stopwatch};
 use crate::controller::{Controller, ControllerError};
 use crate::cues::{Cues, CuesError};
@@ -336,8 +337,7 @@ impl<'a> Conductor<'a> {
         let state = RunState::new(now, options.outage, specs, has_page);
         let gateway = Producer::open(
             &folder.gateway(),
-            file.device(specs.len()),
-            now.at(),
+            opening(file.device(specs.len()), now.at())?,
             file.random(),
         )?;
         let cues = Cues::new(log.subscribe(coach)?, &folder.sounds(), Voice::find())?;
@@ -536,7 +536,8 @@ impl<'a> Conductor<'a> {
         }
         self.gateway.link(instant, step.link_up)?;
         if step.link_up {
-            self.gateway.publish(step.now.at(), batches)?;
+            let services::Now { instant, wall } = step.now.at();
+            self.gateway.publish(instant, wall, batches)?;
         }
         Ok(())
     }

@@ -3,19 +3,18 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use services::producer::Producer;
 use services::{Absent, Driver, Ingest, Ledger, Now, ingest, ledger};
 use telemetry_core::records::ActivitySample;
 use telemetry_core::{
-    AvroRecord, Batch, DeviceId, Entry, Fingerprint, Instant, Registered, Registry, Schema,
-    StreamName, Timestamp,
+    AvroRecord, Batch, ClockMark, ClockQuality, DeviceId, Entry, Fingerprint, Instant, Registered,
+    Registry, Schema, StreamName, Timestamp,
 };
 use telemetry_storage::{
     Outcome, ReadError, Selection, SqliteOptions, SqliteStore, Store, StoreError, StoredRecord,
     Write,
 };
 use telemetry_transport::storage::SimulatedDisk;
-use telemetry_transport::{Consumer, EmbeddedLog, Limits};
+use telemetry_transport::{Consumer, EmbeddedLog, Limits, Opening, Producer};
 
 pub(crate) const DEVICE: DeviceId = DeviceId::from_u128(7);
 
@@ -107,6 +106,20 @@ impl Registry for FlakyStore {
     }
 }
 
+/// The opening of a device whose clock is right.
+fn opening() -> Opening {
+    Opening {
+        new_device: DEVICE,
+        clock: ClockMark {
+            monotonic: at(0).instant,
+            wall: at(0).wall,
+            quality: ClockQuality::Synchronised,
+            ..ClockMark::default()
+        },
+        ..Opening::new().unwrap()
+    }
+}
+
 /// A device, its log, and who stores.
 pub(crate) struct House {
     _dir: tempfile::TempDir,
@@ -124,7 +137,7 @@ impl House {
         let disk = SimulatedDisk::default();
         let log = EmbeddedLog::open(disk.clone(), limits).unwrap().0;
         Self {
-            producer: Producer::open(dir.path(), DEVICE, at(0), 1).unwrap(),
+            producer: Producer::open(dir.path(), opening(), 1).unwrap(),
             ingest: ingest_of(&log),
             store: FlakyStore::new(),
             _dir: dir,
@@ -140,7 +153,9 @@ impl House {
         let mut batches = Vec::new();
         self.producer.commit().unwrap();
         self.producer.link(now.instant, true).unwrap();
-        self.producer.publish(now, &mut batches).unwrap();
+        self.producer
+            .publish(now.instant, now.wall, &mut batches)
+            .unwrap();
         for batch in &batches {
             self.log.append(batch).unwrap();
         }

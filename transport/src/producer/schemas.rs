@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use telemetry_core::records::{
     ActivitySample, Crash, DeviceEvent, FeedbackGiven, FeedbackRequest, FrameTiming, InputLatency,
     SchemaAnnouncement, SurfaceEvent, SystemState,
 };
-use telemetry_core::{AvroRecord as _, Fingerprint, Schema, SchemaLimits};
+use telemetry_core::{AvroRecord as _, Fingerprint, Schema, SchemaLimits, durable};
 
 /// A folder of `.avsc` files, one a fingerprint.
-pub(crate) struct Schemas {
+#[derive(Debug)]
+pub(super) struct Schemas {
     dir: PathBuf,
     /// Fingerprint of the records to that of their batches.
     arrays: BTreeMap<Fingerprint, Fingerprint>,
@@ -23,7 +24,7 @@ pub(crate) struct Schemas {
 impl Schemas {
     /// Reads what is kept. A file that holds no schema is put aside: the schema is announced and kept
     /// again, before the next record that is written with it.
-    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+    pub(super) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let mut arrays = BTreeMap::new();
         for entry in fs::read_dir(dir)? {
@@ -46,24 +47,19 @@ impl Schemas {
     }
 
     /// Keeps a schema, durably, before its first record is.
-    pub(crate) fn keep(&mut self, schema: &Schema) -> io::Result<()> {
+    pub(super) fn keep(&mut self, schema: &Schema) -> io::Result<()> {
         let fingerprint = schema.fingerprint();
         if self.arrays.contains_key(&fingerprint) {
             return Ok(());
         }
         let path = self.dir.join(format!("{fingerprint}.avsc"));
-        let new = path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(schema.json().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &path)?;
-        File::open(&self.dir)?.sync_all()?;
+        durable::replace(&path, schema.json().as_bytes())?;
         self.arrays.insert(fingerprint, schema.array_fingerprint());
         Ok(())
     }
 
     /// Fingerprint of a batch of records with this schema.
-    pub(crate) fn array(&self, fingerprint: Fingerprint) -> Option<Fingerprint> {
+    pub(super) fn array(&self, fingerprint: Fingerprint) -> Option<Fingerprint> {
         let known = self.arrays.get(&fingerprint);
         known.or_else(|| self.built_in.get(&fingerprint)).copied()
     }
