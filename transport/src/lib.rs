@@ -110,7 +110,6 @@ pub mod contract;
 mod cursor;
 mod dedup;
 mod deliveries;
-mod dial;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
@@ -123,14 +122,14 @@ pub mod journal;
 pub mod metrics;
 #[cfg(feature = "producer")]
 mod producer;
+#[cfg(any(feature = "amqp", test))]
+mod receiver;
 mod segments;
 mod sender;
 #[cfg(feature = "shared")]
 pub mod shared;
 mod spool;
 pub mod storage;
-#[cfg(any(feature = "amqp", test))]
-mod watchdog;
 
 /// What this crate's interface takes and gives.
 pub use telemetry_core;

@@ -50,7 +50,6 @@
 //! lapin writes a message that a broker returns, with its body, to `tracing` at level `WARN`: leave
 //! its targets out (`lapin=off`) where logs must not hold measured values.
 
-mod acks;
 mod config;
 mod dead_letters;
 mod flight;

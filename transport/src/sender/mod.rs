@@ -1,6 +1,7 @@
 //! The sender: which batch to publish when, without a connection.
 
 pub(crate) mod backoff;
+pub(crate) mod dial;
 mod error;
 #[cfg(any(feature = "amqp", feature = "producer"))]
 pub(crate) mod outgoing;
@@ -15,8 +16,8 @@ use core::time::Duration;
 use telemetry_core::{Epoch, Instant};
 
 use crate::BatchId;
-use crate::dial::{Dial, Due};
 use backoff::{Backoff, Random};
+use dial::{Dial, Due};
 pub use error::{Action, SendError, SenderError};
 use patience::Patience;
 use window::{Flight, Window};

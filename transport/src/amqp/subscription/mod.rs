@@ -2,8 +2,10 @@
 
 mod consumer;
 mod outbox;
+mod shared;
 mod worker;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +18,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Message;
-use super::acks::SharedAcks;
 use super::config::{AmqpConfig, ConfigError};
 use super::link::LinkState;
 use super::stats::SubscriptionStats;
 use super::topology::{name, text};
+use crate::receiver::{Name, ReceiverLimits};
 pub use consumer::Consumer;
+use shared::Shared;
 use worker::{Ends, Worker};
 
 /// Header of a dead letter: why.
@@ -81,6 +84,15 @@ pub struct Delivery {
     handed_out: Option<Instant>,
 }
 
+impl Delivery {
+    const fn name(&self) -> Name {
+        Name {
+            session: self.link,
+            tag: self.tag,
+        }
+    }
+}
+
 /// An answer that did not get there, or a subscription that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -107,11 +119,7 @@ pub struct Subscription {
     deliveries: mpsc::Receiver<Delivery>,
     commands: mpsc::Sender<Command>,
     link: watch::Receiver<LinkState>,
-    acks: Arc<SharedAcks>,
-    ack_batches: usize,
-    dead_letters: ShortString,
-    /// Failed deliveries before a batch is put aside.
-    deliveries_max: u32,
+    shared: Arc<Shared>,
     stats: watch::Receiver<SubscriptionStats>,
     task: JoinHandle<()>,
 }
@@ -119,19 +127,68 @@ pub struct Subscription {
 #[derive(Debug)]
 enum Command {
     Retry {
-        link: u64,
-        tag: u64,
-        at: Instant,
-        copy: Box<Message>,
+        name: Name,
+        after: Duration,
+        held: Box<Held>,
     },
     Reject {
-        link: u64,
-        tag: u64,
-        letter: Box<Message>,
+        name: Name,
+        held: Box<Held>,
         done: Option<oneshot::Sender<()>>,
     },
     Flush(oneshot::Sender<()>),
     ConnectNow,
+}
+
+/// What is needed of a delivery for what takes its place.
+#[derive(Debug)]
+struct Held {
+    properties: BasicProperties,
+    body: Bytes,
+    queue: Arc<str>,
+    /// Failed deliveries before.
+    failures: u32,
+    /// Why it is rejected.
+    reason: String,
+}
+
+impl Held {
+    fn new(delivery: &Delivery, reason: &str) -> Box<Self> {
+        Box::new(Self {
+            properties: delivery.properties.clone(),
+            body: delivery.batch.body.clone(),
+            queue: Arc::clone(&delivery.queue),
+            failures: delivery.failures,
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// A message as it is put aside.
+    fn letter(self, exchange: ShortString) -> Message {
+        let mut headers = headers(&self.properties);
+        let reason = &self.reason[..self.reason.floor_char_boundary(REASON_LEN_MAX)];
+        headers.insert(REASON.into(), text(reason));
+        headers.insert(QUEUE.into(), text(&self.queue));
+        Message {
+            exchange,
+            routing_key: "".into(),
+            properties: self.properties.with_headers(headers),
+            body: self.body,
+        }
+    }
+
+    /// A message as it is put back: to its queue alone, by the exchange that every broker has.
+    fn copy(self) -> Message {
+        let mut headers = headers(&self.properties);
+        let failures = self.failures.saturating_add(1);
+        headers.insert(FAILURES.into(), AMQPValue::LongLongInt(failures.into()));
+        Message {
+            exchange: "".into(),
+            routing_key: name(&self.queue),
+            properties: self.properties.with_headers(headers),
+            body: self.body,
+        }
+    }
 }
 
 impl Subscription {
@@ -145,26 +202,29 @@ impl Subscription {
         let (deliveries_tx, deliveries) = mpsc::channel(room.max(1));
         let (commands, inbox) = mpsc::channel(256);
         let (state, link) = watch::channel(LinkState::default());
-        let acks = Arc::new(SharedAcks::default());
-        let ack_batches = subscribe.ack_batches;
+        let limits = ReceiverLimits {
+            link: config.limits,
+            queues: config.topology.queues,
+            prefetch: subscribe.prefetch,
+            ack_batches: subscribe.ack_batches,
+            ack_delay: subscribe.ack_delay,
+            deliveries_max: config.topology.deliveries.into(),
+            watchdog: subscribe.watchdog,
+        };
+        let shared = Arc::new(Shared::new(limits, RandomState::new().hash_one(0)));
         let (tell_stats, stats) = watch::channel(SubscriptionStats::default());
         let ends = Ends {
-            acks: Arc::clone(&acks),
+            shared: Arc::clone(&shared),
             deliveries: deliveries_tx,
             state,
             tell_stats,
         };
-        let dead_letters = name(&config.topology.dead_letter_exchange());
-        let deliveries_max = config.topology.deliveries.into();
         let worker = Worker::new(config, checked, subscribe, ends);
         Ok(Self {
             deliveries,
             commands,
             link,
-            acks,
-            ack_batches,
-            dead_letters,
-            deliveries_max,
+            shared,
             stats,
             task: tokio::spawn(worker.run(inbox)),
         })
@@ -175,7 +235,7 @@ impl Subscription {
         loop {
             let mut delivery = self.deliveries.recv().await.ok_or(ReceiveError::Ended)?;
             // What an older link brought comes again on this one.
-            if delivery.link == self.acks.lock().link {
+            if delivery.link == self.shared.session() {
                 delivery.handed_out = Some(Instant::now());
                 return Ok(delivery);
             }
@@ -189,9 +249,8 @@ impl Subscription {
         if self.task.is_finished() {
             return Err(ReceiveError::Ended);
         }
-        let Delivery { link, tag, .. } = *delivery;
         let took = delivery.handed_out.map(|since| since.elapsed());
-        self.acks.done(link, tag, took, self.ack_batches);
+        self.shared.done(delivery.name(), took);
         Ok(())
     }
 
@@ -203,54 +262,32 @@ impl Subscription {
     /// worker of a higher priority comes (rabbitmq-server #14141). Keep `after` well below the
     /// broker's `consumer_timeout`, 30 minutes.
     pub async fn retry(&self, delivery: &Delivery, after: Duration) -> Result<(), ReceiveError> {
-        let failures = delivery.failures.saturating_add(1);
-        if failures > self.deliveries_max {
-            return self.reject(delivery, "delivery_limit").await;
-        }
-        let Delivery { link, tag, .. } = *delivery;
-        let at = Instant::now() + after;
-        let copy = copy(delivery, failures);
-        self.command(Command::Retry {
-            link,
-            tag,
-            at,
-            copy,
-        })
-        .await
+        let (name, held) = (delivery.name(), Held::new(delivery, "delivery_limit"));
+        self.command(Command::Retry { name, after, held }).await
     }
 
     /// Puts a batch aside with a reason, of which 1 KiB is kept.
     ///
     /// It leaves its queue once the dead letters have it for good.
     pub async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), ReceiveError> {
-        let Delivery { link, tag, .. } = *delivery;
-        let (dlx, body) = (self.dead_letters.clone(), delivery.batch.body.clone());
-        let letter = letter(dlx, &delivery.properties, body, &delivery.queue, reason);
-        let done = None;
-        self.command(Command::Reject {
-            link,
-            tag,
-            letter,
-            done,
-        })
-        .await
+        self.put_aside(delivery, reason, None).await
     }
 
     /// As [`reject`](Self::reject), and returns when the dead letters have it for good.
     async fn reject_durably(&self, delivery: &Delivery, reason: &str) -> Result<(), ReceiveError> {
-        let Delivery { link, tag, .. } = *delivery;
-        let (dlx, body) = (self.dead_letters.clone(), delivery.batch.body.clone());
-        let letter = letter(dlx, &delivery.properties, body, &delivery.queue, reason);
         let (done, answer) = oneshot::channel();
-        let done = Some(done);
-        self.command(Command::Reject {
-            link,
-            tag,
-            letter,
-            done,
-        })
-        .await?;
+        self.put_aside(delivery, reason, Some(done)).await?;
         answer.await.map_err(|_| ReceiveError::LinkLost)
+    }
+
+    async fn put_aside(
+        &self,
+        delivery: &Delivery,
+        reason: &str,
+        done: Option<oneshot::Sender<()>>,
+    ) -> Result<(), ReceiveError> {
+        let (name, held) = (delivery.name(), Held::new(delivery, reason));
+        self.command(Command::Reject { name, held, done }).await
     }
 
     /// Sends what is done, and returns when the broker has seen it.
@@ -264,7 +301,7 @@ impl Subscription {
     fn next_now(&mut self) -> Option<Delivery> {
         loop {
             let mut delivery = self.deliveries.try_recv().ok()?;
-            if delivery.link == self.acks.lock().link {
+            if delivery.link == self.shared.session() {
                 delivery.handed_out = Some(Instant::now());
                 return Some(delivery);
             }
@@ -315,40 +352,8 @@ fn headers(properties: &BasicProperties) -> FieldTable {
     headers
 }
 
-/// A message as it is put aside.
-fn letter(
-    exchange: ShortString,
-    properties: &BasicProperties,
-    body: Bytes,
-    queue: &str,
-    reason: &str,
-) -> Box<Message> {
-    let mut headers = headers(properties);
-    let reason = &reason[..reason.floor_char_boundary(REASON_LEN_MAX)];
-    headers.insert(REASON.into(), text(reason));
-    headers.insert(QUEUE.into(), text(queue));
-    Box::new(Message {
-        exchange,
-        routing_key: "".into(),
-        properties: properties.clone().with_headers(headers),
-        body,
-    })
-}
-
-/// A message as it is put back: to its queue alone, by the exchange that every broker has.
-fn copy(delivery: &Delivery, failures: u32) -> Box<Message> {
-    let mut headers = headers(&delivery.properties);
-    headers.insert(FAILURES.into(), AMQPValue::LongLongInt(failures.into()));
-    Box::new(Message {
-        exchange: "".into(),
-        routing_key: name(&delivery.queue),
-        properties: delivery.properties.clone().with_headers(headers),
-        body: delivery.batch.body.clone(),
-    })
-}
-
 /// FNV-1a: the same in every release.
-pub(super) fn hash(bytes: impl Iterator<Item = u8>) -> u32 {
+fn hash(bytes: impl Iterator<Item = u8>) -> u32 {
     bytes.fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
-use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream as _;
@@ -14,24 +12,21 @@ use lapin::message::Delivery as Raw;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer, Event};
-use telemetry_core::{Batch, Instant as Moment};
+use telemetry_core::Batch;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 
 use super::outbox::Outbox;
-use super::{Command, Delivery, FAILURES, SubscribeConfig, hash, letter};
+use super::shared::Shared;
+use super::{Command, Delivery, FAILURES, Held, SubscribeConfig, hash};
 use crate::SendError;
-use crate::amqp::acks::{Acks, SharedAcks};
 use crate::amqp::config::{AmqpConfig, Checked};
 use crate::amqp::link::{Link, LinkFailure, LinkState, tell, tell_connecting};
 use crate::amqp::meter::{Meter, Moved};
+use crate::amqp::properties;
 use crate::amqp::publisher::maybe;
 use crate::amqp::stats::SubscriptionStats;
 use crate::amqp::topology::{Call, name, pipelined};
-use crate::amqp::{Message, properties};
-use crate::dial::{Dial, Due};
-use crate::sender::backoff::Random;
-use crate::watchdog::{Look, Watchdog};
+use crate::receiver::{Input, Name, Output, Place};
 
 /// Deliveries and answers that are looked at together.
 const GROUP: usize = 32;
@@ -46,7 +41,6 @@ struct Live {
     events: Pin<Box<dyn futures_core::Stream<Item = Event> + Send>>,
     /// Which consumer is asked first.
     turn: usize,
-    delivered: bool,
 }
 
 enum Happened {
@@ -62,19 +56,18 @@ enum Happened {
 
 /// What the task shares with its subscription.
 pub(super) struct Ends {
-    pub(super) acks: Arc<SharedAcks>,
+    pub(super) shared: Arc<Shared>,
     pub(super) deliveries: mpsc::Sender<Delivery>,
     pub(super) state: watch::Sender<LinkState>,
     pub(super) tell_stats: watch::Sender<SubscriptionStats>,
 }
 
+/// Does what the receiver decides.
 pub(super) struct Worker {
     config: Arc<AmqpConfig>,
     checked: Checked,
     subscribe: SubscribeConfig,
-    random: Random,
-    start: Instant,
-    dial: Dial,
+    shared: Arc<Shared>,
     attempts: usize,
     opening: Option<Opening>,
     /// Of the attempt to get a link.
@@ -84,14 +77,13 @@ pub(super) struct Worker {
     /// Queues and bindings were there when a link was opened last, and nothing says otherwise.
     is_known: bool,
     live: Option<Live>,
-    acks: Arc<SharedAcks>,
-    flush_at: Option<Instant>,
-    /// Copies of what is put off, by when they are published and the delivery that they settle.
-    retries: BTreeMap<(Instant, u64), Box<Message>>,
+    /// What was said of the failure that the receiver is told of.
+    said: Option<LinkFailure>,
+    /// What something else will take the place of, by its tag, and who waits for that.
+    held: BTreeMap<u64, (Box<Held>, Option<oneshot::Sender<()>>)>,
     letters: Outbox,
     /// Apart from the letters: a queue that is full holds back neither.
     copies: Outbox,
-    watchdog: Watchdog,
     counting: Option<Counting>,
     settling: Option<Settling>,
     /// Who waits until the broker has seen what is done.
@@ -113,25 +105,21 @@ impl Worker {
     ) -> Self {
         let config = Arc::new(config);
         Self {
-            random: Random::new(RandomState::new().hash_one(0)),
             letters: Outbox::new(Arc::clone(&config)),
             copies: Outbox::new(Arc::clone(&config)),
-            watchdog: Watchdog::new(subscribe.watchdog, config.topology.queues),
-            counting: None,
             config,
             checked,
             subscribe,
-            start: Instant::now(),
-            dial: Dial::new(),
+            shared: ends.shared,
             attempts: 0,
             opening: None,
             meter: Meter::default(),
             seen: Moved::default(),
             is_known: false,
             live: None,
-            acks: ends.acks,
-            flush_at: None,
-            retries: BTreeMap::new(),
+            said: None,
+            held: BTreeMap::new(),
+            counting: None,
             settling: None,
             flushes: Vec::new(),
             flushed: Vec::new(),
@@ -145,28 +133,19 @@ impl Worker {
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         let mut commands = Vec::with_capacity(GROUP);
         loop {
-            let now = Instant::now();
-            self.connect();
-            self.publish(now);
-            self.settle(now);
-            self.watch();
+            self.tick();
+            self.act();
+            // What was asked for just now is published, and what that answers is acted on.
+            self.replaced();
+            self.act();
             self.show();
             self.tell_stats.send_if_modified(|told| {
                 let news = *told != self.stats;
                 *told = self.stats;
                 news
             });
-            let cores = [self.dial.poll_timeout(), self.watchdog.poll_timeout()];
-            let start = self.start;
-            let time = |at: Moment| start + Duration::from_nanos(at.as_nanos());
-            let [dial, watchdog] = cores.map(|at| at.map(time));
-            let due = [
-                dial,
-                self.flush_at.filter(|_| self.settling.is_none()),
-                self.retries.first_key_value().map(|((at, _), _)| *at),
-                watchdog,
-            ];
-            let due = due.into_iter().flatten().min();
+            let due = self.shared.lock().receiver.poll_timeout();
+            let due = due.map(|at| self.shared.time(at));
             let room = self.deliveries.capacity().min(GROUP);
             let is_full = room == 0;
             let happened = {
@@ -180,7 +159,7 @@ impl Worker {
                     result = maybe(self.counting.as_mut()) => Happened::Counted(result),
                     () = self.letters.news() => Happened::Look,
                     () = self.copies.news() => Happened::Look,
-                    () = self.acks.news.notified() => Happened::Look,
+                    () = self.shared.news.notified() => Happened::Look,
                     _ = deliveries.reserve(), if is_full => Happened::Look,
                     () = maybe(due.map(tokio::time::sleep_until)) => Happened::Look,
                 }
@@ -195,9 +174,7 @@ impl Worker {
                     self.opening = None;
                     self.is_known = true;
                     self.live = Some(live);
-                    self.dial.up();
-                    self.watchdog.link_up(moment(self.start));
-                    self.acks.lock().link += 1;
+                    self.feed(Input::LinkUp);
                 }
                 Happened::Opened(Err(failure)) => {
                     self.is_known = false;
@@ -208,17 +185,19 @@ impl Worker {
                         self.deliver(index, queue, raw);
                     }
                 }
-                Happened::Settled(result) => {
+                Happened::Settled(Ok(())) => {
                     self.settling = None;
-                    match result {
-                        Ok(()) => self.flushed.drain(..).for_each(|done| {
-                            // Nobody waits any more.
-                            let _ = done.send(());
-                        }),
-                        Err(error) => self.lost(running(&error)),
+                    self.feed(Input::Acknowledged);
+                    for done in self.flushed.drain(..) {
+                        // Nobody waits any more.
+                        let _ = done.send(());
                     }
                 }
-                Happened::Counted(Ok(ready)) => self.counted(&ready),
+                Happened::Settled(Err(error)) => self.lost(running(&error)),
+                Happened::Counted(Ok(ready)) => {
+                    self.counting = None;
+                    self.feed(Input::Looked(ready));
+                }
                 Happened::Counted(Err(error)) => self.lost(running(&error)),
                 Happened::Broken(failure) => self.lost(failure),
                 Happened::Look => {}
@@ -226,73 +205,70 @@ impl Worker {
         }
     }
 
+    /// Whether the receiver took it. What it refuses is an answer to what comes again.
+    fn feed(&self, input: Input) -> bool {
+        self.shared.feed(input).is_ok()
+    }
+
     fn command(&mut self, command: Command) {
-        let mut current = self.acks.lock();
         match command {
-            Command::Retry {
-                link,
-                tag,
-                at,
-                copy,
-            } if link == current.link && current.acks.put_off(tag) => {
-                self.retries.insert((at, tag), copy);
-                self.stats.retried += 1;
+            Command::Retry { name, after, held } => {
+                let failures = held.failures;
+                let input = Input::PutOff {
+                    name,
+                    after,
+                    failures,
+                };
+                if self.feed(input) {
+                    self.held.insert(name.tag, (held, None));
+                }
             }
-            Command::Reject {
-                link,
-                tag,
-                letter,
-                done,
-            } if link == current.link && current.acks.put_off(tag) => {
-                self.letters.push(tag, letter);
-                done.into_iter()
-                    .for_each(|done| self.letters.tell(tag, done));
-                self.stats.rejected += 1;
+            Command::Reject { name, held, done } => {
+                if self.feed(Input::Reject(name)) {
+                    self.held.insert(name.tag, (held, done));
+                }
             }
-            Command::Flush(done) if self.live.is_some() => self.flushes.push(done),
-            Command::ConnectNow => self.dial.connect_now(moment(self.start)),
-            // The delivery of an older link comes again.
-            _ => {}
+            Command::Flush(done) => {
+                if self.feed(Input::Flush) {
+                    self.flushes.push(done);
+                }
+            }
+            Command::ConnectNow => {
+                self.feed(Input::ConnectNow);
+            }
         }
     }
 
     fn deliver(&mut self, index: usize, queue: Arc<str>, raw: Raw) {
         let tag = raw.delivery_tag;
-        let link = {
-            let mut current = self.acks.lock();
-            current.acks.delivered(tag, index);
-            current.link
-        };
-        self.watchdog.delivered(index);
+        let link = self.shared.session();
+        if !self.feed(Input::Delivered { queue: index, tag }) {
+            return;
+        }
         self.stats.delivered += 1;
         self.stats.redelivered += u64::from(raw.redelivered);
-        if let Some(live) = &mut self.live
-            && !std::mem::replace(&mut live.delivered, true)
-        {
-            self.dial.worked();
-        }
-        let body = Bytes::from(raw.data);
-        let envelope = match properties::to_envelope(&raw.properties) {
-            Ok(envelope) => envelope,
-            Err(error) => {
-                let reason = format!("no envelope: {error}");
-                let dlx = name(&self.config.topology.dead_letter_exchange());
-                let letter = letter(dlx, &raw.properties, body, &queue, &reason);
-                let done = None;
-                return self.command(Command::Reject {
-                    link,
-                    tag,
-                    letter,
-                    done,
-                });
-            }
-        };
         // What the broker has counted since the last copy was made, and what that says.
         let [counted, noted] = ["x-delivery-count", FAILURES].map(|name| {
             let count = properties::number(&raw.properties, name);
             count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
         });
         let failures = counted.saturating_add(noted);
+        let body = Bytes::from(raw.data);
+        let envelope = match properties::to_envelope(&raw.properties) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let held = Box::new(Held {
+                    properties: raw.properties,
+                    body,
+                    queue,
+                    failures,
+                    reason: format!("no envelope: {error}"),
+                });
+                let name = Name { session: link, tag };
+                let done = None;
+                return self.command(Command::Reject { name, held, done });
+            }
+        };
         let delivery = Delivery {
             batch: Batch { envelope, body },
             redelivered: raw.redelivered || failures > 0,
@@ -307,88 +283,106 @@ impl Worker {
         let _ = self.deliveries.try_send(delivery);
     }
 
-    /// Publishes dead letters and copies, and takes as done what the broker has of them for good.
-    fn publish(&mut self, now: Instant) {
-        while let Some(due) = self.retries.first_entry()
-            && due.key().0 <= now
-        {
-            let ((_, tag), copy) = due.remove_entry();
-            self.copies.push(tag, copy);
+    /// Tells the receiver what time it is, and first what moved until then.
+    fn tick(&mut self) {
+        let due = self.shared.lock().receiver.poll_timeout();
+        if due.is_none_or(|due| due > self.shared.now()) {
+            return;
         }
-        let done = [self.letters.publish(), self.copies.publish()];
-        let mut current = self.acks.lock();
-        let done = done.iter().flatten();
-        done.for_each(|tag| current.acks.replaced(*tag));
+        let moved = self.meter.moved();
+        if std::mem::replace(&mut self.seen, moved) != moved {
+            self.feed(Input::Moved);
+        }
+        self.feed(Input::Tick);
     }
 
-    /// Acknowledges what is done.
-    fn settle(&mut self, now: Instant) {
+    /// Publishes dead letters and copies, and says what the broker has of them for good.
+    fn replaced(&mut self) {
+        let done = [self.letters.publish(), self.copies.publish()];
+        for tag in done.into_iter().flatten() {
+            self.feed(Input::Replaced { tag });
+        }
+    }
+
+    fn act(&mut self) {
+        loop {
+            let output = self.shared.lock().receiver.poll_output();
+            match output {
+                None => return,
+                Some(Output::Connect) => self.connect(),
+                Some(Output::Disconnect(error)) => {
+                    let said = self.said.take().filter(|said| said.error == error);
+                    self.let_go(said.unwrap_or_else(|| error.into()));
+                }
+                Some(Output::Acknowledge {
+                    acks,
+                    barrier,
+                    deliveries,
+                }) => self.acknowledge(acks, barrier, deliveries),
+                Some(Output::Replace { tag, by }) => self.replace(tag, by),
+                Some(Output::Look) => {
+                    if let Some(live) = &self.live {
+                        let channel = live.link.channel.clone();
+                        self.counting = Some(Box::pin(count(Arc::clone(&self.config), channel)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        tell_connecting(&self.state);
+        self.meter = Meter::default();
+        self.seen = Moved::default();
+        self.opening = Some(Box::pin(open(
+            Arc::clone(&self.config),
+            self.checked.clone(),
+            self.subscribe.clone(),
+            self.attempts,
+            self.is_known,
+            self.meter.clone(),
+        )));
+        self.attempts += 1;
+        self.stats.connects += 1;
+    }
+
+    fn acknowledge(&mut self, acks: Vec<(u64, bool)>, barrier: bool, deliveries: usize) {
         let Some(live) = &self.live else {
             return;
         };
-        if self.settling.is_some() {
-            return;
-        }
-        let mut current = self.acks.lock();
-        let waiting = current.acks.waiting();
-        if waiting > 0 {
-            let at = now + self.subscribe.ack_delay;
-            self.flush_at.get_or_insert(at);
-        }
-        let many = waiting >= self.subscribe.ack_batches || !self.flushes.is_empty();
-        let acks = match waiting > 0 && (many || self.flush_at.is_some_and(|at| at <= now)) {
-            true => {
-                self.flush_at = None;
-                self.stats.acknowledged += waiting as u64;
-                self.stats.process = current.process;
-                current.acks.flush()
-            }
-            false => Vec::new(),
-        };
-        drop(current);
-        let waits = !self.flushes.is_empty();
-        if !acks.is_empty() || waits {
-            let barrier = waits.then(|| name(&self.config.topology.queue(0)));
+        self.stats.acknowledged += deliveries as u64;
+        self.stats.process = self.shared.lock().process;
+        let barrier = barrier.then(|| {
             self.flushed = std::mem::take(&mut self.flushes);
-            self.settling = Some(Box::pin(send(live.link.channel.clone(), acks, barrier)));
+            name(&self.config.topology.queue(0))
+        });
+        self.settling = Some(Box::pin(send(live.link.channel.clone(), acks, barrier)));
+    }
+
+    fn replace(&mut self, tag: u64, by: Place) {
+        let Some((held, done)) = self.held.remove(&tag) else {
+            return;
+        };
+        match by {
+            Place::Queue => {
+                self.stats.retried += 1;
+                self.copies.push(tag, Box::new(held.copy()));
+            }
+            Place::Rejected | Place::FailedTooOften => {
+                self.stats.rejected += 1;
+                let dlx = name(&self.config.topology.dead_letter_exchange());
+                self.letters.push(tag, Box::new(held.letter(dlx)));
+                done.into_iter()
+                    .for_each(|done| self.letters.tell(tag, done));
+            }
         }
     }
 
-    /// Begins an attempt to connect, or ends one, when that is due.
-    fn connect(&mut self) {
-        let (now, limits) = (moment(self.start), self.config.limits);
-        if self.dial.poll_timeout().is_some_and(|due| due <= now) {
-            let moved = self.meter.moved();
-            if std::mem::replace(&mut self.seen, moved) != moved {
-                self.dial.moved(now, &limits);
-            }
-        }
-        match self.dial.tick(now, &limits, &mut self.random) {
-            Some(Due::Connect) => {
-                tell_connecting(&self.state);
-                self.meter = Meter::default();
-                self.seen = Moved::default();
-                self.opening = Some(Box::pin(open(
-                    Arc::clone(&self.config),
-                    self.checked.clone(),
-                    self.subscribe.clone(),
-                    self.attempts,
-                    self.is_known,
-                    self.meter.clone(),
-                )));
-                self.attempts += 1;
-                self.stats.connects += 1;
-            }
-            Some(Due::GiveUp(error)) => self.let_go(error.into()),
-            None => {}
-        }
-    }
-
+    /// What the link is worth is for the receiver to say; what was said about it is kept.
     fn lost(&mut self, failure: LinkFailure) {
-        let (now, limits) = (moment(self.start), self.config.limits);
-        self.dial
-            .lost(now, failure.error, &limits, &mut self.random);
-        self.let_go(failure);
+        let error = failure.error;
+        self.said = Some(failure);
+        self.feed(Input::Failed(error));
     }
 
     /// Forgets the link, or the attempt to get one.
@@ -397,46 +391,13 @@ impl Worker {
         self.opening = None;
         self.live = None;
         self.settling = None;
+        self.counting = None;
         self.flushes.clear();
         self.flushed.clear();
-        {
-            let mut current = self.acks.lock();
-            current.acks = Acks::default();
-            current.link += 1;
-        }
-        self.flush_at = None;
-        self.retries.clear();
+        self.held.clear();
         self.letters.clear();
         self.copies.clear();
-        self.counting = None;
-        self.watchdog.link_down();
         tell(&self.state, LinkState::after(reason));
-    }
-
-    /// Looks at the queues when that is due.
-    fn watch(&mut self) {
-        if let Some(live) = &self.live
-            && self.watchdog.tick(moment(self.start))
-        {
-            let channel = live.link.channel.clone();
-            self.counting = Some(Box::pin(count(Arc::clone(&self.config), channel)));
-        }
-    }
-
-    fn counted(&mut self, ready: &[u32]) {
-        self.counting = None;
-        let prefetch = usize::from(self.subscribe.prefetch.max(1));
-        let looks: Vec<Look> = {
-            let current = self.acks.lock();
-            let looks = ready.iter().enumerate().map(|(queue, ready)| Look {
-                ready: *ready,
-                has_room: current.acks.open_of(queue) < prefetch,
-            });
-            looks.collect()
-        };
-        if let Some((_, ready)) = self.watchdog.seen(moment(self.start), &looks) {
-            self.lost(SendError::QueueSilent { ready }.into());
-        }
     }
 
     /// Says how the link in use is. Where dead letters or copies cannot be published, what they
@@ -455,12 +416,6 @@ impl Worker {
         let alarm = alarm.or_else(|| self.copies.alarm());
         tell(&self.state, alarm.unwrap_or(LinkState::Up));
     }
-}
-
-/// A task's time as cores take it.
-fn moment(start: Instant) -> Moment {
-    let nanos = start.elapsed().as_nanos();
-    Moment::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// What a failure after the opening means: a channel that took too long is closed as if a queue
@@ -522,7 +477,6 @@ async fn open(
         events: Box::pin(link.connection.events_listener()),
         link,
         turn: 0,
-        delivered: false,
     })
 }
 

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use telemetry_core::Instant;
 
-use crate::sender::backoff::{Backoff, Random};
-use crate::{Action, SendError, SenderLimits};
+use super::backoff::{Backoff, Random};
+use super::{Action, SendError, SenderLimits};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

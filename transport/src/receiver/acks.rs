@@ -1,64 +1,7 @@
 //! Which deliveries are done, in as few acknowledgements as possible.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use tokio::sync::Notify;
-
-use crate::Histogram;
-
-/// The deliveries of the link in use, shared by a handle and its task.
-///
-/// A batch that is done wakes the task only where something follows: a task that runs for each
-/// costs more than the batch.
-#[derive(Debug, Default)]
-pub(super) struct SharedAcks {
-    current: Mutex<Current>,
-    /// The first is done since the last acknowledgement, or enough are.
-    pub(super) news: Notify,
-}
-
-/// Deliveries of one link; those of another are void.
-#[derive(Debug)]
-pub(super) struct Current {
-    pub(super) link: u64,
-    pub(super) acks: Acks,
-    /// How long deliveries of all links took until they were done.
-    pub(super) process: Histogram,
-}
-
-impl Default for Current {
-    fn default() -> Self {
-        Self {
-            link: 0,
-            acks: Acks::default(),
-            process: Histogram::link(),
-        }
-    }
-}
-
-impl SharedAcks {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes a delivery as done after a while; `many` are acknowledged at once.
-    pub(super) fn done(&self, link: u64, tag: u64, took: Option<Duration>, many: usize) {
-        let mut current = self.lock();
-        if current.link != link || !current.acks.done(tag) {
-            return;
-        }
-        if let Some(took) = took {
-            current.process.record_duration(took);
-        }
-        let waiting = current.acks.waiting();
-        drop(current);
-        if waiting == 1 || waiting == many {
-            self.news.notify_one();
-        }
-    }
-}
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
@@ -115,12 +58,15 @@ impl Acks {
     }
 
     /// The broker has for good what takes the place of a delivery that was put off: it is done.
-    pub(super) fn replaced(&mut self, tag: u64) {
-        if let Some((open, _)) = self.open.get_mut(&tag)
-            && *open == Open::PutOff
-        {
-            *open = Open::Done;
-            self.done += 1;
+    /// `false` where it was not put off.
+    pub(super) fn replaced(&mut self, tag: u64) -> bool {
+        match self.open.get_mut(&tag) {
+            Some((open, _)) if *open == Open::PutOff => {
+                *open = Open::Done;
+                self.done += 1;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -183,8 +129,7 @@ mod tests {
             [(6, false)],
             "nothing has taken the place of 4"
         );
-        acks.replaced(4);
-        acks.replaced(4);
+        assert!(acks.replaced(4) && !acks.replaced(4));
         assert_eq!(acks.waiting(), 1);
         assert!(!acks.done(9));
         acks.delivered(7, 0);

@@ -10,11 +10,11 @@ const LOOKS_MAX: u32 = 128;
 
 /// What a look at a queue shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(super) struct Look {
     /// Messages that wait for somebody.
-    pub(crate) ready: u32,
+    pub(super) ready: u32,
     /// This consumer would take another one.
-    pub(crate) has_room: bool,
+    pub(super) has_room: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +43,14 @@ const NEW: Queue = Queue {
 /// met yet, and a new link ends all that have been met. Where the link was not what is wrong, e.g.
 /// because another consumer holds the queue and is slow, the time until the next bark doubles.
 #[derive(Debug)]
-pub(crate) struct Watchdog {
+pub(super) struct Watchdog {
     period: Duration,
     look_at: Option<Instant>,
     queues: Vec<Queue>,
 }
 
 impl Watchdog {
-    pub(crate) fn new(period: Duration, queues: u16) -> Self {
+    pub(super) fn new(period: Duration, queues: u16) -> Self {
         Self {
             period,
             look_at: None,
@@ -59,7 +59,7 @@ impl Watchdog {
     }
 
     /// A link is up: what was seen on another one says nothing.
-    pub(crate) fn link_up(&mut self, now: Instant) {
+    pub(super) fn link_up(&mut self, now: Instant) {
         self.look_at = Some(now + self.period / 2);
         for queue in &mut self.queues {
             queue.delivered = false;
@@ -69,12 +69,12 @@ impl Watchdog {
     }
 
     /// There is no link to look at.
-    pub(crate) fn link_down(&mut self) {
+    pub(super) fn link_down(&mut self) {
         self.look_at = None;
     }
 
     /// A queue delivered something.
-    pub(crate) fn delivered(&mut self, queue: usize) {
+    pub(super) fn delivered(&mut self, queue: usize) {
         if let Some(queue) = self.queues.get_mut(queue) {
             queue.delivered = true;
             queue.limit = 1;
@@ -82,12 +82,12 @@ impl Watchdog {
     }
 
     /// When to [`tick`](Self::tick).
-    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
+    pub(super) const fn poll_timeout(&self) -> Option<Instant> {
         self.look_at
     }
 
     /// Whether to look at the queues now, and then say what was [seen](Self::seen).
-    pub(crate) fn tick(&mut self, now: Instant) -> bool {
+    pub(super) fn tick(&mut self, now: Instant) -> bool {
         let is_due = self.look_at.is_some_and(|at| at <= now);
         if is_due {
             // The next look follows from this one.
@@ -98,7 +98,7 @@ impl Watchdog {
 
     /// What the queues look like, in their order. Returns one that is silent: which, and how many
     /// messages wait in it.
-    pub(crate) fn seen(&mut self, now: Instant, looks: &[Look]) -> Option<(usize, u32)> {
+    pub(super) fn seen(&mut self, now: Instant, looks: &[Look]) -> Option<(usize, u32)> {
         self.look_at = Some(now + self.period / 2);
         let mut bark = None;
         for (at, (queue, look)) in self.queues.iter_mut().zip(looks).enumerate() {
