@@ -29,8 +29,8 @@ pub async fn run(config: AmqpConfig, records: u64) -> Result<(), Box<dyn Error>>
         let envelope = &delivery.batch.envelope;
         effects += match dedup.fresh(envelope) {
             Fresh::All => u64::from(envelope.count),
-            Fresh::None => 0,
-            Fresh::Some(ranges) => ranges.iter().map(|r| r.end() - r.start() + 1).sum(),
+            Fresh::Nothing => 0,
+            Fresh::Ranges(ranges) => ranges.iter().map(|r| r.end() - r.start() + 1).sum(),
         };
         // A sink writes the records and these ranges in one transaction.
         dedup.take(envelope);

@@ -22,10 +22,10 @@ pub struct Lineage {
 pub enum Fresh {
     /// All.
     All,
-    /// None: acknowledge the batch and go on.
-    None,
-    /// These numbers.
-    Some(Vec<RangeInclusive<u64>>),
+    /// Not one: acknowledge the batch and go on.
+    Nothing,
+    /// These numbers, and not the others.
+    Ranges(Vec<RangeInclusive<u64>>),
 }
 
 /// The numbers that a sink has, by lineage.
@@ -79,9 +79,9 @@ impl Dedup {
             new.push(from..=last);
         }
         match new.as_slice() {
-            [] => Fresh::None,
+            [] => Fresh::Nothing,
             [all] if *all == (first..=last) => Fresh::All,
-            _ => Fresh::Some(new),
+            _ => Fresh::Ranges(new),
         }
     }
 
@@ -152,8 +152,11 @@ pub(crate) mod tests {
         let mut other = envelope(1, 10);
         other.epoch = Epoch::new(4).unwrap();
         assert_eq!(dedup.fresh(&other), Fresh::All);
-        assert_eq!(dedup.fresh(&envelope(2, 3)), Fresh::None);
-        assert_eq!(dedup.fresh(&envelope(8, 5)), Fresh::Some([11..=12].into()));
+        assert_eq!(dedup.fresh(&envelope(2, 3)), Fresh::Nothing);
+        assert_eq!(
+            dedup.fresh(&envelope(8, 5)),
+            Fresh::Ranges([11..=12].into())
+        );
         dedup.forget(&lineage(&other));
         assert_eq!(dedup.lineages(), 1);
     }
@@ -169,8 +172,8 @@ pub(crate) mod tests {
                 let new: Vec<u64> = numbers.clone().filter(|n| !set.contains(n)).collect();
                 let found: Vec<u64> = match dedup.fresh(&batch) {
                     Fresh::All => numbers.clone().collect(),
-                    Fresh::None => Vec::new(),
-                    Fresh::Some(ranges) => ranges.into_iter().flatten().collect(),
+                    Fresh::Nothing => Vec::new(),
+                    Fresh::Ranges(ranges) => ranges.into_iter().flatten().collect(),
                 };
                 prop_assert_eq!(found, new);
                 set.extend(numbers);

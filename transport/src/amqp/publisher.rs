@@ -36,8 +36,16 @@ const GROUP: usize = 16;
 ///
 /// It serves one spool at a time and may outlive it: the batches of the spool's next opening are
 /// taken as soon as one is offered, and a confirmation names the opening that it is for.
-#[derive(Debug)]
+///
+/// Clones share the task and its window; it ends with the last of them.
+#[derive(Clone, Debug)]
 pub struct Publisher {
+    ends: Arc<Ends>,
+}
+
+/// What reaches the task, and what it tells.
+#[derive(Debug)]
+struct Ends {
     offers: mpsc::Sender<Offer>,
     commands: mpsc::Sender<Command>,
     /// The batch handed over last: its lock keeps names in order on their way to the task.
@@ -180,7 +188,7 @@ impl Publisher {
             stats: PublisherStats::default(),
             tell_stats: stats_tx,
         };
-        Ok(Self {
+        let ends = Ends {
             offers,
             commands,
             offered: watch::Sender::default(),
@@ -191,6 +199,9 @@ impl Publisher {
             checked,
             exchange,
             task: tokio::spawn(owner.run(inbox, orders)),
+        };
+        Ok(Self {
+            ends: Arc::new(ends),
         })
     }
 
@@ -216,7 +227,7 @@ impl Publisher {
         id: BatchId,
         message: Box<Message>,
     ) -> Result<(), (OfferError, Box<Message>)> {
-        match self.offers.try_reserve() {
+        match self.ends.offers.try_reserve() {
             Ok(permit) => self.hand_over(permit, id, message),
             Err(mpsc::error::TrySendError::Full(())) => Err((OfferError::Full, message)),
             Err(mpsc::error::TrySendError::Closed(())) => Err((OfferError::Ended, message)),
@@ -231,7 +242,7 @@ impl Publisher {
         message: Box<Message>,
     ) -> Result<(), (OfferError, Box<Message>)> {
         let mut refused = None;
-        self.offered.send_if_modified(|last| {
+        self.ends.offered.send_if_modified(|last| {
             if let Some(last) = last.filter(|last| id <= *last) {
                 refused = Some((OfferError::Name { id, last }, message));
                 return false;
@@ -246,7 +257,7 @@ impl Publisher {
 
     fn message(&self, batch: &Batch) -> Result<Message, OfferError> {
         let len = batch.envelope.content_type.len();
-        let (bytes, limit) = (batch.body.len(), self.refused.borrow().limit);
+        let (bytes, limit) = (batch.body.len(), self.ends.refused.borrow().limit);
         if bytes > limit {
             return Err(OfferError::TooLarge { bytes, limit });
         }
@@ -261,8 +272,8 @@ impl Publisher {
     /// A message to where batches go, with nothing in it.
     pub(super) fn blank(&self) -> Message {
         Message {
-            exchange: self.exchange.clone(),
-            routing_key: self.checked.routing_key.clone(),
+            exchange: self.ends.exchange.clone(),
+            routing_key: self.ends.checked.routing_key.clone(),
             properties: BasicProperties::default(),
             body: Bytes::new(),
         }
@@ -273,7 +284,7 @@ impl Publisher {
         id: BatchId,
         message: Box<Message>,
     ) -> Result<(), OfferError> {
-        let permit = self.offers.reserve().await;
+        let permit = self.ends.offers.reserve().await;
         let permit = permit.map_err(|_| OfferError::Ended)?;
         self.hand_over(permit, id, message)
             .map_err(|(error, _)| error)
@@ -282,7 +293,7 @@ impl Publisher {
     /// Waits until a message may be handed over.
     pub(super) async fn room(&self) {
         // Its end shows when something is handed over.
-        let _ = self.offers.reserve().await;
+        let _ = self.ends.offers.reserve().await;
     }
 
     /// Name of the last batch that is confirmed together with all offered before it.
@@ -290,14 +301,14 @@ impl Publisher {
     /// A batch of a spool's opening is confirmed where `batch.id <= confirmed`: ids of two openings
     /// have no order.
     pub fn confirmed(&self) -> watch::Receiver<Option<BatchId>> {
-        self.confirmed.clone()
+        self.ends.confirmed.clone()
     }
 
     /// Waits until a batch is known that the broker never takes, and that was offered before anybody
     /// could know. The others go on. Keep it elsewhere, and [set it aside](Self::set_aside): until
     /// then nothing counts as confirmed beyond it. Cancel safe.
     pub async fn refused(&self) -> Result<Refused, OfferError> {
-        let mut refused = self.refused.clone();
+        let mut refused = self.ends.refused.clone();
         let some = refused
             .wait_for(|refused| !refused.batches.is_empty())
             .await;
@@ -307,9 +318,9 @@ impl Publisher {
 
     /// Says that somebody keeps a [refused](Self::refused) batch elsewhere.
     pub async fn set_aside(&self, id: BatchId) -> Result<(), OfferError> {
-        let sent = self.commands.send(Command::SetAside { id }).await;
+        let sent = self.ends.commands.send(Command::SetAside { id }).await;
         sent.map_err(|_| OfferError::Ended)?;
-        let mut refused = self.refused.clone();
+        let mut refused = self.ends.refused.clone();
         let gone = |refused: &Refusals| refused.batches.iter().all(|batch| batch.id != id);
         let gone = refused.wait_for(gone).await;
         gone.map(drop).map_err(|_| OfferError::Ended)
@@ -317,7 +328,7 @@ impl Publisher {
 
     /// Waits until batches of another opening are offered.
     pub(crate) async fn opening_over(&self, opening: Epoch) -> OfferError {
-        let mut offered = self.offered.subscribe();
+        let mut offered = self.ends.offered.subscribe();
         let is_other = |last: &Option<BatchId>| last.is_some_and(|last| last.opening != opening);
         // Its sender lives in `self`.
         let _ = offered.wait_for(is_other).await;
@@ -326,24 +337,24 @@ impl Publisher {
 
     /// What the link does.
     pub fn link(&self) -> watch::Receiver<LinkState> {
-        self.link.clone()
+        self.ends.link.clone()
     }
 
     /// Counts since the start.
     pub fn stats(&self) -> PublisherStats {
-        *self.stats.borrow()
+        *self.ends.stats.borrow()
     }
 
     /// A way to the counts that outlives the publisher, e.g. for metrics.
     pub fn watch_stats(&self) -> watch::Receiver<PublisherStats> {
-        self.stats.clone()
+        self.ends.stats.clone()
     }
 
     /// Connects without waiting for the delay in force, e.g. because what [`LinkState::Alarm`] told
     /// of is corrected.
     pub async fn connect_now(&self) {
         // A task that ended has nothing to connect.
-        let _ = self.commands.send(Command::ConnectNow).await;
+        let _ = self.ends.commands.send(Command::ConnectNow).await;
     }
 
     /// Waits until everything up to the name of a batch that was offered is confirmed.
@@ -351,7 +362,7 @@ impl Publisher {
     /// Fails where batches of another opening are offered meanwhile, and where the broker never takes
     /// one of them, as long as that is not set aside. Cancel safe.
     pub async fn wait_confirmed(&self, id: BatchId) -> Result<(), OfferError> {
-        let (mut confirmed, mut refused) = (self.confirmed.clone(), self.refused.clone());
+        let (mut confirmed, mut refused) = (self.ends.confirmed.clone(), self.ends.refused.clone());
         let is_before = |batch: &&Refused| batch.id <= id;
         let never = refused.wait_for(|refused| refused.batches.iter().any(|b| is_before(&b)));
         tokio::select! {
@@ -371,7 +382,7 @@ impl Publisher {
     }
 }
 
-impl Drop for Publisher {
+impl Drop for Ends {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -193,8 +193,8 @@ impl DedupMetrics {
         let all = u64::from(envelope.count);
         let new = match fresh {
             Fresh::All => all,
-            Fresh::None => 0,
-            Fresh::Some(ranges) => ranges.iter().map(|r| r.end() - r.start() + 1).sum(),
+            Fresh::Nothing => 0,
+            Fresh::Ranges(ranges) => ranges.iter().map(|r| r.end() - r.start() + 1).sum(),
         };
         self.duplicates.inc_by(all.saturating_sub(new));
     }

@@ -153,7 +153,7 @@ async fn settle(
     {
         let mut sink = sink.lock().unwrap();
         match sink.dedup.fresh(envelope) {
-            Fresh::None => sink.duplicates += 1,
+            Fresh::Nothing => sink.duplicates += 1,
             _ => *sink.effects.entry(id.clone()).or_default() += 1,
         }
         sink.dedup.take(envelope);

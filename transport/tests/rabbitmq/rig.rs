@@ -318,8 +318,8 @@ impl Sink {
         let all = envelope.first_seq.get()..=envelope.last_seq().get();
         let fresh = match self.dedup.fresh(envelope) {
             Fresh::All => vec![all],
-            Fresh::None => Vec::new(),
-            Fresh::Some(ranges) => ranges,
+            Fresh::Nothing => Vec::new(),
+            Fresh::Ranges(ranges) => ranges,
         };
         self.duplicates += u64::from(fresh.is_empty());
         for seq in fresh.into_iter().flatten() {
