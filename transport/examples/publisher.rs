@@ -50,8 +50,11 @@ pub async fn run(config: AmqpConfig, directory: &Path) -> Result<u64, Box<dyn Er
             pending.await?; // from here on the record survives
         }
         let deadline = tokio::time::sleep(Duration::from_secs(60));
-        let stats = appender.drain(deadline).await?;
-        Ok::<_, Box<dyn Error>>(stats.spool.confirmed)
+        let drained = appender.drain(deadline).await?;
+        if drained.left > 0 {
+            return Err(format!("{} records wait for the next opening", drained.left).into());
+        }
+        Ok::<_, Box<dyn Error>>(drained.stats.spool.confirmed)
     };
     let (published, confirmed) = tokio::join!(publishing, appending);
     published?;

@@ -103,7 +103,7 @@ async fn blocked(cluster: &Cluster, dir: &Path) -> Result<()> {
     stop.send_replace(true);
     let receipts = appending.await??;
     let deadline = tokio::time::sleep(Duration::from_secs(120));
-    let left = appender.drain(deadline).await?.spool;
+    let left = appender.drain(deadline).await?.stats.spool;
     publishing.await??;
     println!(
         "\nmemory while the broker is blocked, 64 tasks appending to a spool of {} MiB\n",

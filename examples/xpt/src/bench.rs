@@ -283,7 +283,7 @@ async fn send(dir: &Path, config: AmqpConfig, records: u64) -> Result<f64, Failu
             }
         }
         let deadline = tokio::time::sleep(Duration::from_secs(120));
-        let stats = appender.drain(deadline).await.map_err(failed)?;
+        let stats = appender.drain(deadline).await.map_err(failed)?.stats;
         Ok(stats.spool.confirmed)
     };
     let (published, confirmed) = tokio::join!(publishing, appending);

@@ -34,8 +34,8 @@
 //! #   break;
 //! }
 //! appender.wait_confirmed(&receipt).await?;
-//! let stats = appender.drain(std::future::pending()).await?; // with a deadline: a timer
-//! assert_eq!(stats.spool.depth_records, 0);
+//! let drained = appender.drain(std::future::pending()).await?; // with a deadline: a timer
+//! assert_eq!(drained.left, 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -177,6 +177,17 @@ impl<S: Storage + Send + 'static> Spool<S> {
         };
         Ok((appender, Batches::new(mailbox, inbox, opening)))
     }
+}
+
+/// What a [drain](Appender::drain) came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Records that nobody has confirmed by the deadline: they are durable here, and the next opening
+    /// hands them out. 0 where everything arrived.
+    pub left: u64,
+    /// What was counted until the end.
+    pub stats: SharedStats,
 }
 
 /// The end of a shared spool that takes records. Clones share it.
@@ -325,13 +336,9 @@ impl<S: Storage + Send + 'static> Appender<S> {
     /// Takes nothing more, makes durable what was taken, and waits until all of it is confirmed or
     /// `deadline` resolves; then stores how far confirmation has come and closes the spool.
     ///
-    /// What waits for room is refused. Returns what is left: [`Stats::depth_records`]. Fails where
-    /// the cursor cannot be stored, so that more is sent again. If its future is dropped nothing more is
+    /// What waits for room is refused. Fails where the cursor cannot be stored, so that more is sent again. If its future is dropped nothing more is
     /// taken, and the thread ends with its last handle.
-    pub async fn drain(
-        &self,
-        deadline: impl Future<Output = ()>,
-    ) -> Result<SharedStats, StorageError> {
+    pub async fn drain(&self, deadline: impl Future<Output = ()>) -> Result<Drained, StorageError> {
         self.mailbox.advance(Phase::Draining);
         let (mut drained, mut stats) = (self.drained.clone(), self.stats.clone());
         let mut all = pin!(drained.wait_for(|drained| *drained));
@@ -344,8 +351,10 @@ impl<S: Storage + Send + 'static> Appender<S> {
         self.mailbox.advance(Phase::Ending);
         // The thread's end closes it.
         while stats.changed().await.is_ok() {}
-        let found = *stats.borrow();
-        self.mailbox.closed_with().map_or(Ok(found), Err)
+        let stats = *stats.borrow();
+        let left = stats.spool.depth_records;
+        let drained = Drained { left, stats };
+        self.mailbox.closed_with().map_or(Ok(drained), Err)
     }
 }
 

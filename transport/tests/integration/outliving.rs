@@ -155,7 +155,7 @@ fn who_waits_for_an_opening_that_is_over_is_told() {
         };
         assert_eq!(error, over(opening));
         let deadline = std::future::ready(());
-        let stats = appender.drain(deadline).await.unwrap();
+        let stats = appender.drain(deadline).await.unwrap().stats;
         assert_eq!(stats.spool.depth_records, 1, "it is still there");
     });
 }

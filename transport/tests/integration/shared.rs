@@ -196,8 +196,8 @@ fn a_dropped_append_loses_nothing_and_wedges_nobody() {
         keeper.let_go();
         assert_eq!(one.await.unwrap().unwrap().seq.get(), 2);
         assert_eq!(three.await.unwrap().unwrap().seq.get(), 3);
-        let stats = appender.drain(ready(())).await.unwrap();
-        assert_eq!(stats.spool.depth_records, 4);
+        let drained = appender.drain(ready(())).await.unwrap();
+        assert_eq!(drained.left, 4, "what the next opening hands out");
     });
     drop(batches);
     assert_eq!(left(keeper.disk), [0, 1, 3, 4]);
@@ -310,7 +310,7 @@ fn a_failed_sync_reaches_everyone_in_its_commit() {
         let batch = batches.next().await.unwrap().unwrap();
         assert_eq!(batch.count(), 1);
         batches.confirm(batch).unwrap();
-        let stats = appender.drain(pending()).await.unwrap();
+        let stats = appender.drain(pending()).await.unwrap().stats;
         assert_eq!(stats.spool.confirmed, 1);
     });
 }
@@ -335,7 +335,7 @@ fn a_batch_of_another_opening_is_refused_and_confirms_nothing() {
         assert_ne!(batch.id, former.id);
         let refused = batches.confirm(former).unwrap_err();
         assert!(matches!(refused, ConfirmError::NotHandedOut { .. }));
-        let stats = appender.drain(ready(())).await.unwrap();
+        let stats = appender.drain(ready(())).await.unwrap().stats;
         assert_eq!((stats.spool.confirmed, stats.spool.depth_records), (0, 3));
     });
     assert_eq!(left(disk), [0, 1, 2]);
@@ -354,7 +354,7 @@ fn draining_ends_when_all_is_confirmed_or_time_is_up() {
                 batches.confirm(batch).unwrap();
             }
         });
-        let stats = appender.drain(pending()).await.unwrap();
+        let stats = appender.drain(pending()).await.unwrap().stats;
         assert_eq!((stats.spool.confirmed, stats.spool.depth_records), (10, 0));
         assert_eq!(stats.confirm.count(), stats.batch_records.count());
         assert_eq!(stats.oldest, None);
@@ -375,7 +375,7 @@ fn draining_ends_when_all_is_confirmed_or_time_is_up() {
     run(async {
         appender.append(stream, record(0), None).await.unwrap();
         let batch = batches.next().await.unwrap().unwrap();
-        let stats = appender.drain(ready(())).await.unwrap();
+        let stats = appender.drain(ready(())).await.unwrap().stats;
         assert_eq!(stats.spool.depth_records, 1);
         // Too late.
         batches.confirm(batch).unwrap();
@@ -428,7 +428,7 @@ fn dropping_the_oldest_never_makes_anybody_wait() {
             }
             batches.confirm(batch).unwrap();
         }
-        let stats = appender.drain(pending()).await.unwrap();
+        let stats = appender.drain(pending()).await.unwrap().stats;
         assert_eq!(stats.spool.dropped + taken, 2_000);
         assert!(taken < 1_000);
     });
@@ -455,7 +455,7 @@ fn publishing_ends_at_a_schema_that_nobody_knows() {
         let expected = (name("a.A"), telemetry_core::Fingerprint(1));
         assert_eq!((stream, schema), expected);
         // What was not published is still there.
-        let stats = appender.drain(pending()).await.unwrap();
+        let stats = appender.drain(pending()).await.unwrap().stats;
         assert_eq!(stats.spool.depth_records, 1);
     });
 }

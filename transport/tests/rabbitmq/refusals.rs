@@ -426,7 +426,7 @@ fn a_batch_that_is_too_large_is_set_aside() {
         });
         let drained = async {
             let deadline = tokio::time::sleep(Duration::from_secs(60));
-            appender.drain(deadline).await.unwrap()
+            appender.drain(deadline).await.unwrap().stats
         };
         let (published, stats) =
             within("everything", async { tokio::join!(publishing, drained) }).await;

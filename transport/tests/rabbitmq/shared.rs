@@ -117,10 +117,10 @@ fn a_shared_spool_loses_nothing() {
             }));
         }
         let deadline = tokio::time::sleep(Duration::from_secs(60));
-        let stats = within("a drained spool", appender.drain(deadline))
+        let drained = within("a drained spool", appender.drain(deadline))
             .await
             .unwrap();
-        assert_eq!(stats.spool.depth_records, 0, "all of it is confirmed");
+        assert_eq!(drained.left, 0, "all of it is confirmed");
         within("the end of publishing", publishing)
             .await
             .unwrap()
