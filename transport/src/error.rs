@@ -83,8 +83,9 @@ pub enum AppendError {
         /// Bytes allowed.
         limit: u64,
     },
-    /// It fits no segment.
-    #[error("the payload has {len} bytes, at most {max} fit a segment")]
+    /// It fits no segment, or no message of the receiver
+    /// ([`Spool::limit_records`](crate::Spool::limit_records)).
+    #[error("the payload has {len} bytes, at most {max} are possible")]
     TooLarge {
         /// Length in bytes.
         len: usize,

@@ -81,6 +81,23 @@ impl<S> Batches<S> {
     }
 }
 
+impl<S> Batches<S> {
+    /// Says that the receiver takes no body of more than so many bytes: smaller batches are made from
+    /// now on, and [`AppendError::TooLarge`](crate::AppendError::TooLarge) answers a record that can
+    /// never be sent.
+    pub fn limit(&mut self, body_bytes_max: usize) {
+        self.mailbox.split(None, body_bytes_max);
+    }
+
+    /// As [`limit`](Self::limit), where a batch of several records has shown it: its records are handed
+    /// out again in smaller batches.
+    pub fn split(&mut self, batch: SpooledBatch, body_bytes_max: usize) {
+        if batch.id.opening == self.opening && self.taken.remove(&batch.id).is_some() {
+            self.mailbox.split(Some(batch), body_bytes_max);
+        }
+    }
+}
+
 impl<S> Drop for Batches<S> {
     fn drop(&mut self) {
         self.inbox.close();

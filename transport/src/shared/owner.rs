@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use telemetry_core::single_object;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::{COST, SharedError, SharedLimits, SharedStats};
@@ -12,6 +13,9 @@ use crate::{
     AppendError, BatchLimits, CommitError, ConfirmError, Origin, Position, Receipt, Spool,
     SpooledBatch, Storage, StorageError, StorageErrorKind, StreamNo,
 };
+
+/// Bytes of a body beside its datums, at most: the header, the count, and the end.
+const BODY_OVERHEAD: usize = single_object::HEADER_LEN + 5 + 1;
 
 /// Age of the newest mark before another one is set.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -63,6 +67,10 @@ struct State<S> {
     requests: VecDeque<Request<S>>,
     /// Confirmed batches, and how long that took.
     confirmed: Vec<(SpooledBatch, Duration)>,
+    /// Batches to hand out again in smaller ones.
+    split: Vec<SpooledBatch>,
+    /// The largest body of a batch that the receiver takes.
+    body_bytes_max: usize,
     /// A batch was taken: there is room for another.
     took: bool,
     phase: Phase,
@@ -89,6 +97,8 @@ impl<S> Mailbox<S> {
             state: Mutex::new(State {
                 requests: VecDeque::new(),
                 confirmed: Vec::new(),
+                split: Vec::new(),
+                body_bytes_max: usize::MAX,
                 took: false,
                 phase: Phase::Open,
                 handles: 1,
@@ -134,6 +144,17 @@ impl<S> Mailbox<S> {
 
     pub(super) fn confirm(&self, batch: SpooledBatch, took: Duration) {
         self.state().confirmed.push((batch, took));
+        self.work.notify_one();
+    }
+
+    /// The receiver takes no body of more than so many bytes; this batch has more.
+    pub(super) fn split(&self, batch: Option<SpooledBatch>, body_bytes_max: usize) {
+        let mut state = self.state();
+        state.body_bytes_max = body_bytes_max;
+        state.split.extend(batch);
+        // Also what is appended next is measured.
+        state.took = true;
+        drop(state);
         self.work.notify_one();
     }
 
@@ -269,9 +290,24 @@ impl<S: Storage> Owner<S> {
         }
         self.waiting.append(&mut state.requests);
         let confirmed = std::mem::take(&mut state.confirmed);
+        let split = std::mem::take(&mut state.split);
+        let body_bytes_max = state.body_bytes_max;
         state.took = false;
         let phase = state.phase;
         drop(state);
+        if body_bytes_max < usize::MAX {
+            // A record has a header of its own instead.
+            let datums = body_bytes_max.saturating_sub(BODY_OVERHEAD);
+            self.limits.batch.bytes = self.limits.batch.bytes.min(datums);
+            self.spool.limit_records(datums + single_object::HEADER_LEN);
+        }
+        for batch in split {
+            // A call put another spool in the place of the one that handed it out.
+            if self.spool.split(&batch, self.limits.batch.bytes).is_err() {
+                self.failed = Some(StorageErrorKind::Stranger.into());
+            }
+            self.more = true;
+        }
         for (batch, took) in confirmed {
             self.stats.confirm.record_duration(took);
             match self.spool.confirm(&batch) {

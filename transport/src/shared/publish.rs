@@ -47,9 +47,10 @@ impl<S> Batches<S> {
     /// this one, publishes by it, this ends with [`OfferError::OpeningOver`]. If the future is
     /// dropped, what is not confirmed is handed out after the next opening.
     ///
-    /// `set_aside` keeps a batch that the broker never takes because it is too large, durably and with
-    /// the reason: when it returns, the batch is confirmed, and the others go on. Where it fails, this
-    /// ends.
+    /// A batch that is too large for the broker comes again in smaller ones, and records that are too
+    /// large are refused from then on when they are appended. `set_aside` keeps one that was appended
+    /// before, alone in its batch, durably and with the reason: when it returns, the batch is confirmed,
+    /// and the others go on. Where it fails, this ends.
     pub async fn publish(
         mut self,
         publisher: &Publisher,
@@ -84,8 +85,7 @@ impl<S> Batches<S> {
                     if let Some(at) = open.iter().position(|batch| batch.id == refused.id)
                         && let Some(batch) = open.remove(at)
                     {
-                        set_aside(&batch, &refused).map_err(StorageError::from)?;
-                        self.confirm(batch)?;
+                        self.too_large(batch, &refused, &mut set_aside)?;
                     }
                     publisher.set_aside(refused.id).await?;
                 }
@@ -96,9 +96,8 @@ impl<S> Batches<S> {
                         Err(OfferError::TooLarge { bytes, limit }) => {
                             if let Some(batch) = open.pop_back() {
                                 let id = batch.id;
-                                set_aside(&batch, &Refused { id, bytes, limit })
-                                    .map_err(StorageError::from)?;
-                                self.confirm(batch)?;
+                                let refused = Refused { id, bytes, limit };
+                                self.too_large(batch, &refused, &mut set_aside)?;
                             }
                         }
                         taken => {
@@ -120,5 +119,21 @@ impl<S> Batches<S> {
                 }
             }
         }
+    }
+
+    /// Several records come again in smaller batches. One that is too large alone is kept elsewhere.
+    fn too_large(
+        &mut self,
+        batch: SpooledBatch,
+        refused: &Refused,
+        set_aside: &mut impl FnMut(&SpooledBatch, &Refused) -> io::Result<()>,
+    ) -> Result<(), PublishError> {
+        if batch.count() > 1 {
+            self.split(batch, refused.limit);
+            return Ok(());
+        }
+        self.limit(refused.limit);
+        set_aside(&batch, refused).map_err(StorageError::from)?;
+        Ok(self.confirm(batch)?)
     }
 }

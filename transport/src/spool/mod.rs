@@ -145,6 +145,8 @@ pub struct Spool<S> {
     uncommitted: u64,
     /// Serials of sources as far as they are durable.
     durable_serials: Vec<u64>,
+    /// The largest record that the receiver takes, as far as somebody said.
+    record_bytes_max: usize,
 }
 
 /// What a record frame holds.
@@ -203,6 +205,7 @@ impl<S: Storage> Spool<S> {
             previous,
             unheaded: true,
             uncommitted: 0,
+            record_bytes_max: usize::MAX,
             stats: Stats {
                 recovery,
                 recovered: records,
@@ -400,6 +403,10 @@ impl<S: Storage> Spool<S> {
         if single_object::split(record).is_err() {
             return Err(AppendError::NotSingleObject);
         }
+        if record.len() > self.record_bytes_max {
+            let (len, max) = (record.len(), self.record_bytes_max as u64);
+            return Err(AppendError::TooLarge { len, max });
+        }
         let known = usize::from(stream.0) < self.state.streams.len();
         let number = (!known).then_some(stream.0).or_else(|| {
             let source = origin?.source.0;
@@ -517,6 +524,26 @@ impl<S: Storage> Spool<S> {
             self.stats.depth_records = self.uncommitted;
         }
         Ok(batch)
+    }
+
+    /// Takes a batch back that the receiver finds too large, to hand its records out in batches of at
+    /// most `max_bytes` of datums (one record may have more) under the same names.
+    ///
+    /// They are handed out after what was read already, and each of them is confirmed on its own.
+    pub fn split(&mut self, batch: &SpooledBatch, max_bytes: usize) -> Result<(), ConfirmError> {
+        let (id, opening) = (batch.id, self.state.epoch);
+        if !self.reader.handed_out_batch(id) {
+            return Err(ConfirmError::NotHandedOut { id, opening });
+        }
+        self.reader.split(batch, max_bytes);
+        Ok(())
+    }
+
+    /// Refuses records of more than so many bytes from now on, e.g. because the receiver takes no
+    /// message that is larger: a record that can never be sent is refused while somebody is there who
+    /// can act. It is a bound of this opening.
+    pub const fn limit_records(&mut self, bytes_max: usize) {
+        self.record_bytes_max = bytes_max;
     }
 
     /// Takes a confirmation: the batch is durable downstream.

@@ -323,6 +323,49 @@ impl BatchReader {
         }
     }
 
+    /// Takes a batch back that was handed out, and hands its records out in smaller ones: a record that
+    /// is larger stays alone. Nothing happens to one that is confirmed or dropped.
+    pub(super) fn split(&mut self, batch: &SpooledBatch, max_bytes: usize) {
+        let number = batch.id.number;
+        if self.open.get(&number).is_none_or(|made| made.dropped) {
+            return;
+        }
+        self.open.remove(&number);
+        let mut seq = batch.first_seq;
+        let mut pieces: Vec<SpooledBatch> = Vec::new();
+        for datum in batch.datums() {
+            if pieces
+                .last()
+                .is_none_or(|piece| !piece.fits(datum, max_bytes, u32::MAX))
+            {
+                // Names grow in the order in which batches are handed out, so these come last.
+                self.last_number += 1;
+                pieces.push(SpooledBatch {
+                    first_seq: seq,
+                    id: BatchId::new(self.opening, self.last_number),
+                    stream: batch.stream.clone(),
+                    body: Body::Open(BatchBuilder::new(Fingerprint(0))),
+                    ends: Vec::new(),
+                    ..*batch
+                });
+            }
+            if let Some(piece) = pieces.last_mut() {
+                piece.push(datum);
+            }
+            // Numbers of a batch follow each other, and the last one is in range.
+            seq = Seq::new(seq.get() + 1).unwrap_or(seq);
+        }
+        for piece in pieces {
+            let made = Made {
+                from: batch.from,
+                count: piece.count(),
+                dropped: false,
+            };
+            self.open.insert(piece.id.number, made);
+            self.ready.push_back(piece);
+        }
+    }
+
     /// Goes past what lies before `boundary`, and returns how many records nobody confirmed.
     pub(super) fn drop_before<S: Storage>(
         &mut self,
@@ -367,7 +410,9 @@ impl BatchReader {
 
     /// End of what was handed out.
     pub(super) fn handed_out(&self) -> Position {
-        self.ready.front().map_or(self.next, |batch| batch.from)
+        // Pieces of a batch that was split are at the end.
+        let first = self.ready.iter().map(|batch| batch.from).min();
+        first.unwrap_or(self.next)
     }
 
     /// End of the confirmed prefix.

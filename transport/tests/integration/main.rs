@@ -23,6 +23,7 @@ mod secrets;
 #[cfg(feature = "shared")]
 mod shared;
 mod simulation;
+mod splitting;
 mod spool;
 mod spool_damage;
 mod spool_faults;

@@ -18,8 +18,8 @@ use telemetry_transport::amqp::{
     DeadLetters, Endpoint, LinkFailure, LinkState, OfferError, Publisher, SubscribeConfig,
     Subscription,
 };
-use telemetry_transport::shared::SharedLimits;
-use telemetry_transport::{BatchId, BatchLimits, SendError, SpooledBatch};
+use telemetry_transport::shared::{SharedError, SharedLimits};
+use telemetry_transport::{AppendError, BatchId, BatchLimits, SendError, SpooledBatch};
 use testkit::rabbitmq::{Cluster, Options};
 use testkit::tls::Certificates;
 use tokio::sync::watch;
@@ -378,6 +378,71 @@ fn a_forged_routing_key_is_refused() {
         let arrived = counter.sink.lock().unwrap().effects.len();
         assert_eq!(arrived, 300);
         println!("a forged routing key: refused by the broker; the own one: 300 durable, 0 lost");
+    });
+}
+
+/// Batches of several records are larger than this broker takes: they come again in smaller ones, and
+/// a record that can never be sent is refused from then on.
+#[test]
+fn a_batch_of_several_records_is_split() {
+    const LIMIT: usize = 20_000;
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let cluster = Cluster::start(Options {
+        config: vec![format!("max_message_size = {LIMIT}")],
+        ..Options::default()
+    })
+    .unwrap();
+    runtime.block_on(async {
+        let config = config(&[cluster.url(1)], "split");
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = spool(dir.path(), 7, 7);
+        let name = StreamName::new("test.Sample").unwrap();
+        let stream = spool.stream(&name).unwrap();
+        let record = |bytes| {
+            let mut record = single_object::header(Fingerprint(1)).to_vec();
+            record.resize(bytes, 7);
+            record
+        };
+        // Of 64 KiB each.
+        for _ in 0..40 {
+            spool.append(stream, &record(5_000), None).unwrap();
+        }
+        spool.commit().unwrap();
+        let (appender, batches) = spool.share(SharedLimits::default()).unwrap();
+        let publisher = Publisher::start(config.clone()).unwrap();
+        let encode =
+            |batch: &mut SpooledBatch| batch.to_batch(Fingerprint(2), Timestamp::default());
+        let publishing = batches.publish(&publisher, encode, |batch, _| {
+            panic!("{} records were set aside", batch.count());
+        });
+        let appending = async {
+            let mut stats = appender.watch_stats();
+            let all = stats.wait_for(|stats| stats.spool.confirmed == 40);
+            all.await.unwrap();
+            let refused = appender.append(stream, record(LIMIT), None).await;
+            let Err(SharedError::Append(AppendError::TooLarge { max, .. })) = refused else {
+                panic!("{refused:?}");
+            };
+            let largest = record(usize::try_from(max).unwrap());
+            appender.append(stream, largest, None).await.unwrap();
+            let deadline = tokio::time::sleep(Duration::from_secs(60));
+            appender.drain(deadline).await.unwrap()
+        };
+        let both = async { tokio::join!(publishing, appending) };
+        let (published, drained) = within("everything", both).await;
+        published.unwrap();
+        assert_eq!(drained.left, 0);
+        let mut subscription = Subscription::start(config, SubscribeConfig::default()).unwrap();
+        let mut taken = 0;
+        while taken < 41 {
+            let delivery = within("a delivery", subscription.next()).await.unwrap();
+            taken += delivery.batch.envelope.count;
+            subscription.ack(&delivery).await.unwrap();
+        }
+        let connects = publisher.stats().connects;
+        println!("split: 41 of 41 records taken, {connects} connections");
+        assert!(connects <= 2, "{connects}");
     });
 }
 
