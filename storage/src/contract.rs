@@ -16,10 +16,13 @@ use telemetry_core::{
     Timestamp,
 };
 
-use crate::{Accounting, Action, Cell, Gap, Outcome, Presence, Refusal, Selection, Store, Write};
+use crate::{
+    Accounting, Action, Gap, Outcome, Presence, Refusal, Selection, Store, StoredRecord, Write,
+    read_all,
+};
 
 /// Firmware 1 of the suite's stream.
-#[derive(AvroRecord, Clone, Debug)]
+#[derive(AvroRecord, Clone, Debug, PartialEq)]
 #[avro(name = "Sample", namespace = "contract")]
 struct V1 {
     #[avro(event_time)]
@@ -29,7 +32,7 @@ struct V1 {
 }
 
 /// Firmware 2: one field renamed, one widened, one added.
-#[derive(AvroRecord, Clone, Debug)]
+#[derive(AvroRecord, Clone, Debug, PartialEq)]
 #[avro(name = "Sample", namespace = "contract")]
 struct V2 {
     #[avro(event_time)]
@@ -83,7 +86,12 @@ async fn write(store: &impl Store, batch: &Batch, enrichment: &Enrichment) -> Ou
 
 fn stored(outcome: Outcome) -> (u32, u32) {
     match outcome {
-        Outcome::Stored { new, duplicates } => (new, duplicates),
+        Outcome::Stored {
+            new,
+            duplicates,
+            conflicts: 0,
+        } => (new, duplicates),
+        Outcome::Stored { conflicts, .. } => panic!("{conflicts} conflicts"),
         Outcome::Refused(refusal) => panic!("refused: {refusal}"),
         Outcome::Unknown(error) => panic!("unknown: {error}"),
     }
@@ -124,6 +132,8 @@ where
         a_resend_changes_nothing_but_the_enrichment(store).await;
         one_bad_batch_does_not_spoil_its_group(store).await;
         incompatible_schemas_are_quarantined(store).await;
+        selections_and_pages_agree(store).await;
+        the_same_name_with_another_content_is_counted(store).await;
         what_is_there_is_accounted_for(store).await;
     };
     assert_send(run).await;
@@ -148,17 +158,18 @@ async fn unknown_schemas_wait<S: Store + Registry>(store: &S) {
             )
             .await
             .unwrap()
+            .records
             .is_empty()
     );
 }
 
 async fn evolves_and_reads_as_a_schema_of_today<S: Store + Registry>(store: &S) {
-    let old = Schema::parse(V1::SCHEMA).unwrap();
+    let first_schema = Schema::parse(V1::SCHEMA).unwrap();
     let new = Schema::parse(V2::SCHEMA).unwrap();
     let enrichment = Enrichment::default();
     let stream = stream();
     assert_eq!(
-        store.register(&stream, &old).await.unwrap(),
+        store.register(&stream, &first_schema).await.unwrap(),
         Registered::New { version: 1 }
     );
     let first = batch(1, 1, 1, &[v1(0), v1(1)]);
@@ -173,31 +184,121 @@ async fn evolves_and_reads_as_a_schema_of_today<S: Store + Registry>(store: &S) 
     let third = batch(1, 1, 3, &[v1(2)]);
     assert_eq!(stored(write(store, &third, &enrichment).await), (1, 0));
 
-    let rows = store
+    let page = store
         .read(&stream, &Selection::default(), &new)
         .await
         .unwrap();
-    let values: Vec<_> = rows.into_iter().map(|r| r.values).collect();
-    let row = |s: i64, watts: Cell, speed, resistance| {
-        let time = Cell::Integer(s * 1_000_000);
-        vec![time, watts, Cell::Real(speed), Cell::Integer(resistance)]
+    assert_eq!((page.unreadable.len(), page.next), (0, None));
+    let records: Vec<V2> = page.records.iter().map(|r| r.read_as().unwrap()).collect();
+    let old = |s: i64| V2 {
+        watts: Some(100 + s),
+        speed: 1.5,
+        resistance: 7,
+        ..v2(s)
     };
-    assert_eq!(
-        values,
-        [
-            row(0, Cell::Integer(100), 1.5, 7),
-            row(1, Cell::Integer(101), 1.5, 7),
-            row(2, Cell::Integer(102), 1.5, 7),
-            row(0, Cell::Null, 2.25, 3),
-        ]
-    );
+    assert_eq!(records, [old(0), old(1), old(2), v2(0)]);
     let selection = Selection {
         device: Some(DeviceId::from_u128(1)),
         from: Some(Timestamp::from_micros(1_000_000)),
         until: Some(Timestamp::from_micros(2_000_000)),
+        ..Selection::default()
     };
-    let rows = store.read(&stream, &selection, &new).await.unwrap();
-    assert_eq!(rows.iter().map(|r| r.seq.get()).collect::<Vec<_>>(), [2]);
+    assert_eq!(numbers(store, &stream, &selection, &new).await, [2]);
+}
+
+/// Numbers of the records that a selection gives, page after page.
+async fn numbers(
+    store: &impl Store,
+    stream: &StreamName,
+    selection: &Selection,
+    reader: &Schema,
+) -> Vec<u64> {
+    let page = read_all(store, stream, selection, reader, 1_000)
+        .await
+        .unwrap();
+    page.records.iter().map(|r| r.seq.get()).collect()
+}
+
+/// Every way to select gives the same records, in pages of any size.
+async fn selections_and_pages_agree<S: Store + Registry>(store: &S) {
+    let (stream, reader) = (stream(), Schema::parse(V2::SCHEMA).unwrap());
+    let session = |name: &str| Enrichment {
+        session: Some(name.to_owned()),
+        ..Enrichment::default()
+    };
+    // Over two days, on two devices.
+    let day = 86_400;
+    let early = batch(20, 3, 1, &[v2(day - 2), v2(day - 1), v2(day), v2(day + 1)]);
+    let late = batch(21, 3, 1, &[v1(day), v1(day + 2)]);
+    assert_eq!(stored(write(store, &early, &session("a")).await), (4, 0));
+    assert_eq!(stored(write(store, &late, &session("b")).await), (2, 0));
+    let at = |second: i64| Some(Timestamp::from_micros(second * 1_000_000));
+    let both = Selection {
+        from: at(day - 2),
+        until: at(day + 3),
+        ..Selection::default()
+    };
+    let whole = numbers(store, &stream, &both, &reader).await;
+    assert_eq!(whole, [1, 2, 3, 4, 1, 2], "by day, then by device");
+    for limit in 1..7 {
+        let pages = Selection {
+            limit,
+            ..both.clone()
+        };
+        assert_eq!(
+            numbers(store, &stream, &pages, &reader).await,
+            whole,
+            "{limit} a page"
+        );
+    }
+    let of_session = Selection {
+        session: Some("b".to_owned()),
+        ..both.clone()
+    };
+    assert_eq!(numbers(store, &stream, &of_session, &reader).await, [1, 2]);
+    let of_schema = Selection {
+        schema: Some(V1::FINGERPRINT),
+        ..both
+    };
+    assert_eq!(numbers(store, &stream, &of_schema, &reader).await, [1, 2]);
+    let latest = store.latest(&stream, &reader).await.unwrap();
+    let of = |device: u128| -> Vec<&StoredRecord> {
+        let device = DeviceId::from_u128(device);
+        latest.iter().filter(|r| r.device == device).collect()
+    };
+    assert_eq!(of(20).iter().map(|r| r.seq.get()).collect::<Vec<_>>(), [4]);
+    assert_eq!(
+        of(21).iter().map(|r| r.time).collect::<Vec<_>>(),
+        [at(day + 2)]
+    );
+}
+
+/// A key that is there with another content stays as it is, and is counted.
+async fn the_same_name_with_another_content_is_counted<S: Store + Registry>(store: &S) {
+    let enrichment = Enrichment::default();
+    let first = batch(30, 1, 1, &[v1(0), v1(1)]);
+    assert_eq!(stored(write(store, &first, &enrichment).await), (2, 0));
+    let mut other = v1(1);
+    other.power = Some(-1);
+    let second = batch(30, 1, 2, &[other]);
+    let outcome = write(store, &second, &enrichment).await;
+    let counted = matches!(
+        outcome,
+        Outcome::Stored {
+            new: 0,
+            duplicates: 0,
+            conflicts: 1
+        }
+    );
+    assert!(counted, "{outcome:?}");
+    let selection = Selection {
+        device: Some(DeviceId::from_u128(30)),
+        ..Selection::default()
+    };
+    let reader = Schema::parse(V1::SCHEMA).unwrap();
+    let page = store.read(&stream(), &selection, &reader).await.unwrap();
+    let records: Vec<V1> = page.records.iter().map(|r| r.read_as().unwrap()).collect();
+    assert_eq!(records, [v1(0), v1(1)]);
 }
 
 async fn a_resend_changes_nothing_but_the_enrichment<S: Store + Registry>(store: &S) {
@@ -210,12 +311,16 @@ async fn a_resend_changes_nothing_but_the_enrichment<S: Store + Registry>(store:
     assert_eq!(stored(write(store, &again, &enrichment).await), (1, 2));
     assert_eq!(stored(write(store, &again, &enrichment).await), (0, 3));
     let reader = Schema::parse(V1::SCHEMA).unwrap();
-    // Rows of firmware 2 cannot be read as firmware 1, which is a clear error.
+    // Rows of firmware 2 cannot be read as firmware 1, which is said of each; the others can.
+    let page = store
+        .read(&stream(), &Selection::default(), &reader)
+        .await
+        .unwrap();
+    assert_eq!((page.records.len(), page.unreadable.len()), (4, 1));
     assert!(
-        store
-            .read(&stream(), &Selection::default(), &reader)
-            .await
-            .is_err()
+        page.unreadable[0].reason.contains("speed"),
+        "{:?}",
+        page.unreadable
     );
 }
 
@@ -228,7 +333,8 @@ async fn one_bad_batch_does_not_spoil_its_group<S: Store + Registry>(store: &S) 
     miscounted.envelope.count = 2;
     let mut opaque = batch(3, 1, 4, &[v1(3)]);
     opaque.envelope.schema = None;
-    let writes: Vec<_> = [&good, &short, &miscounted, &opaque]
+    let beyond = batch(3, 1, (1 << 63) - 1, &[v1(4), v1(5)]);
+    let writes: Vec<_> = [&good, &short, &miscounted, &opaque, &beyond]
         .into_iter()
         .map(|batch| Write {
             batch,
@@ -241,6 +347,7 @@ async fn one_bad_batch_does_not_spoil_its_group<S: Store + Registry>(store: &S) 
     assert!(matches!(refusal(next()), Refusal::Body(_)));
     assert!(matches!(refusal(next()), Refusal::Count { .. }));
     assert!(matches!(refusal(next()), Refusal::Opaque { .. }));
+    assert!(matches!(refusal(next()), Refusal::Numbers { .. }));
 }
 
 async fn incompatible_schemas_are_quarantined<S: Store + Registry>(store: &S) {

@@ -1,10 +1,11 @@
 //! This crate stores each record of a batch exactly once in tables that evolve with their Avro schemas.
 //!
 //! # Ideas
-//! The *catalogue* says which column contains a field. The [`evolve`] engine compares a new schema with
-//! the catalogue and decides, without any I/O, what to add. A renamed field (alias) keeps its column, and
-//! so does a field with a wider type. A new field gets a column. A removed field changes nothing. No row
-//! is ever rewritten: when a row is read, the *reader's* schema gives the values that the row lacks.
+//! Every schema that wrote rows keeps its own way back to them. The [`evolve`] engine says, without any
+//! I/O, which parts of a record are cells and which column each of them gets; the *catalogue* keeps that
+//! for each schema. A renamed field (alias) keeps its column, and so does a field with a wider type. A
+//! new field gets a column. No row is ever rewritten: when a row is read, its cells lead back to the
+//! bytes that were written, and Avro's schema resolution leads from there to the *reader's* schema.
 //!
 //! A row's key is a pure function of the record and its identity. So writing a batch again changes only
 //! the `meta_*` columns, where the last write wins.
@@ -15,6 +16,8 @@
 //!                                   │                                          │ ADD COLUMN
 //!                                   ▼                                          ▼
 //!                           one transaction: new columns and rows ─▶ an Outcome for each write
+//!
+//! Store::read ─▶ rows of a bucket ─▶ evolve: the datum as written ─▶ Plan ─▶ a Page for the reader
 //! ```
 //!
 //! # Example
@@ -34,8 +37,8 @@
 //! ```
 //!
 //! # Start with
-//! Start with [`Store`] and [`Accounting`], `SqliteStore`, `AnyStore` for a store that a URL names, and
-//! [`evolve::Table`].
+//! Start with [`Store`], [`Selection`] and [`Page`], [`Accounting`], `SqliteStore`, `AnyStore` for a store
+//! that a URL names, and [`evolve`].
 //!
 //! # Not here
 //! Batches come from `telemetry-transport`, and the meaning of schemas is in `telemetry-core`.
@@ -46,6 +49,7 @@
 
 pub mod evolve;
 mod limits;
+mod page;
 mod row;
 mod store;
 #[cfg(feature = "sqlite")]
@@ -60,12 +64,12 @@ mod sqlite;
 pub use telemetry_core;
 
 pub use limits::Limits;
-pub use row::{Cell, bucket_of};
+pub use page::{Page, Position, Selection, StoredRecord, Unreadable, read_all};
+pub use row::BucketWidth;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Migration, SqliteOptions, SqliteStore};
 pub use store::{
-    Accounting, Action, Gap, Outcome, Presence, ReadError, Refusal, Selection, Store, StoreError,
-    StoredRecord, Write,
+    Accounting, Action, Gap, Outcome, Presence, ReadError, Refusal, Store, StoreError, Write,
 };
 #[cfg(feature = "sqlite")]
 pub use url::{AnyStore, OpenError, SCHEMES};

@@ -1,53 +1,52 @@
-//! The parts of a row that follow from a record and its identity alone.
+//! The parts of a row's key that follow from a record and its identity alone.
 
-use telemetry_core::{Scalar, Seq};
+use telemetry_core::Seq;
 
-/// Width of a bucket in event time: a day, in microseconds.
-const DAY_US: i64 = 86_400_000_000;
+/// What stands in place of an event time where a record has none: before all times.
+pub(crate) const NO_TIME: i64 = i64::MIN;
 
-/// Width of a bucket of a stream without event time: records.
+/// Width of a bucket of records without an event time: records.
 const SEQS: u64 = 100_000;
 
-/// The bucket of a record: part of its key, fixed for ever.
+/// How much event time the rows of one bucket span, fixed when the table is made.
 ///
-/// Days since 1970 where the stream has an event time `ts` (microseconds, as the device wrote it),
-/// otherwise hundred thousands of records.
-pub fn bucket_of(ts: Option<i64>, seq: Seq) -> i64 {
-    match ts {
-        Some(ts) => ts.div_euclid(DAY_US),
-        // A Seq is below 2^63.
-        None => (seq.get() / SEQS) as i64,
+/// A device's rows of one bucket are one partition of a cluster: at most 500,000 rows and 100 MB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BucketWidth(i64);
+
+impl BucketWidth {
+    const DAY: i64 = 86_400_000_000;
+
+    /// A day.
+    pub const ONE_DAY: Self = Self(Self::DAY);
+
+    /// The widest of a day, an hour and a minute for so many records a second of one device.
+    pub fn for_rate(records_a_second: f64) -> Self {
+        const ROWS_MAX: f64 = 500_000.0;
+        let widths = [Self::DAY, 3_600_000_000, 60_000_000];
+        let fits = |width: &i64| records_a_second * (*width as f64 / 1e6) <= ROWS_MAX;
+        Self(widths.into_iter().find(fits).unwrap_or(60_000_000))
     }
-}
 
-/// A value as it comes out of a store.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
-    /// No value.
-    Null,
-    /// A `boolean`.
-    Boolean(bool),
-    /// An `int` or `long`.
-    Integer(i64),
-    /// A `float` or `double`.
-    Real(f64),
-    /// A `string`.
-    Text(String),
-    /// `bytes`.
-    Blob(Vec<u8>),
-}
+    /// A width that a catalogue has.
+    pub(crate) fn from_micros(micros: i64) -> Option<Self> {
+        (micros > 0).then_some(Self(micros))
+    }
 
-impl From<Scalar<'_>> for Cell {
-    fn from(value: Scalar<'_>) -> Self {
-        match value {
-            Scalar::Null => Self::Null,
-            Scalar::Boolean(v) => Self::Boolean(v),
-            Scalar::Int(v) => Self::Integer(i64::from(v)),
-            Scalar::Long(v) => Self::Integer(v),
-            Scalar::Float(v) => Self::Real(f64::from(v)),
-            Scalar::Double(v) => Self::Real(v),
-            Scalar::String(v) => Self::Text(v.to_owned()),
-            Scalar::Bytes(v) => Self::Blob(v.to_vec()),
+    /// In microseconds.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// The bucket of a record: part of its key, fixed for ever.
+    ///
+    /// Widths since 1970 where the record has an event time `ts` (microseconds), otherwise hundred
+    /// thousands of records.
+    pub fn bucket_of(self, ts: Option<i64>, seq: Seq) -> i64 {
+        match ts {
+            Some(ts) => ts.div_euclid(self.0),
+            // A Seq is below 2^63.
+            None => (seq.get() / SEQS) as i64,
         }
     }
 }
@@ -57,11 +56,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_are_days_or_runs_of_records() {
-        assert_eq!(bucket_of(Some(0), Seq::FIRST), 0);
-        assert_eq!(bucket_of(Some(-1), Seq::FIRST), -1);
-        assert_eq!(bucket_of(Some(DAY_US), Seq::FIRST), 1);
-        assert_eq!(bucket_of(None, Seq::new(99_999).unwrap()), 0);
-        assert_eq!(bucket_of(None, Seq::new(100_000).unwrap()), 1);
+    fn buckets_are_widths_of_time_or_runs_of_records() {
+        let day = BucketWidth::ONE_DAY;
+        assert_eq!(day.bucket_of(Some(0), Seq::FIRST), 0);
+        assert_eq!(day.bucket_of(Some(-1), Seq::FIRST), -1);
+        assert_eq!(day.bucket_of(Some(BucketWidth::DAY), Seq::FIRST), 1);
+        assert_eq!(day.bucket_of(None, Seq::new(99_999).unwrap()), 0);
+        assert_eq!(day.bucket_of(None, Seq::new(100_000).unwrap()), 1);
+    }
+
+    #[test]
+    fn a_bucket_is_as_wide_as_the_rate_allows() {
+        assert_eq!(BucketWidth::for_rate(5.0), BucketWidth::ONE_DAY);
+        assert_eq!(BucketWidth::for_rate(50.0).micros(), 3_600_000_000);
+        assert_eq!(BucketWidth::for_rate(1_000.0).micros(), 60_000_000);
+        assert_eq!(BucketWidth::for_rate(f64::INFINITY).micros(), 60_000_000);
     }
 }

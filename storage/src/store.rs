@@ -5,12 +5,12 @@ use std::future::Future;
 
 use telemetry_core::records::Enrichment;
 use telemetry_core::{
-    Batch, BatchError, DeviceId, Epoch, Fingerprint, Quarantine, Schema, SchemaError, Seq,
-    StreamName, Timestamp,
+    Batch, BatchError, Fingerprint, PlanError, Quarantine, Schema, SchemaError, Seq, StreamName,
+    Timestamp,
 };
+use telemetry_core::{DeviceId, Epoch};
 
-use crate::Cell;
-use crate::evolve::EvolveError;
+use crate::{Page, Selection, StoredRecord};
 
 /// A place for batches.
 ///
@@ -24,11 +24,19 @@ pub trait Store {
     /// harmless.
     fn write(&self, writes: &[Write<'_>]) -> impl Future<Output = Vec<Outcome>> + Send;
 
-    /// Reads records of a stream as `reader` wants them, in order of device, time and identity.
+    /// Reads a page of a stream's records as `reader` wants them: bucket by bucket, and in a bucket
+    /// by device, time, epoch and number.
     fn read(
         &self,
         stream: &StreamName,
         selection: &Selection,
+        reader: &Schema,
+    ) -> impl Future<Output = Result<Page, ReadError>> + Send;
+
+    /// The newest record of each device, by event time: "when did it last speak".
+    fn latest(
+        &self,
+        stream: &StreamName,
         reader: &Schema,
     ) -> impl Future<Output = Result<Vec<StoredRecord>, ReadError>> + Send;
 }
@@ -99,6 +107,9 @@ pub enum Outcome {
         new: u32,
         /// Rows that were: a resend.
         duplicates: u32,
+        /// Rows whose key was there with another content, which stays. No device does this that
+        /// keeps its identity: an image was restored, or two devices have one name. Raise an alarm.
+        conflicts: u32,
     },
     /// Nothing of it was written, and offering it again changes nothing until the cause is removed.
     Refused(Refusal),
@@ -168,14 +179,20 @@ pub enum Refusal {
         /// What the body says.
         found: u32,
     },
-    /// The schema has a form that this release cannot keep in columns.
+    /// The schema is no record, or one that no plan can be made for.
     #[error(transparent)]
-    Schema(#[from] EvolveError),
-    /// The table would grow past [`Limits::columns_max`](crate::Limits::columns_max).
-    #[error("the table would have {columns} columns, at most {max} are allowed")]
-    TooManyColumns {
-        /// Columns it would have.
-        columns: usize,
+    Schema(#[from] PlanError),
+    /// The numbers of the batch's records end past the last number that there is.
+    #[error("{count} records from number {first} on end past the last number")]
+    Numbers {
+        /// Number of the first record.
+        first: Seq,
+        /// Records.
+        count: u32,
+    },
+    /// The store has as many streams as it may.
+    #[error("the store has {max} streams already, which is its limit")]
+    TooManyStreams {
         /// What is allowed.
         max: usize,
     },
@@ -197,7 +214,8 @@ impl Refusal {
             | Self::Body(_)
             | Self::Count { .. }
             | Self::Schema(_)
-            | Self::TooManyColumns { .. }
+            | Self::Numbers { .. }
+            | Self::TooManyStreams { .. }
             | Self::Row { .. } => Action::SetAside,
         }
     }
@@ -210,8 +228,9 @@ telemetry_core::error_codes!(Refusal {
     Body(_) => 4004,
     Count { .. } => 4005,
     Schema(_) => 4006,
-    TooManyColumns { .. } => 4007,
     Row { .. } => 4008,
+    Numbers { .. } => 4009,
+    TooManyStreams { .. } => 4015,
 });
 
 /// The store itself failed.
@@ -244,13 +263,21 @@ pub enum StoreError {
         reason: String,
     },
     /// The file is of another release.
-    #[error("{found} is a newer format than {known}, which this release writes: use the newer one")]
+    #[error(
+        "the file has format {found}, this release reads and writes {known}: use the release that wrote it"
+    )]
     Version {
         /// Version in the file.
         found: i64,
         /// Version of this release.
         known: i64,
     },
+    /// The file is another program's database.
+    #[error("the file is a database of another program: name another file")]
+    Foreign,
+    /// The store was opened to be read.
+    #[error("the store was opened to be read only")]
+    ReadOnly,
 }
 
 impl StoreError {
@@ -259,7 +286,7 @@ impl StoreError {
         match self {
             Self::Busy { .. } => Action::Retry,
             Self::Disk { .. } => Action::RepairDisk,
-            Self::Database { .. } => Action::Report,
+            Self::Database { .. } | Self::ReadOnly | Self::Foreign => Action::Report,
             Self::Catalogue { .. } => Action::Restore,
             Self::Version { .. } => Action::Upgrade,
         }
@@ -272,6 +299,8 @@ telemetry_core::error_codes!(StoreError {
     Version { .. } => 4012,
     Busy { .. } => 4013,
     Disk { .. } => 4014,
+    Foreign => 4016,
+    ReadOnly => 4017,
 });
 
 impl From<SchemaError> for StoreError {
@@ -282,32 +311,6 @@ impl From<SchemaError> for StoreError {
     }
 }
 
-/// Which records to read.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// Of one device only.
-    pub device: Option<DeviceId>,
-    /// From this event time on.
-    pub from: Option<Timestamp>,
-    /// Up to, not including, this event time.
-    pub until: Option<Timestamp>,
-}
-
-/// A record as it was read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredRecord {
-    /// Device that made it.
-    pub device: DeviceId,
-    /// Opening of its spool.
-    pub epoch: Epoch,
-    /// Number within device, epoch and stream.
-    pub seq: Seq,
-    /// Schema it was written with.
-    pub schema: Fingerprint,
-    /// A value for each field of the reader's schema, in its order.
-    pub values: Vec<Cell>,
-}
-
 /// A read that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -315,16 +318,11 @@ pub enum ReadError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Rows of this schema cannot be read with the reader's.
-    #[error("rows of schema {writer} cannot be read: {reason}")]
-    Incompatible {
-        /// Schema of the rows.
-        writer: Fingerprint,
-        /// What stands against it.
-        reason: String,
-    },
-    /// More rows than [`Limits::rows_read_max`](crate::Limits::rows_read_max).
-    #[error("more than {max} rows: ask for a shorter time")]
+    /// The reader's schema is no record.
+    #[error("reader's schema: {0}")]
+    Reader(#[from] PlanError),
+    /// More rows than the caller, or [`Limits::gaps_max`](crate::Limits::gaps_max), allows.
+    #[error("more than {max} rows: ask for less")]
     TooMany {
         /// What is allowed.
         max: usize,
@@ -333,6 +331,6 @@ pub enum ReadError {
 
 telemetry_core::error_codes!(ReadError {
     Store(_) => 4020,
-    Incompatible { .. } => 4021,
+    Reader(_) => 4021,
     TooMany { .. } => 4022,
 });

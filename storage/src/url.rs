@@ -5,8 +5,8 @@ use std::path::Path;
 use telemetry_core::{Entry, Fingerprint, Registered, Registry, Schema, StreamName, Timestamp};
 
 use crate::{
-    Accounting, Gap, Outcome, Presence, ReadError, Selection, SqliteOptions, SqliteStore, Store,
-    StoreError, StoredRecord, Write,
+    Accounting, Gap, Outcome, Page, Presence, ReadError, Selection, SqliteOptions, SqliteStore,
+    Store, StoreError, StoredRecord, Write,
 };
 
 /// Schemes of the URLs that [`AnyStore::open`] knows.
@@ -97,9 +97,19 @@ impl Store for AnyStore {
         stream: &StreamName,
         selection: &Selection,
         reader: &Schema,
-    ) -> Result<Vec<StoredRecord>, ReadError> {
+    ) -> Result<Page, ReadError> {
         match self {
             Self::Sqlite(store) => store.read(stream, selection, reader).await,
+        }
+    }
+
+    async fn latest(
+        &self,
+        stream: &StreamName,
+        reader: &Schema,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.latest(stream, reader).await,
         }
     }
 }

@@ -97,7 +97,7 @@ const LAYERS: &[Layer] = &[
             storage::StoreError::CODES,
             storage::ReadError::CODES,
             storage::OpenError::CODES,
-            storage::evolve::EvolveError::CODES,
+            storage::evolve::RowError::CODES,
         ],
     },
     Layer {

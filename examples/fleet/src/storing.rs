@@ -33,6 +33,15 @@ pub enum Rejected {
         name: String,
         reason: String,
     },
+    /// Records whose names are those of others, which are stored.
+    Conflict {
+        /// Who sent them.
+        device: DeviceId,
+        /// Of which stream.
+        stream: StreamName,
+        /// How many.
+        records: u32,
+    },
     Schema {
         /// Who announced it, where that is known.
         device: Option<DeviceId>,
@@ -59,6 +68,16 @@ impl Rejected {
                 };
                 format!("{records} of {stream} from {}: {reason}", who(*device))
             }
+            Self::Conflict {
+                device,
+                stream,
+                records,
+            } => format!(
+                "{} of {stream} from {} have the numbers of others that are stored: two devices \
+                 share an identity, or a device was restored from an image",
+                terminal::counted(u64::from(*records), "record", "records"),
+                who(*device)
+            ),
             Self::Schema {
                 device: Some(device),
                 reason,
@@ -74,7 +93,7 @@ impl Rejected {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Batch { name, .. } => Some(name),
-            Self::Schema { .. } => None,
+            Self::Conflict { .. } | Self::Schema { .. } => None,
         }
     }
 }
@@ -136,6 +155,7 @@ impl Tally {
                 published,
                 new,
                 duplicates,
+                conflicts,
             } => {
                 self.trouble = None;
                 self.rows += u64::from(new);
@@ -143,6 +163,13 @@ impl Tally {
                 self.newest = self.newest.max(Some(published));
                 if stream == *samples {
                     self.samples += u64::from(new);
+                }
+                if conflicts > 0 {
+                    self.rejected.push(Rejected::Conflict {
+                        device,
+                        stream: stream.clone(),
+                        records: conflicts,
+                    });
                 }
                 *self.stored.entry((device, stream)).or_default() += u64::from(new);
             }

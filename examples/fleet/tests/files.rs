@@ -12,8 +12,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use telemetry_core::records::{ActivitySample, FrameTiming, SurfaceEvent, SystemState};
-use telemetry_core::{AvroRecord, Schema, stream_of};
-use telemetry_storage::{Cell, Selection, SqliteOptions, SqliteStore, Store as _};
+use telemetry_core::{AvroRecord, Plan, Schema, Value, stream_of};
+use telemetry_storage::{Selection, SqliteOptions, SqliteStore, read_all};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -44,32 +44,26 @@ fn says(text: &str, words: &str) -> bool {
 }
 
 /// The rows of a stream in the order of their numbers, by the names of fields.
-fn rows<R: AvroRecord>(data: &Path, fields: &[&str]) -> Vec<Vec<Cell>> {
+fn rows<R: AvroRecord>(data: &Path, fields: &[&str]) -> Vec<Vec<Value>> {
     let store = SqliteStore::open(&data.join("store.sqlite"), SqliteOptions::default()).unwrap();
     let reader = Schema::parse(R::SCHEMA).unwrap();
+    let plan = Plan::compile(&reader, &reader).unwrap();
     let (stream, all) = (stream_of::<R>(), Selection::default());
-    let read = store.read(&stream, &all, &reader);
-    let names: Vec<&str> = reader
-        .record()
-        .unwrap()
-        .fields
-        .iter()
-        .map(|f| f.name.as_str())
-        .collect();
-    let mut rows = pollster::block_on(read).unwrap();
+    let page = read_all(&store, &stream, &all, &reader, 1_000_000);
+    let mut rows = pollster::block_on(page).unwrap().records;
     rows.sort_by_key(|row| (row.device, row.epoch, row.seq));
-    let place = |field: &&str| names.iter().position(|name| name == field).unwrap();
     rows.iter()
         .map(|row| {
-            fields
+            let record = row.value(&plan).unwrap();
+            let values = fields
                 .iter()
-                .map(|field| row.values[place(field)].clone())
-                .collect()
+                .map(|field| record.field(&reader, field).unwrap());
+            values.cloned().collect()
         })
         .collect()
 }
 
-fn column<R: AvroRecord>(data: &Path, field: &str) -> Vec<Cell> {
+fn column<R: AvroRecord>(data: &Path, field: &str) -> Vec<Value> {
     rows::<R>(data, &[field])
         .into_iter()
         .map(|mut row| row.remove(0))
@@ -139,7 +133,7 @@ fn a_file_without_samples_is_named_beside_a_good_one() {
 
 #[test]
 fn values_arrive_as_rows() {
-    let number = |value: i64| Cell::Integer(value);
+    let number = |value: i32| Value::Int(value);
     for (name, first) in [
         ("dev-heart_rate-percent.fit", 120),
         ("dev-override-hr.fit", 120),
@@ -148,7 +142,7 @@ fn values_arrive_as_rows() {
         let data = tempfile::tempdir().unwrap();
         run(data.path(), &[file(name)]);
         let rates = column::<ActivitySample>(data.path(), "heart_rate");
-        let right: Vec<Cell> = (first..first + 20).map(number).collect();
+        let right: Vec<Value> = (first..first + 20).map(number).collect();
         assert_eq!(rates, right, "{name}");
     }
 }
@@ -173,7 +167,7 @@ fn files_of_one_name_are_told_apart_everywhere() {
     assert_eq!(status, Some(0), "{text}");
     for name in ["a/ride#1", "b/ride#1"] {
         assert!(text.contains(name), "{text}");
-        let source = Cell::Text(name.to_owned());
+        let source = Value::String(name.to_owned());
         let sources = column::<ActivitySample>(data.path(), "source");
         assert_eq!(sources.iter().filter(|s| **s == source).count(), 20);
     }
@@ -203,9 +197,9 @@ fn everything_that_a_device_writes_carries_the_time_of_its_workout() {
     let started = 1_731_065_600_i64;
     let data = tempfile::tempdir().unwrap();
     assert_eq!(run(data.path(), &[file("ok-basic.fit")]).0, Some(0));
-    let times = |cells: Vec<Cell>| -> Vec<i64> {
-        let seconds = |cell: Cell| match cell {
-            Cell::Integer(micros) => micros / 1_000_000 - started,
+    let times = |cells: Vec<Value>| -> Vec<i64> {
+        let seconds = |cell: Value| match cell {
+            Value::Long(micros) => micros / 1_000_000 - started,
             other => panic!("{other:?}"),
         };
         cells.into_iter().map(seconds).collect()
@@ -242,7 +236,7 @@ fn a_device_follows_when_its_clock_is_set() {
     let samples = activity::Activity::file(file("ts-backwards-1h.fit"))
         .samples()
         .unwrap();
-    let written = samples.map(|sample| Cell::Integer(sample.time.unwrap() * 1_000_000));
+    let written = samples.map(|sample| Value::Long(sample.time.unwrap() * 1_000_000));
     assert_eq!(stored, written.collect::<Vec<_>>());
 }
 

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use telemetry_core::records::ActivitySample;
 use telemetry_core::{AvroRecord, Schema, stream_of};
-use telemetry_storage::{Cell, Selection, SqliteOptions, SqliteStore, Store};
+use telemetry_storage::{Selection, SqliteOptions, SqliteStore, read_all};
 
 /// Where to kill: in a phase at some virtual second, or when so many per cent are stored.
 #[derive(Clone, Copy, Debug)]
@@ -128,26 +128,16 @@ fn finish(data: &Path) -> String {
     text
 }
 
-/// Source, serial, time, and every value of every sample, in order. The time is the workout's: it is
-/// the same in every run.
-fn samples(data: &Path) -> Vec<(String, i64, i64, Vec<Cell>)> {
+/// Every sample, in order. The time is the workout's: it is the same in every run.
+fn samples(data: &Path) -> Vec<ActivitySample> {
     let store = SqliteStore::open(&data.join("store.sqlite"), SqliteOptions::default()).unwrap();
     let reader = Schema::parse(ActivitySample::SCHEMA).unwrap();
     let stream = stream_of::<ActivitySample>();
-    let rows = pollster::block_on(store.read(&stream, &Selection::default(), &reader)).unwrap();
-    let mut out: Vec<_> = rows
-        .into_iter()
-        .map(|row| {
-            let mut values = row.values.into_iter();
-            let (Some(Cell::Integer(time)), Some(Cell::Text(source)), Some(Cell::Integer(serial))) =
-                (values.next(), values.next(), values.next())
-            else {
-                panic!("time, source and serial come first");
-            };
-            (source, serial, time, values.collect())
-        })
-        .collect();
-    out.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    let selection = Selection::default();
+    let all = read_all(&store, &stream, &selection, &reader, 1_000_000);
+    let rows = pollster::block_on(all).unwrap().records;
+    let mut out: Vec<ActivitySample> = rows.iter().map(|row| row.read_as().unwrap()).collect();
+    out.sort_by(|a, b| (&a.source, a.serial).cmp(&(&b.source, b.serial)));
     out
 }
 
@@ -174,7 +164,7 @@ fn slow_killed_twenty_times_the_rows_are_those_of_an_undisturbed_run() {
     assert!(
         killed
             .windows(2)
-            .all(|w| (&w[0].0, w[0].1) != (&w[1].0, w[1].1)),
+            .all(|w| (&w[0].source, w[0].serial) != (&w[1].source, w[1].serial)),
         "a sample is stored twice"
     );
     assert_eq!(calm, killed);

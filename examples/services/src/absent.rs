@@ -7,7 +7,9 @@ use telemetry_core::{
     Appended, Entry, Fingerprint, LogGroup, LogHead, LogStore, Registered, Registry, Schema,
     StreamName,
 };
-use telemetry_storage::{Outcome, ReadError, Selection, Store, StoreError, StoredRecord, Write};
+use telemetry_storage::{
+    Outcome, Page, ReadError, Selection, Store, StoreError, StoredRecord, Write,
+};
 use telemetry_transport::{ConsumeAction, Deliveries, Delivery, Token};
 
 use crate::Unavailable;
@@ -68,6 +70,14 @@ impl Store for Absent {
         &self,
         _stream: &StreamName,
         _selection: &Selection,
+        _reader: &Schema,
+    ) -> Result<Page, ReadError> {
+        Err(no_store().into())
+    }
+
+    async fn latest(
+        &self,
+        _stream: &StreamName,
         _reader: &Schema,
     ) -> Result<Vec<StoredRecord>, ReadError> {
         Err(no_store().into())

@@ -139,7 +139,7 @@ fn datums(
 }
 
 /// A value with the names that its schema gives.
-fn shown(schema: &Schema, node: NodeId, value: &Value) -> Json {
+pub(crate) fn shown(schema: &Schema, node: NodeId, value: &Value) -> Json {
     match (value, &schema.node(node).kind) {
         (Value::Record(values), Kind::Record(record)) => {
             let pairs = record.fields.iter().zip(values);

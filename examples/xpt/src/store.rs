@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use telemetry_core::{DeviceId, Registry as _, Timestamp};
-use telemetry_storage::{Accounting as _, Cell, Limits, Selection, SqliteOptions, SqliteStore};
+use telemetry_core::{DeviceId, Plan, Registry as _, Schema, StreamName, Timestamp};
+use telemetry_storage::{
+    Accounting as _, Limits, Selection, SqliteOptions, SqliteStore, Store as _, StoredRecord,
+};
 use terminal::counted;
 
 use crate::answer::{Answer, Failure, Table};
+use crate::datums::shown;
 use crate::numbers::stream_called;
 
 /// What to do with a store.
@@ -130,6 +133,28 @@ pub(crate) fn missing_in(path: &Path) -> Result<Answer, Failure> {
     Ok(table.with(fault))
 }
 
+/// The first records of a selection.
+fn first(
+    store: &SqliteStore,
+    stream: &StreamName,
+    mut selection: Selection,
+    reader: &Schema,
+    count: usize,
+) -> Result<Vec<StoredRecord>, Failure> {
+    let mut rows = Vec::new();
+    while rows.len() < count {
+        selection.limit = (count - rows.len()).min(Selection::default().limit);
+        let page = pollster::block_on(store.read(stream, &selection, reader));
+        let page = page.map_err(|e| e.to_string())?;
+        rows.extend(page.records);
+        match page.next {
+            Some(next) => selection.after = Some(next),
+            None => break,
+        }
+    }
+    Ok(rows)
+}
+
 impl Read {
     fn run(self) -> Result<Answer, Failure> {
         let store = open(&self.store, Limits::default())?;
@@ -145,9 +170,10 @@ impl Read {
             device: self.device,
             from: self.from.map(Timestamp::from_micros),
             until: self.until.map(Timestamp::from_micros),
+            ..Selection::default()
         };
-        let rows = store.first(&stream, &selection, &reader.schema, self.limit);
-        let rows = rows.map_err(|e| e.to_string())?;
+        let rows = first(&store, &stream, selection, &reader.schema, self.limit)?;
+        let plan = Plan::compile(&reader.schema, &reader.schema).map_err(|e| e.to_string())?;
         let fields = reader.schema.record().map_or(&[][..], |r| &r.fields);
         let key = ["device", "epoch", "seq"].map(str::to_owned);
         let names = fields.iter().map(|f| f.name.clone());
@@ -158,19 +184,15 @@ impl Read {
                 json!(row.epoch.get()),
                 json!(row.seq.get()),
             ];
-            table.row(key.into_iter().chain(row.values.into_iter().map(value)));
+            let record = row.value(&plan).map_err(|e| e.to_string())?;
+            let values = fields.iter().map(|field| {
+                let value = record.field(&reader.schema, &field.name);
+                value.map_or(Value::Null, |value| {
+                    shown(&reader.schema, field.node, value)
+                })
+            });
+            table.row(key.into_iter().chain(values.collect::<Vec<_>>()));
         }
         Ok(table.fine())
-    }
-}
-
-fn value(cell: Cell) -> Value {
-    match cell {
-        Cell::Null => Value::Null,
-        Cell::Boolean(v) => json!(v),
-        Cell::Integer(v) => json!(v),
-        Cell::Real(v) => json!(v),
-        Cell::Text(v) => json!(v),
-        Cell::Blob(v) => json!(v.iter().map(|b| format!("{b:02x}")).collect::<String>()),
     }
 }

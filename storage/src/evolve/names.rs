@@ -1,10 +1,10 @@
-//! Names that every database takes unquoted.
+//! Names that every database takes as they are.
 
 /// Longest name: Cassandra allows 48 for tables.
 const LEN_MAX: usize = 48;
 
-/// Words that CQL 3.4 or SQLite 3 take as their own where a column's name could stand.
-pub(super) const RESERVED: &[&str] = &[
+/// Words of CQL 3.4 and SQLite 3. Names are quoted besides; but who types a query should not have to.
+const RESERVED: &[&str] = &[
     "add",
     "all",
     "allow",
@@ -20,12 +20,17 @@ pub(super) const RESERVED: &[&str] = &[
     "between",
     "by",
     "case",
+    "cast",
     "check",
     "collate",
     "columnfamily",
     "commit",
     "constraint",
     "create",
+    "cross",
+    "current_date",
+    "current_time",
+    "current_timestamp",
     "default",
     "deferrable",
     "delete",
@@ -48,7 +53,9 @@ pub(super) const RESERVED: &[&str] = &[
     "if",
     "in",
     "index",
+    "indexed",
     "infinity",
+    "inner",
     "insert",
     "intersect",
     "into",
@@ -56,27 +63,34 @@ pub(super) const RESERVED: &[&str] = &[
     "isnull",
     "join",
     "keyspace",
+    "left",
     "limit",
     "materialized",
     "mbean",
     "mbeans",
     "modify",
     "nan",
+    "natural",
     "norecursive",
     "not",
     "nothing",
     "notnull",
     "null",
     "of",
+    "oid",
     "on",
     "or",
     "order",
+    "outer",
     "primary",
+    "raise",
     "references",
     "rename",
     "replace",
     "returning",
     "revoke",
+    "right",
+    "rowid",
     "schema",
     "select",
     "set",
@@ -117,6 +131,11 @@ pub(super) fn identifier(prefix: &str, field: &str) -> String {
     name
 }
 
+/// Whether a database takes `name` as a word of its own.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.binary_search(&name).is_ok()
+}
+
 /// `name` with `suffix`, shortened so that both fit.
 pub(super) fn with_suffix(name: &str, suffix: &str) -> String {
     let keep = LEN_MAX.saturating_sub(suffix.len()).min(name.len());
@@ -127,7 +146,11 @@ pub(super) fn with_suffix(name: &str, suffix: &str) -> String {
 ///
 /// Names are data: the catalogue keeps which stream has which table.
 pub fn table_name(stream: &str, nth: usize) -> String {
-    let base = identifier("", stream);
+    let mut base = identifier("", stream);
+    // `sqlite_…` is SQLite's own, and `xpt_…` is the catalogue's.
+    if ["sqlite_", "xpt_"].iter().any(|own| base.starts_with(own)) || is_reserved(&base) {
+        base = identifier("s_", stream);
+    }
     if nth == 0 {
         base
     } else {

@@ -1,14 +1,19 @@
 //! The catalogue in the file: streams, columns, schemas, changes made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use telemetry_core::{Entry, Fingerprint, Quarantine, Schema, StreamName, Timestamp};
+use rusqlite::{Connection, Transaction, params};
+use telemetry_core::{
+    Compatibility, Entry, Fingerprint, Quarantine, Schema, StreamName, Timestamp,
+};
 
-use super::{Inner, Migration, damaged};
-use crate::StoreError;
-use crate::evolve::{Column, ColumnType, Evolution, Mapping, Table, table_name};
+use super::cell::sql_type;
+use super::{Migration, damaged, quoted};
+use crate::evolve::{
+    Column, ColumnId, ColumnType, Evolution, Layout, Part, Shape, Table, Way, table_name,
+};
+use crate::{BucketWidth, StoreError};
 
 /// Columns that every table has before those of its fields.
 pub(super) const KEY_COLUMNS: &[&str] = &[
@@ -21,27 +26,54 @@ pub(super) const KEY_COLUMNS: &[&str] = &[
     "boot",
     "clock",
     "corrected_us",
+    "extra",
 ];
 
-/// What starts the name of an enrichment's column.
-pub(super) const META: &str = "meta_";
+/// Names of views that no stream may take.
+const OWN_VIEWS: &[&str] = &["units"];
 
 /// A stream's table.
 #[derive(Clone, Debug)]
 pub(super) struct StreamTable {
-    /// Its name in the file.
-    pub(super) name: String,
-    /// Columns of the record's fields.
-    pub(super) fields: Table,
-    /// Columns of the enrichment's fields.
-    pub(super) meta: Table,
+    /// What people read: a view with the names of today.
+    pub(super) view: String,
+    /// Where the rows are.
+    pub(super) rows: String,
+    pub(super) width: BucketWidth,
+    pub(super) columns: Table,
+    layouts: BTreeMap<(Part, Fingerprint), BTreeMap<String, Option<ColumnId>>>,
 }
 
-/// Everything the store knows besides rows, kept in memory.
+impl StreamTable {
+    /// Where the leaves of a schema are kept, if that was decided.
+    pub(super) fn layout(
+        &self,
+        part: Part,
+        fingerprint: Fingerprint,
+        shape: &Shape,
+    ) -> Option<Layout> {
+        let known = self.layouts.get(&(part, fingerprint))?;
+        let column = |key: &str| known.get(key).copied().flatten();
+        let columns = shape.leaves().iter().map(|leaf| column(leaf.key()));
+        Some(Layout {
+            columns: columns.collect(),
+        })
+    }
+
+    /// The schemas of records that rows may have.
+    pub(super) fn writers(&self) -> impl Iterator<Item = Fingerprint> {
+        let keys = self.layouts.keys();
+        keys.filter(|(part, _)| *part == Part::Record)
+            .map(|(_, fingerprint)| *fingerprint)
+    }
+}
+
+/// Everything the store knows besides rows, kept in memory as of one commit.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     pub(super) tables: HashMap<StreamName, StreamTable>,
     entries: HashMap<StreamName, Vec<Entry>>,
+    modes: HashMap<StreamName, Compatibility>,
 }
 
 impl Catalogue {
@@ -54,95 +86,185 @@ impl Catalogue {
         entries.find(|e| e.schema.fingerprint() == fingerprint)
     }
 
-    fn put(&mut self, subject: &StreamName, entry: Entry) {
-        let entries = self.entries.entry(subject.clone()).or_default();
-        match entries.iter_mut().find(|e| e.version == entry.version) {
-            Some(old) => *old = entry,
-            None => entries.push(entry),
-        }
+    pub(super) fn compatibility(&self, subject: &StreamName) -> Compatibility {
+        self.modes.get(subject).copied().unwrap_or_default()
+    }
+
+    /// The schema whose names people see: the accepted one that reads those before it.
+    ///
+    /// A schema that arrives late, from old firmware, does not read the newer ones.
+    pub(super) fn today(&self, subject: &StreamName) -> Option<&Arc<Schema>> {
+        let accepted = self
+            .entries(subject)
+            .iter()
+            .filter(|e| e.quarantine.is_none());
+        accepted.map(|e| &e.schema).reduce(|today, next| {
+            let reads = Compatibility::Backward.check(&[today], next);
+            if matches!(reads, Ok(None)) {
+                next
+            } else {
+                today
+            }
+        })
     }
 
     /// The table of a stream, or the one it will get.
-    pub(super) fn table(&self, stream: &StreamName) -> StreamTable {
+    pub(super) fn table(&self, stream: &StreamName, width: BucketWidth) -> StreamTable {
         if let Some(table) = self.tables.get(stream) {
             return table.clone();
         }
-        let taken = |name: &str| self.tables.values().any(|t| t.name == name);
-        let mut nth = 0;
-        let mut name = table_name(stream.as_str(), nth);
-        while taken(&name) {
-            nth += 1;
-            name = table_name(stream.as_str(), nth);
-        }
+        let taken = |name: &str| {
+            let table = |t: &StreamTable| t.view == name || t.rows == name;
+            OWN_VIEWS.contains(&name) || self.tables.values().any(table)
+        };
+        // There are fewer tables than numbers.
+        let (view, rows) = (0..)
+            .map(|nth| {
+                (
+                    table_name(stream.as_str(), nth),
+                    table_name(&format!("{stream}_rows"), nth),
+                )
+            })
+            .find(|(view, rows)| !taken(view) && !taken(rows) && view != rows)
+            .unwrap_or_default();
         StreamTable {
-            name,
-            fields: Table::new(KEY_COLUMNS, ""),
-            meta: Table::new(&[], META),
+            view,
+            rows,
+            width,
+            columns: Table::new(KEY_COLUMNS),
+            layouts: BTreeMap::new(),
         }
     }
 }
 
-pub(super) fn load(connection: &mut Connection, version: i64) -> Result<Catalogue, StoreError> {
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+/// Makes the catalogue in an empty file.
+pub(super) fn create(tx: &Transaction<'_>) -> Result<(), StoreError> {
     tx.execute_batch(
-        "CREATE TABLE IF NOT EXISTS xpt_stream(
-             stream TEXT PRIMARY KEY, table_name TEXT NOT NULL UNIQUE) STRICT, WITHOUT ROWID;
-         CREATE TABLE IF NOT EXISTS xpt_column_map(
-             stream TEXT NOT NULL, meta INTEGER NOT NULL, field TEXT NOT NULL, kind TEXT NOT NULL,
-             column_name TEXT NOT NULL, ordinal INTEGER NOT NULL,
-             PRIMARY KEY(stream, meta, field, kind)) STRICT, WITHOUT ROWID;
-         CREATE TABLE IF NOT EXISTS xpt_schema(
-             subject TEXT NOT NULL, version INTEGER NOT NULL, json TEXT NOT NULL,
-             quarantined INTEGER NOT NULL,
+        "CREATE TABLE xpt_stream(
+             stream TEXT PRIMARY KEY, view_name TEXT NOT NULL UNIQUE,
+             table_name TEXT NOT NULL UNIQUE, bucket_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+         CREATE TABLE xpt_column(
+             stream TEXT NOT NULL, id INTEGER NOT NULL, part TEXT NOT NULL, name TEXT NOT NULL,
+             kind TEXT NOT NULL, PRIMARY KEY(stream, id)) STRICT, WITHOUT ROWID;
+         CREATE TABLE xpt_way(
+             stream TEXT NOT NULL, part TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
+             id INTEGER NOT NULL, own INTEGER NOT NULL,
+             PRIMARY KEY(stream, part, path, kind)) STRICT, WITHOUT ROWID;
+         CREATE TABLE xpt_layout(
+             stream TEXT NOT NULL, part TEXT NOT NULL, schema_fp INTEGER NOT NULL,
+             leaf TEXT NOT NULL, id INTEGER,
+             PRIMARY KEY(stream, part, schema_fp, leaf)) STRICT, WITHOUT ROWID;
+         CREATE TABLE xpt_layout_of(
+             stream TEXT NOT NULL, part TEXT NOT NULL, schema_fp INTEGER NOT NULL,
+             PRIMARY KEY(stream, part, schema_fp)) STRICT, WITHOUT ROWID;
+         CREATE TABLE xpt_partition(
+             stream TEXT NOT NULL, bucket INTEGER NOT NULL, device BLOB NOT NULL,
+             PRIMARY KEY(stream, bucket, device)) STRICT, WITHOUT ROWID;
+         CREATE TABLE xpt_subject(
+             subject TEXT PRIMARY KEY, compatibility TEXT NOT NULL) STRICT, WITHOUT ROWID;
+         CREATE TABLE xpt_schema(
+             subject TEXT NOT NULL, version INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+             json TEXT NOT NULL, quarantined INTEGER NOT NULL,
              PRIMARY KEY(subject, version)) STRICT, WITHOUT ROWID;
-         CREATE TABLE IF NOT EXISTS xpt_migration(
+         CREATE TABLE xpt_migration(
              id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, stream TEXT NOT NULL,
-             schema_fp INTEGER NOT NULL, statement TEXT NOT NULL) STRICT;",
+             schema_fp INTEGER NOT NULL, statement TEXT NOT NULL) STRICT;
+         CREATE TABLE units(
+             view_name TEXT NOT NULL, column_name TEXT NOT NULL, unit TEXT NOT NULL,
+             meaning TEXT NOT NULL, PRIMARY KEY(view_name, column_name)) STRICT, WITHOUT ROWID;",
     )?;
-    tx.pragma_update(None, "user_version", version)?;
-    let catalogue = read(&tx)?;
-    tx.commit()?;
+    Ok(())
+}
+
+/// Reads the catalogue.
+pub(super) fn read(connection: &Connection) -> Result<Catalogue, StoreError> {
+    let mut catalogue = Catalogue::default();
+    streams(connection, &mut catalogue)?;
+    columns(connection, &mut catalogue)?;
+    layouts(connection, &mut catalogue)?;
+    schemas(connection, &mut catalogue)?;
     Ok(catalogue)
 }
 
-/// Reads the catalogue of a store that is there.
-pub(super) fn read(connection: &Connection) -> Result<Catalogue, StoreError> {
-    let mut catalogue = Catalogue::default();
-    let mut rows = connection.prepare("SELECT stream, table_name FROM xpt_stream")?;
+fn streams(connection: &Connection, catalogue: &mut Catalogue) -> Result<(), StoreError> {
+    let mut rows =
+        connection.prepare("SELECT stream, view_name, table_name, bucket_us FROM xpt_stream")?;
     let mut rows = rows.query([])?;
     while let Some(row) = rows.next()? {
         let stream = stream_name(&row.get::<_, String>(0)?)?;
+        let width = BucketWidth::from_micros(row.get(3)?)
+            .ok_or_else(|| damaged(format!("{stream} has no width of buckets")))?;
         let table = StreamTable {
-            name: row.get(1)?,
-            ..catalogue.table(&stream)
+            view: row.get(1)?,
+            rows: row.get(2)?,
+            width,
+            columns: Table::new(KEY_COLUMNS),
+            layouts: BTreeMap::new(),
         };
         catalogue.tables.insert(stream, table);
     }
+    Ok(())
+}
+
+fn columns(connection: &Connection, catalogue: &mut Catalogue) -> Result<(), StoreError> {
+    let mut rows = connection
+        .prepare("SELECT stream, id, part, name, kind FROM xpt_column ORDER BY stream, id")?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let table = table_of(catalogue, &row.get::<_, String>(0)?)?;
+        table.columns.restore_column(Column {
+            id: ColumnId(row.get(1)?),
+            part: part(&row.get::<_, String>(2)?)?,
+            name: row.get(3)?,
+            kind: kind(&row.get::<_, String>(4)?)?,
+        });
+    }
+    let mut rows = connection.prepare("SELECT stream, part, path, kind, id, own FROM xpt_way")?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let table = table_of(catalogue, &row.get::<_, String>(0)?)?;
+        table.columns.restore_way(&Way {
+            part: part(&row.get::<_, String>(1)?)?,
+            path: row.get(2)?,
+            kind: kind(&row.get::<_, String>(3)?)?,
+            column: ColumnId(row.get(4)?),
+            own: row.get(5)?,
+        });
+    }
+    Ok(())
+}
+
+fn layouts(connection: &Connection, catalogue: &mut Catalogue) -> Result<(), StoreError> {
     let mut rows = connection.prepare(
-        "SELECT stream, meta, field, kind, column_name FROM xpt_column_map
-             ORDER BY stream, ordinal",
+        "SELECT stream, part, schema_fp, leaf, id FROM xpt_layout_of
+             LEFT JOIN xpt_layout USING(stream, part, schema_fp)",
     )?;
     let mut rows = rows.query([])?;
     while let Some(row) = rows.next()? {
-        let stream = stream_name(&row.get::<_, String>(0)?)?;
-        let kind: String = row.get(3)?;
-        let mapping = Mapping {
-            field: row.get(2)?,
-            column: Column {
-                name: row.get(4)?,
-                kind: ColumnType::from_word(&kind)
-                    .ok_or_else(|| damaged(format!("unknown column type `{kind}`")))?,
-            },
-        };
-        let table = catalogue
-            .tables
-            .get_mut(&stream)
-            .ok_or_else(|| damaged(format!("columns of {stream}, which has no table")))?;
-        if row.get(1)? {
-            table.meta.restore(&mapping);
-        } else {
-            table.fields.restore(&mapping);
+        let table = table_of(catalogue, &row.get::<_, String>(0)?)?;
+        let key = (
+            part(&row.get::<_, String>(1)?)?,
+            Fingerprint(row.get::<_, i64>(2)? as u64),
+        );
+        let layout = table.layouts.entry(key).or_default();
+        if let Some(leaf) = row.get::<_, Option<String>>(3)? {
+            layout.insert(leaf, row.get::<_, Option<u32>>(4)?.map(ColumnId));
         }
+    }
+    Ok(())
+}
+
+fn schemas(connection: &Connection, catalogue: &mut Catalogue) -> Result<(), StoreError> {
+    let mut rows = connection.prepare("SELECT subject, compatibility FROM xpt_subject")?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let mode: String = row.get(1)?;
+        let mode = mode
+            .parse()
+            .map_err(|_| damaged(format!("compatibility `{mode}`")))?;
+        catalogue
+            .modes
+            .insert(stream_name(&row.get::<_, String>(0)?)?, mode);
     }
     let mut rows = connection.prepare(
         "SELECT subject, version, json, quarantined FROM xpt_schema ORDER BY subject, version",
@@ -150,13 +272,15 @@ pub(super) fn read(connection: &Connection) -> Result<Catalogue, StoreError> {
     let mut rows = rows.query([])?;
     while let Some(row) = rows.next()? {
         let subject = stream_name(&row.get::<_, String>(0)?)?;
-        let schema = Schema::parse(&row.get::<_, String>(2)?)?;
+        // It was taken once: what this release thinks of its text changes nothing.
+        let schema = Schema::parse_written(&row.get::<_, String>(2)?)?;
         let quarantine = if row.get(3)? {
+            let mode = catalogue.compatibility(&subject);
             // The reason follows from the schemas, so it is not stored.
-            match super::registry::decide(catalogue.entries(&subject), &schema) {
+            match super::registry::decide(catalogue.entries(&subject), &schema, mode) {
                 telemetry_core::Registered::Quarantined(reason) => Some(reason),
                 _ => Some(Quarantine::Unsupported {
-                    reason: "refused by an earlier release".to_owned(),
+                    reason: "refused when it arrived: accept it, or offer it again".to_owned(),
                 }),
             }
         } else {
@@ -167,39 +291,49 @@ pub(super) fn read(connection: &Connection) -> Result<Catalogue, StoreError> {
             version: row.get(1)?,
             quarantine,
         };
-        catalogue.put(&subject, entry);
+        catalogue.entries.entry(subject).or_default().push(entry);
     }
-    Ok(catalogue)
+    Ok(())
 }
 
-impl Inner {
-    pub(super) fn put_schema(
-        &mut self,
-        subject: &StreamName,
-        schema: &Schema,
-        version: u32,
-        quarantine: Option<Quarantine>,
-    ) -> Result<(), StoreError> {
-        self.connection.execute(
-            "INSERT INTO xpt_schema(subject, version, json, quarantined) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET json = excluded.json",
-            params![
-                subject.as_str(),
-                version,
-                schema.json(),
-                quarantine.is_some()
-            ],
-        )?;
-        let entry = Entry {
-            schema: Arc::new(schema.clone()),
+fn table_of<'c>(
+    catalogue: &'c mut Catalogue,
+    stream: &str,
+) -> Result<&'c mut StreamTable, StoreError> {
+    let name = stream_name(stream)?;
+    let table = catalogue.tables.get_mut(&name);
+    table.ok_or_else(|| damaged(format!("columns of {stream}, which has no table")))
+}
+
+fn part(word: &str) -> Result<Part, StoreError> {
+    Part::from_word(word).ok_or_else(|| damaged(format!("unknown part `{word}`")))
+}
+
+fn kind(word: &str) -> Result<ColumnType, StoreError> {
+    ColumnType::from_word(word).ok_or_else(|| damaged(format!("unknown column type `{word}`")))
+}
+
+/// Puts a schema's text into the catalogue.
+pub(super) fn put_schema(
+    tx: &Transaction<'_>,
+    subject: &StreamName,
+    schema: &Schema,
+    version: u32,
+    is_quarantined: bool,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO xpt_schema(subject, version, fingerprint, json, quarantined)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET json = excluded.json, quarantined = excluded.quarantined",
+        params![
+            subject.as_str(),
             version,
-            quarantine,
-        };
-        self.catalogue.put(subject, entry);
-        self.writers
-            .remove(&(subject.clone(), schema.fingerprint()));
-        Ok(())
-    }
+            schema.fingerprint().to_string(),
+            schema.json(),
+            is_quarantined
+        ],
+    )?;
+    Ok(())
 }
 
 /// Why a table changes.
@@ -209,60 +343,46 @@ pub(super) struct Cause<'a> {
     pub(super) at: Timestamp,
 }
 
+/// Where the leaves of one schema go, and what that asks of the table.
+pub(super) struct Placed<'a> {
+    pub(super) part: Part,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) shape: &'a Shape,
+    pub(super) evolution: &'a Evolution,
+}
+
 /// Creates or alters a table inside the transaction that also writes its first rows.
 pub(super) fn migrate(
     tx: &Transaction<'_>,
     cause: &Cause<'_>,
     table: &mut StreamTable,
     is_new: bool,
-    fields: &Evolution,
-    meta: &Evolution,
+    placed: &[Placed<'_>],
 ) -> Result<(), StoreError> {
-    let name = &table.name;
+    let stream = cause.stream.as_str();
+    let rows = quoted(&table.rows);
+    let added = placed.iter().flat_map(|p| &p.evolution.added);
+    let typed = added.map(|c| format!("{} {}", quoted(&c.name), sql_type(c.kind)));
     let mut statements = Vec::new();
     if is_new {
         tx.execute(
-            "INSERT INTO xpt_stream(stream, table_name) VALUES (?1, ?2)",
-            params![cause.stream.as_str(), name],
+            "INSERT INTO xpt_stream(stream, view_name, table_name, bucket_us)
+             VALUES (?1, ?2, ?3, ?4)",
+            params![stream, table.view, table.rows, table.width.micros()],
         )?;
-        let columns: String = fields
-            .added
-            .iter()
-            .chain(&meta.added)
-            .map(|c| format!(", {} {}", c.name, sql_type(c.kind)))
-            .collect();
+        let columns: String = typed.map(|column| format!(", {column}")).collect();
         statements.push(format!(
-            "CREATE TABLE {name}(device BLOB NOT NULL, bucket INTEGER NOT NULL, \
+            "CREATE TABLE {rows}(device BLOB NOT NULL, bucket INTEGER NOT NULL, \
              ts INTEGER NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, \
              schema_fp INTEGER NOT NULL, boot BLOB NOT NULL, clock TEXT NOT NULL, \
-             corrected_us INTEGER{columns}, \
+             corrected_us INTEGER, extra BLOB{columns}, \
              PRIMARY KEY(device, bucket, ts, epoch, seq)) STRICT, WITHOUT ROWID"
         ));
     } else {
-        for column in fields.added.iter().chain(&meta.added) {
-            let kind = sql_type(column.kind);
-            statements.push(format!(
-                "ALTER TABLE {name} ADD COLUMN {} {kind}",
-                column.name
-            ));
-        }
+        statements.extend(typed.map(|column| format!("ALTER TABLE {rows} ADD COLUMN {column}")));
     }
-    let before = table.fields.columns().len() + table.meta.columns().len();
-    for (is_meta, evolution) in [(false, fields), (true, meta)] {
-        for (i, mapping) in evolution.mappings.iter().enumerate() {
-            tx.execute(
-                "INSERT INTO xpt_column_map(stream, meta, field, kind, column_name, ordinal)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    cause.stream.as_str(),
-                    is_meta,
-                    mapping.field,
-                    mapping.column.kind.as_str(),
-                    mapping.column.name,
-                    (before + i) as i64
-                ],
-            )?;
-        }
+    for placed in placed {
+        put_layout(tx, stream, table, placed)?;
     }
     for statement in statements {
         tx.execute_batch(&statement)?;
@@ -271,15 +391,68 @@ pub(super) fn migrate(
              VALUES (?1, ?2, ?3, ?4)",
             params![
                 cause.at.as_micros(),
-                cause.stream.as_str(),
+                stream,
                 // SQLite integers are signed: the same 64 bits.
                 cause.schema.0 as i64,
                 statement
             ],
         )?;
     }
-    table.fields.apply(fields);
-    table.meta.apply(meta);
+    Ok(())
+}
+
+fn put_layout(
+    tx: &Transaction<'_>,
+    stream: &str,
+    table: &mut StreamTable,
+    placed: &Placed<'_>,
+) -> Result<(), StoreError> {
+    for column in &placed.evolution.added {
+        tx.execute(
+            "INSERT INTO xpt_column(stream, id, part, name, kind) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                stream,
+                column.id.0,
+                column.part.as_str(),
+                column.name,
+                column.kind.as_str()
+            ],
+        )?;
+    }
+    for way in &placed.evolution.ways {
+        tx.execute(
+            "INSERT OR REPLACE INTO xpt_way(stream, part, path, kind, id, own)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                stream,
+                way.part.as_str(),
+                way.path,
+                way.kind.as_str(),
+                way.column.0,
+                way.own
+            ],
+        )?;
+    }
+    let fingerprint = placed.fingerprint.0 as i64;
+    let part = placed.part.as_str();
+    tx.execute(
+        "INSERT OR REPLACE INTO xpt_layout_of(stream, part, schema_fp) VALUES (?1, ?2, ?3)",
+        params![stream, part, fingerprint],
+    )?;
+    let mut layout = BTreeMap::new();
+    let leaves = placed.shape.leaves().iter();
+    for (leaf, column) in leaves.zip(&placed.evolution.layout.columns) {
+        tx.execute(
+            "INSERT OR REPLACE INTO xpt_layout(stream, part, schema_fp, leaf, id)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![stream, part, fingerprint, leaf.key(), column.map(|c| c.0)],
+        )?;
+        layout.insert(leaf.key().to_owned(), *column);
+    }
+    table.columns.apply(placed.evolution);
+    table
+        .layouts
+        .insert((placed.part, placed.fingerprint), layout);
     Ok(())
 }
 
@@ -297,15 +470,6 @@ pub(super) fn migrations(connection: &Connection) -> Result<Vec<Migration>, Stor
         });
     }
     Ok(out)
-}
-
-fn sql_type(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Boolean | ColumnType::Integer => "INTEGER",
-        ColumnType::Real => "REAL",
-        ColumnType::Text => "TEXT",
-        ColumnType::Blob => "BLOB",
-    }
 }
 
 pub(super) fn stream_name(text: &str) -> Result<StreamName, StoreError> {

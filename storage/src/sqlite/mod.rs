@@ -1,27 +1,32 @@
 //! Tables in one SQLite file: one transaction per group, schema changes included.
+//!
+//! For each stream there are a table of rows, whose name ends in `_rows`, and a view with the names,
+//! defaults and units of today, for people and their tools. The catalogue (`xpt_…`) is read again
+//! whenever another connection has committed, inside the transaction that relies on it: so any number
+//! of stores may write to one file, and decide as one.
 
 mod catalogue;
+mod cell;
 mod error;
+mod open;
 mod read;
 mod registry;
 mod store;
+mod view;
 mod write;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
-use telemetry_core::{Fingerprint, Schema, StreamName, Timestamp, owner_only};
+use rusqlite::Connection;
+use telemetry_core::{Compatibility, Fingerprint, Schema, StreamName, Timestamp};
 
-use crate::{Limits, ReadError, Selection, StoreError, StoredRecord};
+use crate::evolve::{Evolution, Part};
+use crate::{BucketWidth, Limits, StoreError};
 use catalogue::Catalogue;
-
-/// Format of the file; a newer one is refused before anything is written.
-const VERSION: i64 = 1;
+use open::Opened;
 
 /// How to open a store.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +36,8 @@ pub struct SqliteOptions {
     /// How long a call waits for another process that writes to the file, before it is
     /// [`StoreError::Busy`]; default 5 s.
     pub busy_timeout: Duration,
+    /// Width of the buckets of tables that are made from now on; default a day.
+    pub bucket: BucketWidth,
 }
 
 impl Default for SqliteOptions {
@@ -38,6 +45,7 @@ impl Default for SqliteOptions {
         Self {
             limits: Limits::default(),
             busy_timeout: Duration::from_secs(5),
+            bucket: BucketWidth::ONE_DAY,
         }
     }
 }
@@ -45,8 +53,7 @@ impl Default for SqliteOptions {
 /// A store in one SQLite file.
 ///
 /// Durable means `synchronous=FULL` in WAL mode: an acknowledged batch survives a power cut. The
-/// methods block on the disk; call them from a thread that may. One writer at a time; other
-/// connections may read while it writes.
+/// methods block on the disk, those that return futures too; call them from a thread that may.
 #[derive(Debug)]
 pub struct SqliteStore {
     inner: Mutex<Inner>,
@@ -54,11 +61,15 @@ pub struct SqliteStore {
 
 #[derive(Debug)]
 struct Inner {
-    connection: Connection,
+    opened: Opened,
+    /// As of the commit that `seen` names.
     catalogue: Catalogue,
+    /// `PRAGMA data_version`: another one where another connection has committed. `None` after a
+    /// transaction that failed, since what it put into the catalogue is not there.
+    seen: Option<i64>,
     writers: HashMap<(StreamName, Fingerprint), Arc<write::Writer>>,
-    meta: write::Meta,
-    limits: Limits,
+    enriching: write::Enriching,
+    options: SqliteOptions,
 }
 
 /// A change of a table, as it was made.
@@ -74,124 +85,35 @@ pub struct Migration {
     pub statement: String,
 }
 
-/// The URL under which a store can be read although SQLite cannot make the index of its journal beside
-/// it; `None` if it can, or if there is a journal, whose content would be left out.
-///
-/// Without a journal there is no writer, and what stands in the file is all. Should another user begin to
-/// write meanwhile, a look may fail; it changes nothing.
-fn as_it_stands(connection: &Connection, path: &Path) -> Option<String> {
-    let looked: Result<i64, _> = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
-    let code = looked.err()?.sqlite_error_code();
-    let mut journal = path.as_os_str().to_owned();
-    journal.push("-wal");
-    let nothing =
-        std::fs::metadata(journal).is_err_and(|error| error.kind() == ErrorKind::NotFound);
-    if code != Some(rusqlite::ErrorCode::CannotOpen) || !nothing || !path.is_file() {
-        return None;
-    }
-    let mut url = String::from("file:");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        // Every byte as a number: no path has a host, a query or a fragment then. Writing to a string
-        // cannot fail.
-        let _ = write!(url, "%{byte:02x}");
-    }
-    Some(url + "?immutable=1")
-}
-
 impl SqliteStore {
     /// Opens or creates the store in a file.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
-        // SQLite makes files that everybody reads, and gives its journal the mode of its file: so
-        // the file is made before. What keeps it from being made, SQLite finds and says as well.
-        let name = path.as_os_str().as_encoded_bytes();
-        if !name.is_empty() && !name.starts_with(b":") && !name.starts_with(b"file:") {
-            let _ = owner_only::options()
-                .write(true)
-                .create_new(true)
-                .open(path);
-        }
-        Self::with(Connection::open(path)?, options)
+        Self::of(open::to_write(path, options)?, options)
     }
 
-    /// Opens a store that is there, to look at it: nothing is written, not even a new format, and
-    /// a process that writes to it is not disturbed. The store of a writer that has ended well can be
-    /// looked at on a read-only place, too.
+    /// Opens a store that is there, to look at it. Nothing is written, a process that writes to it is
+    /// not disturbed, and what it commits is seen. It needs no more than the right to read.
     pub fn open_read_only(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        if let Some(unchanging) = as_it_stands(&connection, path) {
-            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-            connection = Connection::open_with_flags(unchanging, flags)?;
-        }
-        connection.busy_timeout(options.busy_timeout)?;
-        connection.execute_batch("PRAGMA cache_size=-16384; PRAGMA trusted_schema=OFF;")?;
-        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        match found {
-            0 => Err(damaged("there is no store in this file")),
-            found if found > VERSION => Err(StoreError::Version {
-                found,
-                known: VERSION,
-            }),
-            _ => {
-                let catalogue = catalogue::read(&connection)?;
-                Self::of(connection, catalogue, options)
-            }
-        }
-    }
-
-    /// The first records that [`Store::read`](crate::Store::read) would give, at most `count`: a look
-    /// at a store of any size.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Store::read`](crate::Store::read).
-    pub fn first(
-        &self,
-        stream: &StreamName,
-        selection: &Selection,
-        reader: &Schema,
-        count: usize,
-    ) -> Result<Vec<StoredRecord>, ReadError> {
-        read::read(&self.lock(), stream, selection, reader, Some(count))
+        Self::of(open::to_read(path, options)?, options)
     }
 
     /// A store that lives as long as the value: for tests and examples.
     pub fn in_memory(options: SqliteOptions) -> Result<Self, StoreError> {
-        Self::with(Connection::open_in_memory()?, options)
+        Self::of(open::in_memory(options)?, options)
     }
 
-    fn with(mut connection: Connection, options: SqliteOptions) -> Result<Self, StoreError> {
-        connection.busy_timeout(options.busy_timeout)?;
-        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found > VERSION {
-            return Err(StoreError::Version {
-                found,
-                known: VERSION,
-            });
-        }
-        connection.execute_batch(
-            "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
-             PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=67108864;
-             PRAGMA cache_size=-16384; PRAGMA trusted_schema=OFF;",
-        )?;
-        connection.set_prepared_statement_cache_capacity(256);
-        let catalogue = catalogue::load(&mut connection, VERSION)?;
-        Self::of(connection, catalogue, options)
-    }
-
-    fn of(
-        connection: Connection,
-        catalogue: Catalogue,
-        options: SqliteOptions,
-    ) -> Result<Self, StoreError> {
+    fn of(opened: Opened, options: SqliteOptions) -> Result<Self, StoreError> {
+        let mut inner = Inner {
+            opened,
+            catalogue: Catalogue::default(),
+            seen: None,
+            writers: HashMap::new(),
+            enriching: write::Enriching::new()?,
+            options,
+        };
+        inner.look()?;
         Ok(Self {
-            inner: Mutex::new(Inner {
-                connection,
-                catalogue,
-                writers: HashMap::new(),
-                meta: write::Meta::new()?,
-                limits: options.limits,
-            }),
+            inner: Mutex::new(inner),
         })
     }
 
@@ -203,17 +125,77 @@ impl SqliteStore {
 
     /// Every change of a table so far, oldest first.
     pub fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
-        catalogue::migrations(&self.lock().connection)
+        catalogue::migrations(self.lock().opened.connection())
     }
 
     /// Names of the columns that hold fields of a stream, in the order they came.
-    pub fn columns(&self, stream: &StreamName) -> Vec<String> {
-        let inner = self.lock();
+    pub fn columns(&self, stream: &StreamName) -> Result<Vec<String>, StoreError> {
+        let mut inner = self.lock();
+        inner.look()?;
         let table = inner.catalogue.tables.get(stream);
-        table.map_or_else(Vec::new, |t| {
-            t.fields.columns().iter().map(|c| c.name.clone()).collect()
-        })
+        let fields = |t: &catalogue::StreamTable| {
+            let columns = t.columns.columns().iter();
+            let fields = columns.filter(|c| c.part == Part::Record);
+            fields.map(|c| c.name.clone()).collect()
+        };
+        Ok(table.map_or_else(Vec::new, fields))
     }
+
+    /// What the first record of `schema` would change: to be shown before it is written.
+    pub fn plan(&self, stream: &StreamName, schema: &Schema) -> Result<Evolution, StoreError> {
+        let mut inner = self.lock();
+        inner.look()?;
+        let shape = crate::evolve::Shape::of(schema).map_err(|e| StoreError::Database {
+            reason: e.to_string(),
+        })?;
+        let table = inner.catalogue.table(stream, inner.options.bucket);
+        let max = inner.columns_max();
+        Ok(table.columns.evolve(Part::Record, &shape, max))
+    }
+
+    /// Accepts a schema that was set in quarantine, as a person decides; `false` if none was.
+    pub fn accept(&self, subject: &StreamName, schema: Fingerprint) -> Result<bool, StoreError> {
+        self.lock().accept(subject, schema)
+    }
+
+    /// Says what a new schema of a subject must be able to do; the default is
+    /// [`Compatibility::BackwardTransitive`].
+    pub fn set_compatibility(
+        &self,
+        subject: &StreamName,
+        mode: Compatibility,
+    ) -> Result<(), StoreError> {
+        self.lock().set_compatibility(subject, mode)
+    }
+}
+
+impl Inner {
+    /// Reads the catalogue again if somebody else has changed it.
+    fn look(&mut self) -> Result<(), StoreError> {
+        self.opened.follow(&self.options)?;
+        let seen = data_version(self.opened.connection())?;
+        if self.seen != Some(seen) {
+            self.catalogue = catalogue::read(self.opened.connection())?;
+            self.writers.clear();
+            self.seen = Some(seen);
+        }
+        Ok(())
+    }
+
+    /// SQLite takes 2,000 columns.
+    fn columns_max(&self) -> usize {
+        self.options.limits.columns_max.min(1_900)
+    }
+}
+
+fn data_version(connection: &Connection) -> Result<i64, StoreError> {
+    let mut statement = connection.prepare_cached("PRAGMA data_version")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+/// A name as SQL takes it, whatever is in it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn damaged(what: impl Into<String>) -> StoreError {

@@ -2,51 +2,50 @@
 
 use std::sync::Arc;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, ToSql, Transaction, TransactionBehavior};
+use rusqlite::{CachedStatement, OptionalExtension as _, Transaction, TransactionBehavior};
 use telemetry_core::records::Enrichment;
 use telemetry_core::wire::Reader;
-use telemetry_core::{
-    AvroRecord, BatchReader, ClockQuality, Envelope, FieldSink, Fingerprint, Plan, Scalar, Schema,
-    StreamName,
-};
+use telemetry_core::{AvroRecord, BatchReader, ClockQuality, Envelope, Fingerprint, Schema, Seq};
 
-use super::catalogue::{Catalogue, Cause, KEY_COLUMNS, StreamTable, migrate};
+use super::catalogue::{self, Catalogue, Cause, KEY_COLUMNS, Placed, StreamTable, migrate};
+use super::cell::Bound;
 use super::error::WriteError;
-use super::{Inner, damaged};
-use crate::evolve::EvolveError;
-use crate::{Limits, Outcome, Refusal, StoreError, Write, bucket_of};
+use super::{Inner, SqliteOptions, damaged, quoted, view};
+use crate::evolve::{Cell, Evolution, Layout, Part, Row, Shape};
+use crate::row::NO_TIME;
+use crate::{BucketWidth, Outcome, Refusal, StoreError, Write};
 
 /// How batches of one stream and schema become rows: compiled once.
 #[derive(Debug)]
 pub(super) struct Writer {
-    plan: Plan,
-    fields: usize,
-    /// Which field is the event time.
-    event_time: Option<usize>,
+    shape: Shape,
+    layout: Layout,
+    enrichment: Layout,
+    width: BucketWidth,
     array: Fingerprint,
     insert: String,
+    /// Finds a row that is there and says the same.
+    same: String,
     /// Sets the `meta_*` columns of a row that is already there.
-    update_meta: String,
+    update: String,
 }
 
-/// The enrichment's schema and the way to its fields.
+/// The enrichment's schema and the way to its cells.
 #[derive(Debug)]
-pub(super) struct Meta {
-    schema: Schema,
-    plan: Plan,
+pub(super) struct Enriching {
+    fingerprint: Fingerprint,
+    shape: Shape,
 }
 
-impl Meta {
+impl Enriching {
     pub(super) fn new() -> Result<Self, StoreError> {
         let schema = Schema::parse(Enrichment::SCHEMA)?;
-        let plan = Plan::compile(&schema, &schema).map_err(|e| damaged(e.to_string()))?;
-        Ok(Self { schema, plan })
+        Ok(Self {
+            fingerprint: schema.fingerprint(),
+            shape: Shape::of(&schema).map_err(|e| damaged(e.to_string()))?,
+        })
     }
 }
-
-/// A table that a transaction changed, as it was before: `None` for a new one.
-type Changed = (StreamName, Option<StreamTable>);
 
 impl Inner {
     /// Writes a group in one transaction.
@@ -76,34 +75,33 @@ impl Inner {
     }
 
     fn write_together(&mut self, writes: &[Write<'_>]) -> Result<Vec<Outcome>, WriteError> {
-        let mut changed = Vec::new();
-        let result = self.transact(writes, &mut changed);
+        let result = self.transact(writes);
         if result.is_err() {
-            // What the rolled-back transaction created is not there: forget it.
-            for (stream, before) in changed.into_iter().rev() {
-                match before {
-                    Some(table) => self.catalogue.tables.insert(stream, table),
-                    None => self.catalogue.tables.remove(&stream),
-                };
-            }
-            self.writers.clear();
+            // What the rolled-back transaction made is not there: forget it.
+            self.seen = None;
         }
         result
     }
 
-    fn transact(
-        &mut self,
-        writes: &[Write<'_>],
-        changed: &mut Vec<Changed>,
-    ) -> Result<Vec<Outcome>, WriteError> {
+    fn transact(&mut self, writes: &[Write<'_>]) -> Result<Vec<Outcome>, WriteError> {
+        let columns_max = self.columns_max();
         let Self {
-            connection,
+            opened,
             catalogue,
+            seen,
             writers,
-            meta,
-            limits,
+            enriching,
+            options,
         } = self;
-        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = opened
+            .writing()?
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let now = super::data_version(&tx)?;
+        if *seen != Some(now) {
+            *catalogue = catalogue::read(&tx)?;
+            writers.clear();
+            *seen = Some(now);
+        }
         let mut outcomes = Vec::with_capacity(writes.len());
         for write in writes {
             let envelope = &write.batch.envelope;
@@ -111,18 +109,23 @@ impl Inner {
                 .schema
                 .map(|schema| (envelope.subject.clone(), schema));
             let known = key.as_ref().and_then(|key| writers.get(key)).cloned();
-            let writer = match known {
-                Some(writer) => Ok(writer),
-                None => writer_of(&tx, catalogue, meta, *limits, envelope, changed)?,
-            };
-            outcomes.push(match writer {
-                Ok(writer) => {
-                    let outcome = writer.write(&tx, write, &meta.plan)?;
-                    writers.extend(key.map(|key| (key, writer)));
-                    outcome
+            let outcome = match known {
+                Some(writer) => writer.write(&tx, write, enriching)?,
+                None => {
+                    let found = New::find(catalogue, enriching, options, columns_max, envelope);
+                    match found {
+                        Ok(new) => {
+                            let (outcome, writer) = new.write(&tx, catalogue, write, enriching)?;
+                            if let (Some(key), Some(writer)) = (key, writer) {
+                                writers.insert(key, Arc::new(writer));
+                            }
+                            outcome
+                        }
+                        Err(refusal) => Outcome::Refused(refusal),
+                    }
                 }
-                Err(refusal) => Outcome::Refused(refusal),
-            });
+            };
+            outcomes.push(outcome);
         }
         tx.commit()?;
         Ok(outcomes)
@@ -133,241 +136,314 @@ const fn refused(reason: String) -> Outcome {
     Outcome::Refused(Refusal::Row { reason })
 }
 
-/// The writer of a stream and schema that was not written since the opening, for which the table
-/// may have to grow.
-fn writer_of(
-    tx: &Transaction<'_>,
-    catalogue: &mut Catalogue,
-    meta: &Meta,
-    limits: Limits,
-    envelope: &Envelope,
-    changed: &mut Vec<Changed>,
-) -> Result<Result<Arc<Writer>, Refusal>, WriteError> {
-    let stream = &envelope.subject;
-    let Some(fingerprint) = envelope.schema else {
-        return Ok(Err(Refusal::Opaque {
-            content_type: envelope.content_type.clone(),
-        }));
-    };
-    let Some(entry) = catalogue.entry(stream, fingerprint).cloned() else {
-        return Ok(Err(Refusal::UnknownSchema {
-            stream: stream.clone(),
-            fingerprint,
-        }));
-    };
-    if let Some(reason) = entry.quarantine {
-        return Ok(Err(Refusal::Quarantined {
-            stream: stream.clone(),
-            fingerprint,
-            reason,
-        }));
+/// A schema that was not written since the opening, for which the table may have to grow.
+struct New {
+    writer: Writer,
+    schema: Fingerprint,
+    table: StreamTable,
+    /// There is no table yet.
+    is_first: bool,
+    record: Option<Evolution>,
+    enrichment: Option<Evolution>,
+}
+
+impl New {
+    /// Finds the schema's way into the table, without a change to anything.
+    fn find(
+        catalogue: &Catalogue,
+        enriching: &Enriching,
+        options: &SqliteOptions,
+        columns_max: usize,
+        envelope: &Envelope,
+    ) -> Result<Self, Refusal> {
+        let stream = &envelope.subject;
+        let Some(fingerprint) = envelope.schema else {
+            return Err(Refusal::Opaque {
+                content_type: envelope.content_type.clone(),
+            });
+        };
+        let Some(entry) = catalogue.entry(stream, fingerprint) else {
+            return Err(Refusal::UnknownSchema {
+                stream: stream.clone(),
+                fingerprint,
+            });
+        };
+        if let Some(reason) = &entry.quarantine {
+            return Err(Refusal::Quarantined {
+                stream: stream.clone(),
+                fingerprint,
+                reason: reason.clone(),
+            });
+        }
+        let max = options.limits.streams_max;
+        let is_first = !catalogue.tables.contains_key(stream);
+        if is_first && catalogue.tables.len() >= max {
+            return Err(Refusal::TooManyStreams { max });
+        }
+        let shape = Shape::of(&entry.schema)?;
+        let table = catalogue.table(stream, options.bucket);
+        let mut columns = table.columns.clone();
+        let mut place =
+            |part, fingerprint, shape: &Shape, max| match table.layout(part, fingerprint, shape) {
+                Some(layout) => (layout, None),
+                None => {
+                    let evolution = columns.evolve(part, shape, max);
+                    columns.apply(&evolution);
+                    (evolution.layout.clone(), Some(evolution))
+                }
+            };
+        // The family's own columns come first, and all of them have room.
+        let (about, enrichment) = place(
+            Part::Enrichment,
+            enriching.fingerprint,
+            &enriching.shape,
+            usize::MAX,
+        );
+        let (layout, record) = place(Part::Record, fingerprint, &shape, columns_max);
+        let names = |layout: &Layout| -> Vec<String> {
+            let ids = layout.columns.iter().flatten();
+            let names = ids.filter_map(|id| columns.column(*id));
+            names.map(|column| quoted(&column.name)).collect()
+        };
+        let writer = Writer::new(
+            &table,
+            shape,
+            (&names(&layout), layout),
+            (&names(&about), about),
+            entry.schema.array_fingerprint(),
+        );
+        Ok(Self {
+            writer,
+            schema: fingerprint,
+            table,
+            is_first,
+            record,
+            enrichment,
+        })
     }
-    let before = catalogue.tables.get(stream).cloned();
-    let mut table = catalogue.table(stream);
-    let made = Writer::make(
-        tx,
-        &entry.schema,
-        &meta.schema,
-        envelope,
-        &mut table,
-        before.is_none(),
-        limits.columns_max,
-    )?;
-    Ok(made.map(|writer| {
-        changed.push((stream.clone(), before));
-        catalogue.tables.insert(stream.clone(), table);
-        Arc::new(writer)
-    }))
+
+    /// Changes the table where it has to change, and writes the batch; a batch that is refused changes
+    /// nothing.
+    fn write(
+        mut self,
+        tx: &Transaction<'_>,
+        catalogue: &mut Catalogue,
+        write: &Write<'_>,
+        enriching: &Enriching,
+    ) -> Result<(Outcome, Option<Writer>), WriteError> {
+        let rows = match self.writer.decode(write) {
+            Ok(rows) => rows,
+            Err(refusal) => return Ok((Outcome::Refused(refusal), None)),
+        };
+        let stream = &write.batch.envelope.subject;
+        let record = self.record.as_ref().map(|evolution| Placed {
+            part: Part::Record,
+            fingerprint: self.schema,
+            shape: &self.writer.shape,
+            evolution,
+        });
+        let enrichment = self.enrichment.as_ref().map(|evolution| Placed {
+            part: Part::Enrichment,
+            fingerprint: enriching.fingerprint,
+            shape: &enriching.shape,
+            evolution,
+        });
+        let placed: Vec<Placed<'_>> = enrichment.into_iter().chain(record).collect();
+        if self.is_first || !placed.is_empty() {
+            let cause = Cause {
+                stream,
+                schema: self.schema,
+                at: write.batch.envelope.published,
+            };
+            migrate(tx, &cause, &mut self.table, self.is_first, &placed)?;
+            catalogue.tables.insert(stream.clone(), self.table);
+            view::renew(tx, catalogue, stream)?;
+        }
+        let outcome = self.writer.insert(tx, write, &rows, enriching)?;
+        drop(rows);
+        Ok((outcome, Some(self.writer)))
+    }
+}
+
+/// The cells of a batch's records, one row after another.
+struct Rows<'a> {
+    cells: Vec<Cell<'a>>,
+    /// For each row: its event time, and what its cells do not say.
+    others: Vec<(Option<i64>, Vec<u8>)>,
 }
 
 impl Writer {
-    /// Evolves the table for `schema` and prepares the statements.
-    fn make(
-        tx: &Transaction<'_>,
-        schema: &Schema,
-        meta_schema: &Schema,
-        envelope: &Envelope,
-        table: &mut StreamTable,
-        is_new: bool,
-        columns_max: usize,
-    ) -> Result<Result<Self, Refusal>, WriteError> {
-        let fields = match table.fields.evolve(schema) {
-            Ok(fields) => fields,
-            Err(reason) => return Ok(Err(reason.into())),
-        };
-        let meta = table
-            .meta
-            .evolve(meta_schema)
-            .map_err(|e| damaged(format!("enrichment: {e}")))?;
-        let columns = KEY_COLUMNS.len()
-            + table.fields.columns().len()
-            + table.meta.columns().len()
-            + fields.added.len()
-            + meta.added.len();
-        if columns > columns_max {
-            return Ok(Err(Refusal::TooManyColumns {
-                columns,
-                max: columns_max,
-            }));
-        }
-        let plan = match Plan::compile(schema, schema) {
-            Ok(plan) => plan,
-            Err(reason) => return Ok(Err(EvolveError::from(reason).into())),
-        };
-        let cause = Cause {
-            stream: &envelope.subject,
-            schema: schema.fingerprint(),
-            at: envelope.published,
-        };
-        migrate(tx, &cause, table, is_new, &fields, &meta)?;
-
-        let all: Vec<&str> = KEY_COLUMNS
-            .iter()
-            .copied()
-            .chain(fields.columns.iter().map(String::as_str))
-            .chain(meta.columns.iter().map(String::as_str))
+    fn new(
+        table: &StreamTable,
+        shape: Shape,
+        (fields, layout): (&[String], Layout),
+        (about, enrichment): (&[String], Layout),
+        array: Fingerprint,
+    ) -> Self {
+        const KEY: &str = "device=? AND bucket=? AND ts=? AND epoch=? AND seq=?";
+        let rows = quoted(&table.rows);
+        let keys = KEY_COLUMNS.iter().map(|name| (*name).to_owned());
+        let all: Vec<String> = keys
+            .chain(fields.iter().cloned())
+            .chain(about.iter().cloned())
             .collect();
         let marks = vec!["?"; all.len()].join(",");
-        let sets: Vec<String> = meta.columns.iter().map(|c| format!("{c}=?")).collect();
-        Ok(Ok(Self {
-            fields: fields.columns.len(),
-            event_time: schema.event_time(),
-            array: schema.array_fingerprint(),
-            plan,
+        let says: String = fields
+            .iter()
+            .map(|name| format!(" AND {name} IS ?"))
+            .collect();
+        let sets: Vec<String> = about.iter().map(|name| format!("{name}=?")).collect();
+        Self {
             insert: format!(
-                "INSERT OR IGNORE INTO {}({}) VALUES ({marks})",
-                table.name,
+                "INSERT OR IGNORE INTO {rows}({}) VALUES ({marks})",
                 all.join(",")
             ),
-            update_meta: format!(
-                "UPDATE {} SET {} WHERE device=? AND bucket=? AND ts=? AND epoch=? AND seq=?",
-                table.name,
-                sets.join(",")
-            ),
-        }))
+            same: format!("SELECT 1 FROM {rows} WHERE {KEY} AND schema_fp=? AND extra IS ?{says}"),
+            update: format!("UPDATE {rows} SET {} WHERE {KEY}", sets.join(",")),
+            shape,
+            layout,
+            enrichment,
+            width: table.width,
+            array,
+        }
     }
 
     fn write(
         &self,
         tx: &Transaction<'_>,
         write: &Write<'_>,
-        meta_plan: &Plan,
+        enriching: &Enriching,
+    ) -> Result<Outcome, WriteError> {
+        // Decoded as a whole before the first row is written: a batch is stored or it is not.
+        match self.decode(write) {
+            Ok(rows) => self.insert(tx, write, &rows, enriching),
+            Err(refusal) => Ok(Outcome::Refused(refusal)),
+        }
+    }
+
+    fn decode<'a>(&'a self, write: &Write<'a>) -> Result<Rows<'a>, Refusal> {
+        let envelope = &write.batch.envelope;
+        let (first, count) = (envelope.first_seq, envelope.count);
+        let last = first.get().checked_add(u64::from(count.saturating_sub(1)));
+        if last.is_none_or(|last| Seq::new(last).is_err()) {
+            return Err(Refusal::Numbers { first, count });
+        }
+        let mut reader = BatchReader::new(&write.batch.body, self.array)?;
+        if reader.left() != count {
+            return Err(Refusal::Count {
+                expected: count,
+                found: reader.left(),
+            });
+        }
+        let mut row = Row::default();
+        let mut rows = Rows {
+            cells: Vec::new(),
+            others: Vec::new(),
+        };
+        while let Some(()) = reader.datum(|input| self.shape.read(&self.layout, input, &mut row))? {
+            rows.cells.extend_from_slice(row.cells());
+            let time = self.shape.time(row.cells()).filter(|ts| *ts != NO_TIME);
+            rows.others.push((time, row.extra(&self.shape)));
+        }
+        reader.finish()?;
+        Ok(rows)
+    }
+
+    fn insert(
+        &self,
+        tx: &Transaction<'_>,
+        write: &Write<'_>,
+        rows: &Rows<'_>,
+        enriching: &Enriching,
     ) -> Result<Outcome, WriteError> {
         let envelope = &write.batch.envelope;
-        // Decoded as a whole before the first row is written: a batch is stored or it is not.
-        let rows = match self.decode(write) {
-            Ok(rows) => rows,
-            Err(refusal) => return Ok(Outcome::Refused(refusal)),
-        };
         let mut message = Vec::new();
         write.enrichment.put_datum(&mut message);
-        let mut meta = Row::default();
-        meta_plan
-            .decode(&mut Reader::new(&message), &mut meta)
+        let mut about = Row::default();
+        enriching
+            .shape
+            .read(&self.enrichment, &mut Reader::new(&message), &mut about)
             .map_err(|e| damaged(format!("enrichment: {e}")))?;
+        let about = kept(about.cells(), &self.enrichment);
 
         let device = envelope.device.to_bytes();
         let boot = envelope.clock.boot.to_bytes();
         let synchronised = envelope.clock.quality == ClockQuality::Synchronised;
+        // SQLite integers are signed: the same 64 bits.
+        let schema = Cell::Integer(envelope.schema.map_or(0, |f| f.0) as i64);
         let mut insert = tx.prepare_cached(&self.insert)?;
-        let (mut new, mut duplicates) = (0, 0);
-        let mut seq = envelope.first_seq;
-        for values in rows.chunks(self.fields.max(1)) {
-            let ts = self.event_time.and_then(|i| match values.get(i) {
-                Some(Scalar::Long(ts)) => Some(*ts),
-                _ => None,
-            });
+        let (mut new, mut duplicates, mut conflicts) = (0, 0, 0);
+        let mut buckets = Vec::new();
+        let leaves = self.shape.leaves().len();
+        for (i, (time, extra)) in rows.others.iter().enumerate() {
+            let fields = kept(&rows.cells[i * leaves..(i + 1) * leaves], &self.layout);
+            // Checked when the batch was decoded.
+            let seq = envelope.first_seq.get() + i as u64;
+            let bucket = self
+                .width
+                .bucket_of(*time, Seq::new(seq).map_err(|e| damaged(e.to_string()))?);
+            if !buckets.contains(&bucket) {
+                buckets.push(bucket);
+            }
             let key = [
-                Scalar::Bytes(&device),
-                Scalar::Long(bucket_of(ts, seq)),
-                Scalar::Long(ts.unwrap_or(0)),
+                Cell::Blob(&device),
+                Cell::Integer(bucket),
+                Cell::Integer(time.unwrap_or(NO_TIME)),
                 // Both are below 2^63.
-                Scalar::Long(envelope.epoch.get() as i64),
-                Scalar::Long(seq.get() as i64),
+                Cell::Integer(envelope.epoch.get() as i64),
+                Cell::Integer(seq as i64),
             ];
-            let about = [
-                // SQLite integers are signed: the same 64 bits.
-                Scalar::Long(envelope.schema.map_or(0, |f| f.0) as i64),
-                Scalar::Bytes(&boot),
-                Scalar::String(envelope.clock.quality.as_str()),
-                ts.filter(|_| synchronised)
-                    .map_or(Scalar::Null, Scalar::Long),
+            let extra = match extra.as_slice() {
+                [] => Cell::Null,
+                extra => Cell::Blob(extra),
+            };
+            let others = [
+                Cell::Blob(&boot),
+                Cell::Text(envelope.clock.quality.as_str()),
+                time.filter(|_| synchronised)
+                    .map_or(Cell::Null, Cell::Integer),
             ];
-            let parts = [&key[..], &about, values, &meta.0];
-            if execute(&mut insert, &parts)? == 0 {
-                let mut update = tx.prepare_cached(&self.update_meta)?;
-                execute(&mut update, &[&meta.0, &key])?;
-                duplicates += 1;
-            } else {
+            let parts: [&[Cell<'_>]; 6] = [&key, &[schema], &others, &[extra], &fields, &about];
+            if execute(&mut insert, &parts)? > 0 {
                 new += 1;
+                continue;
             }
-            seq = seq.next();
-        }
-        Ok(Outcome::Stored { new, duplicates })
-    }
-
-    /// The values of all records, row after row.
-    fn decode<'a>(&'a self, write: &Write<'a>) -> Result<Vec<Scalar<'a>>, Refusal> {
-        let envelope = &write.batch.envelope;
-        let mut reader = BatchReader::new(&write.batch.body, self.array)?;
-        if reader.left() != envelope.count {
-            return Err(Refusal::Count {
-                expected: envelope.count,
-                found: reader.left(),
-            });
-        }
-        let mut rows = Row::default();
-        let mut start = 0;
-        loop {
-            rows.1 = start;
-            if !reader.next(&self.plan, &mut rows)? {
-                break;
+            let mut same = tx.prepare_cached(&self.same)?;
+            let cells = [&key[..], &[schema], &[extra], &fields].concat();
+            let cells = rusqlite::params_from_iter(cells.into_iter().map(Bound));
+            let is_same = same.query_row(cells, |_| Ok(())).optional()?.is_some();
+            if is_same {
+                duplicates += 1;
+                let mut update = tx.prepare_cached(&self.update)?;
+                execute(&mut update, &[&about, &key])?;
+            } else {
+                conflicts += 1;
             }
-            start += self.fields;
         }
-        reader.finish()?;
-        Ok(rows.0)
+        let mut partition = tx.prepare_cached(
+            "INSERT OR IGNORE INTO xpt_partition(stream, bucket, device) VALUES (?1, ?2, ?3)",
+        )?;
+        for bucket in buckets {
+            partition.execute((envelope.subject.as_str(), bucket, &device))?;
+        }
+        Ok(Outcome::Stored {
+            new,
+            duplicates,
+            conflicts,
+        })
     }
 }
 
-/// Collects the fields of records, each at its place behind the rows before it.
-#[derive(Default)]
-struct Row<'a>(Vec<Scalar<'a>>, usize);
-
-impl<'a> FieldSink<'a> for Row<'a> {
-    fn set(&mut self, field: usize, value: Scalar<'a>) {
-        let at = self.1 + field;
-        if at >= self.0.len() {
-            self.0.resize(at + 1, Scalar::Null);
-        }
-        self.0[at] = value;
-    }
+/// The cells that have a column.
+fn kept<'a>(cells: &[Cell<'a>], layout: &Layout) -> Vec<Cell<'a>> {
+    let columns = cells.iter().zip(&layout.columns);
+    let kept = columns.filter(|(_, column)| column.is_some());
+    kept.map(|(cell, _)| *cell).collect()
 }
 
-fn execute(
-    statement: &mut CachedStatement<'_>,
-    parts: &[&[Scalar<'_>]],
-) -> rusqlite::Result<usize> {
-    for (i, value) in parts.iter().flat_map(|part| part.iter()).enumerate() {
-        statement.raw_bind_parameter(i + 1, Bound(*value))?;
+fn execute(statement: &mut CachedStatement<'_>, parts: &[&[Cell<'_>]]) -> rusqlite::Result<usize> {
+    for (i, cell) in parts.iter().flat_map(|part| part.iter()).enumerate() {
+        statement.raw_bind_parameter(i + 1, Bound(*cell))?;
     }
     statement.raw_execute()
-}
-
-/// A value bound without a copy.
-struct Bound<'a>(Scalar<'a>);
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Scalar::Null => ValueRef::Null,
-            Scalar::Boolean(v) => ValueRef::Integer(i64::from(v)),
-            Scalar::Int(v) => ValueRef::Integer(i64::from(v)),
-            Scalar::Long(v) => ValueRef::Integer(v),
-            Scalar::Float(v) => ValueRef::Real(f64::from(v)),
-            Scalar::Double(v) => ValueRef::Real(v),
-            Scalar::String(v) => ValueRef::Text(v.as_bytes()),
-            Scalar::Bytes(v) => ValueRef::Blob(v),
-        }))
-    }
 }

@@ -6,4 +6,7 @@
     reason = "a failed check of a test panics"
 )]
 
+mod faults;
+mod lineages;
 mod sqlite;
+mod views;

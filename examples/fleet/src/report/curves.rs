@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use telemetry_core::records::ActivitySample;
-use telemetry_core::{AvroRecord, DeviceId, Schema, Timestamp, stream_of};
-use telemetry_storage::{Cell, ReadError, Selection, SqliteStore, Store as _, StoreError};
+use telemetry_core::{AvroRecord, DeviceId, Plan, Schema, Value, stream_of};
+use telemetry_storage::{ReadError, Selection, SqliteStore, StoreError, read_all};
 
 use super::Series;
 use crate::clock::DeviceClock;
@@ -13,6 +13,9 @@ use crate::progress::Stages;
 
 /// Event time read at once.
 const SLICE: Duration = Duration::from_secs(6 * 3600);
+
+/// Samples of one slice: many times what a tracker writes in that time.
+const SLICE_MAX: usize = 10_000_000;
 
 /// The pipeline over virtual time, as this process saw it.
 #[derive(Clone, Debug, Default)]
@@ -76,13 +79,8 @@ impl Curves {
         clock: &DeviceClock,
     ) -> Result<Self, ReadError> {
         let schema = Schema::parse(ActivitySample::SCHEMA).map_err(StoreError::from)?;
-        let field = |name: &str| {
-            let fields = schema.record().map_or(&[][..], |r| &r.fields);
-            fields.iter().position(|f| f.name == name)
-        };
-        let time = field("time");
+        let plan = Plan::compile(&schema, &schema).map_err(ReadError::from)?;
         let mut curves = Self::default();
-        let places = MEASURES.each_ref().map(|measure| field(measure.field));
         let stream = stream_of::<ActivitySample>();
         for times in clock.shown() {
             let mut from = times.start;
@@ -92,21 +90,20 @@ impl Curves {
                     device: Some(device),
                     from: Some(from),
                     until: Some(until),
+                    ..Selection::default()
                 };
-                let rows = pollster::block_on(store.read(&stream, &selection, &schema))?;
+                let page = read_all(store, &stream, &selection, &schema, SLICE_MAX);
+                let page = pollster::block_on(page)?;
                 from = until;
-                for row in rows {
-                    let cell = |i: Option<usize>| i.and_then(|i| row.values.get(i));
-                    let Some(Cell::Integer(time)) = cell(time) else {
+                for row in page.records {
+                    let (Some(time), Ok(sample)) = (row.time, row.value(&plan)) else {
                         continue;
                     };
-                    let at = clock.moment(Timestamp::from_micros(*time));
-                    let measured = curves.0.iter_mut().zip(&MEASURES).zip(places);
-                    for ((series, measure), place) in measured {
-                        let value = match cell(place) {
-                            // Beats and watts are small numbers.
-                            Some(Cell::Integer(value)) => *value as f64,
-                            Some(Cell::Real(value)) => *value,
+                    let at = clock.moment(time);
+                    for (series, measure) in curves.0.iter_mut().zip(&MEASURES) {
+                        let value = match sample.field(&schema, measure.field) {
+                            Some(Value::Int(value)) => f64::from(*value),
+                            Some(Value::Double(value)) => *value,
                             _ => continue,
                         };
                         series.push(at, measure.scaled(value));

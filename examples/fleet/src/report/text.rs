@@ -149,7 +149,8 @@ impl Report {
         write!(f, "{}", Table(table))?;
         for m in &self.migrations {
             let statement = m.statement.split('(').next().unwrap_or_default().trim_end();
-            writeln!(f, "  {}  {statement}", self.since_start(m.at))?;
+            let line = format!("{}  {}", self.since_start(m.at), statement.replace('"', ""));
+            writeln!(f, "  {}", terminal::wrap(&line, 78, 8))?;
         }
         Ok(())
     }

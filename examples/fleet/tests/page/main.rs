@@ -114,7 +114,9 @@ fn slow_the_page_moves_and_each_button_does_what_it_says() {
     // Another schema, while everything runs.
     browser.press("#rollout");
     browser.until("document.querySelectorAll('.tracker .chip.evolved').length === 2");
-    browser.until("document.getElementById('schemas').innerText.includes('ADD COLUMN resistance')");
+    browser.until(
+        "document.getElementById('schemas').innerText.includes('ADD COLUMN \"resistance\"')",
+    );
     browser.press("#rollout");
     browser.until("document.querySelector('#said.refused')");
 

@@ -65,6 +65,8 @@ pub enum IngestEvent {
         new: u32,
         /// Rows that were.
         duplicates: u32,
+        /// Rows that were with another content: two devices have one name, or an image was restored.
+        conflicts: u32,
     },
     /// A batch stands among the dead letters.
     SetAside {
@@ -338,7 +340,11 @@ impl Ingest {
         for (enriched, outcome) in outcomes {
             let delivery = enriched.delivery;
             match outcome {
-                Outcome::Stored { new, duplicates } => {
+                Outcome::Stored {
+                    new,
+                    duplicates,
+                    conflicts,
+                } => {
                     stored.push(delivery.token);
                     let envelope = delivery.batch.envelope;
                     self.say(IngestEvent::Stored {
@@ -347,6 +353,7 @@ impl Ingest {
                         published: envelope.published,
                         new,
                         duplicates,
+                        conflicts,
                     });
                 }
                 Outcome::Refused(refusal) => self.refused(delivery, &refusal),

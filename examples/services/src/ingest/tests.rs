@@ -148,6 +148,7 @@ fn stored(_: u64) -> Outcome {
     Outcome::Stored {
         new: 1,
         duplicates: 0,
+        conflicts: 0,
     }
 }
 

@@ -7,13 +7,16 @@ use std::time::Duration;
 use telemetry_core::records::SystemState;
 use telemetry_core::{AvroRecord, DeviceId, Envelope, Schema, StreamName, Timestamp, stream_of};
 use telemetry_storage::{
-    Accounting, Cell, Presence, ReadError, Selection, Store, StoreError, StoredRecord,
+    Accounting, Presence, ReadError, Selection, Store, StoreError, StoredRecord, read_all,
 };
 
 use crate::Intervals;
 
 /// Event time read at once.
 const SLICE: Duration = Duration::from_secs(3600);
+
+/// States of one slice: many times what a device writes in an hour.
+const SLICE_MAX: usize = 1_000_000;
 
 /// One device, stream and all of its epochs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +67,6 @@ type Key = (DeviceId, StreamName, u64);
 /// Compares every number given with every row stored.
 #[derive(Debug)]
 pub struct Ledger {
-    /// Places of the fields in a `SystemState` as it is read.
-    previous_epoch: Option<usize>,
-    previous_next_seqs: Option<usize>,
     states: Schema,
     /// The last number of each epoch that somebody reported.
     ends: BTreeMap<Key, u64>,
@@ -77,15 +77,8 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger.
     pub fn new() -> Result<Self, StoreError> {
-        let states = Schema::parse(SystemState::SCHEMA)?;
-        let field = |name: &str| {
-            let fields = states.record().map_or(&[][..], |r| &r.fields);
-            fields.iter().position(|f| f.name == name)
-        };
         Ok(Self {
-            previous_epoch: field("previous_epoch"),
-            previous_next_seqs: field("previous_next_seqs"),
-            states,
+            states: Schema::parse(SystemState::SCHEMA)?,
             ends: BTreeMap::new(),
             present: BTreeMap::new(),
             set_aside: BTreeMap::new(),
@@ -122,13 +115,13 @@ impl Ledger {
     }
 
     fn state(&mut self, row: &StoredRecord) {
-        let cell = |i: Option<usize>| i.and_then(|i| row.values.get(i));
-        let (Some(Cell::Integer(epoch)), Some(Cell::Text(seqs))) =
-            (cell(self.previous_epoch), cell(self.previous_next_seqs))
-        else {
+        let Ok(state) = row.read_as::<SystemState>() else {
             return;
         };
-        let Ok(epoch) = u64::try_from(*epoch) else {
+        let (Some(epoch), Some(seqs)) = (state.previous_epoch, state.previous_next_seqs) else {
+            return;
+        };
+        let Ok(epoch) = u64::try_from(epoch) else {
             return;
         };
         for part in seqs.split(' ') {
@@ -185,9 +178,11 @@ impl Ledger {
                     device: Some(device),
                     from: Some(from),
                     until: Some(until),
+                    ..Selection::default()
                 };
-                let rows = store.read(&stream, &selection, &self.states).await?;
-                rows.iter()
+                let page = read_all(store, &stream, &selection, &self.states, SLICE_MAX).await?;
+                page.records
+                    .iter()
                     .for_each(|row| self.handle_input(LedgerInput::State(row)));
                 from = until;
             }

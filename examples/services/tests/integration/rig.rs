@@ -10,8 +10,8 @@ use telemetry_core::{
     Registry, Schema, StreamName, Timestamp,
 };
 use telemetry_storage::{
-    Outcome, ReadError, Selection, SqliteOptions, SqliteStore, Store, StoreError, StoredRecord,
-    Write,
+    Outcome, Page, ReadError, Selection, SqliteOptions, SqliteStore, Store, StoreError,
+    StoredRecord, Write,
 };
 use telemetry_transport::storage::SimulatedDisk;
 use telemetry_transport::{Consumer, EmbeddedLog, Limits, Opening, Producer};
@@ -71,8 +71,16 @@ impl Store for FlakyStore {
         stream: &StreamName,
         selection: &Selection,
         reader: &Schema,
-    ) -> Result<Vec<StoredRecord>, ReadError> {
+    ) -> Result<Page, ReadError> {
         self.store.read(stream, selection, reader).await
+    }
+
+    async fn latest(
+        &self,
+        stream: &StreamName,
+        reader: &Schema,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        self.store.latest(stream, reader).await
     }
 }
 

@@ -8,7 +8,9 @@ use telemetry_core::{
     AvroRecord, Batch, BatchBuilder, CONTENT_TYPE_AVRO, ClockMark, DeviceId, Envelope, Epoch,
     Fingerprint, Registry as _, Schema, Seq, StreamName, Timestamp,
 };
-use telemetry_storage::{Cell, Outcome, Selection, SqliteOptions, SqliteStore, Store as _, Write};
+use telemetry_storage::{
+    Outcome, Selection, SqliteOptions, SqliteStore, Store as _, Write, read_all,
+};
 
 use super::{payload, say};
 use crate::Result;
@@ -74,11 +76,11 @@ fn say_all(store: &SqliteStore) -> Result<()> {
     if versions.is_empty() {
         return Ok(());
     }
-    let rows = pollster::block_on(store.read(&stream, &Selection::default(), &schema))?;
-    for row in rows {
-        if let [_, Cell::Integer(number), Cell::Text(text)] = &row.values[..] {
-            say(format_args!("row {number}"), text.as_bytes())?;
-        }
+    let all = Selection::default();
+    let page = pollster::block_on(read_all(store, &stream, &all, &schema, usize::MAX))?;
+    for row in page.records {
+        let row: Row = row.read_as()?;
+        say(format_args!("row {}", row.number), row.text.as_bytes())?;
     }
     Ok(())
 }
