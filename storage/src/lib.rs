@@ -65,7 +65,7 @@ pub use telemetry_core;
 
 pub use limits::Limits;
 pub use page::{Page, Position, Selection, StoredRecord, Unreadable, read_all};
-pub use row::BucketWidth;
+pub use row::{BucketWidth, NO_TIME};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Migration, SqliteOptions, SqliteStore};
 pub use store::{

@@ -2,8 +2,8 @@
 
 use telemetry_core::Seq;
 
-/// What stands in place of an event time where a record has none: before all times.
-pub(crate) const NO_TIME: i64 = i64::MIN;
+/// What stands in place of an event time in a key where a record has none: before all times.
+pub const NO_TIME: i64 = i64::MIN;
 
 /// Width of a bucket of records without an event time: records.
 const SEQS: u64 = 100_000;
@@ -28,8 +28,8 @@ impl BucketWidth {
         Self(widths.into_iter().find(fits).unwrap_or(60_000_000))
     }
 
-    /// A width that a catalogue has.
-    pub(crate) fn from_micros(micros: i64) -> Option<Self> {
+    /// A width that a catalogue has; `None` if it is none.
+    pub fn from_micros(micros: i64) -> Option<Self> {
         (micros > 0).then_some(Self(micros))
     }
 

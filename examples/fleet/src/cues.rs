@@ -15,7 +15,7 @@ use telemetry_transport::{ConsumeError, Consumer, Directory};
 
 use crate::clock::Now;
 use crate::ring::Ring;
-use crate::speech::Voice;
+use crate::speech::{PATIENCE, Spoken, Voice};
 
 /// What the wearers' pods advertise: captured frames, see `testdata/airpods`.
 const PODS: [&str; 3] = [
@@ -230,6 +230,23 @@ impl Cues {
         count
     }
 
+    /// Whether the voice has spoken a text. One that does not answer is not asked again.
+    fn spoken(&mut self, text: &str, wav: &Path) -> bool {
+        let Some(voice) = self.voice else {
+            return false;
+        };
+        let spoken = voice.speak(text, wav);
+        if spoken == Spoken::Late {
+            self.voice = None;
+            let seconds = PATIENCE.as_secs();
+            let sentence = format!(
+                "The voice, espeak-ng, did not end within {seconds} s: the words are shown and not spoken."
+            );
+            self.trouble = Some(sentence);
+        }
+        spoken == Spoken::Whole
+    }
+
     /// Plays a cue by writing its sound. A sound that cannot be written is told and ends nothing: the
     /// alert was given to the wearer's earphones all the same.
     fn play(&mut self, now: Now, device: DeviceId, alert: AlertId, cue: Cue) {
@@ -239,8 +256,7 @@ impl Cues {
                 // It is said at once. If something graver has stopped it, the answer is dropped.
                 let done = Input::SpeechDone(alert);
                 self.driver.machine.handle_wearer(now.at(), device, done);
-                let is_spoken = || self.voice.is_some_and(|v| v.speak(&text.0, &wav));
-                if !wav.exists() && !is_spoken() {
+                if !wav.exists() && !self.spoken(&text.0, &wav) {
                     return;
                 }
                 wav

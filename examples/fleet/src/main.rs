@@ -116,6 +116,22 @@ fn address_apart(words: impl Iterator<Item = String>) -> Option<SocketAddr> {
     words.next()?.parse().ok()
 }
 
+/// The address that a `--serve` does not have joined, taken for a file.
+fn address_among_files(cli: &Cli) -> Option<SocketAddr> {
+    let Some(Command::Run { files, .. }) = &cli.command else {
+        return None;
+    };
+    let address = address_apart(std::env::args())?;
+    let is_it = |file: &PathBuf| file.to_str() == Some(&address.to_string());
+    let mut files = files.iter();
+    files
+        .any(|file| is_it(file) && !file.exists())
+        .then_some(address)
+}
+
+/// Exit status of arguments that mean nothing.
+const USAGE: u8 = 2;
+
 /// A file that is named without the word that replays files.
 fn file_apart(mut words: impl Iterator<Item = String>) -> Option<String> {
     let first = words.next()?;
@@ -173,6 +189,12 @@ fn main() -> ExitCode {
             return terminal.words(&error);
         }
     };
+    if let Some(address) = address_among_files(&cli) {
+        terminal.warn(format_args!(
+            "error: {address} is an address and no file: join it to its flag, --serve={address}"
+        ));
+        return terminal.exit(USAGE);
+    }
     let code = match command(cli, &mut terminal) {
         Ok(code) => code,
         Err(error) => {

@@ -366,6 +366,58 @@ fn a_second_program_in_a_folder_is_told_that_the_first_one_has_it() {
 }
 
 #[test]
+fn an_address_that_is_not_joined_to_its_flag_is_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = command(dir.path());
+    let output = command
+        .args(["--serve", "127.0.0.1:4373"])
+        .output()
+        .unwrap();
+    let (status, text) = said(&output);
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("--serve=127.0.0.1:4373"), "{text}");
+}
+
+/// A run that finds this script where the voice should be.
+fn with_voice(script: &str) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let voice = dir.path().join("espeak-ng");
+    fs::write(&voice, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&voice, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    // A workout with two cues.
+    let ride = ride().with_file_name("activity-small-fenix2-run.fit");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+    command.arg("run").arg(ride).arg("--data");
+    command.arg(dir.path().join("run")).stdin(Stdio::null());
+    command.env("PATH", format!("{}:{path}", dir.path().display()));
+    let (status, text) = said(&command.output().unwrap());
+    let report = dir.path().join("run/report.html");
+    assert!(report.exists(), "{text}");
+    (status, text)
+}
+
+#[test]
+fn a_voice_that_says_nothing_costs_no_report() {
+    let (status, text) = with_voice("cat > /dev/null; exit 0");
+    assert_eq!(status, Some(0), "{text}");
+    assert!(
+        text.contains("2 given, 0 not given; 0 spoken aloud"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_voice_that_never_ends_holds_up_nobody() {
+    let (status, text) = with_voice("[ \"$1\" = --version ] && exit 0; exec sleep 1000");
+    assert_eq!(status, Some(0), "{text}");
+    assert!(
+        text.contains("2 given, 0 not given; 0 spoken aloud"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_file_in_place_of_the_folder_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
