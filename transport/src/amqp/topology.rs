@@ -350,17 +350,21 @@ pub(super) async fn declare_all(
     connection: &Connection,
 ) -> lapin::Result<()> {
     let mut are_known = true;
+    // Closed in the end, together with what the caller says next: a close alone is a turn of the link.
+    let mut channels = Vec::new();
     for topology in topologies {
         // On channels of their own: a refusal closes the channel.
         let (probe, channel) =
             tokio::join!(connection.create_channel(), connection.create_channel());
-        are_known &= topology.is_there(&probe?).await?;
-        let channel = channel?;
+        let (probe, channel) = (probe?, channel?);
+        are_known &= topology.is_there(&probe).await?;
         pipelined(topology.calls(&channel)).await?;
+        channels.push((probe, channel));
     }
     if !are_known {
         tokio::time::sleep(UNTIL_KEPT).await;
     }
+    drop(channels);
     Ok(())
 }
 
