@@ -90,6 +90,48 @@ impl Catalogue {
         self.modes.get(subject).copied().unwrap_or_default()
     }
 
+    /// Puts a schema into the catalogue, or another text or verdict for one that is there.
+    pub(super) fn put(
+        &mut self,
+        tx: &Transaction<'_>,
+        subject: &StreamName,
+        entry: Entry,
+    ) -> Result<(), StoreError> {
+        tx.execute(
+            "INSERT INTO xpt_schema(subject, version, fingerprint, json, quarantined)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET json = excluded.json, quarantined = excluded.quarantined",
+            params![
+                subject.as_str(),
+                entry.version,
+                entry.schema.fingerprint().to_string(),
+                entry.schema.json(),
+                entry.quarantine.is_some()
+            ],
+        )?;
+        let entries = self.entries.entry(subject.clone()).or_default();
+        match entries.iter_mut().find(|e| e.version == entry.version) {
+            Some(known) => *known = entry,
+            None => entries.push(entry),
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_compatibility(
+        &mut self,
+        tx: &Transaction<'_>,
+        subject: &StreamName,
+        mode: Compatibility,
+    ) -> Result<(), StoreError> {
+        tx.execute(
+            "INSERT INTO xpt_subject(subject, compatibility) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET compatibility = excluded.compatibility",
+            [subject.as_str(), mode.as_str()],
+        )?;
+        self.modes.insert(subject.clone(), mode);
+        Ok(())
+    }
+
     /// The schema whose names people see: the accepted one that reads those before it.
     ///
     /// A schema that arrives late, from old firmware, does not read the newer ones.
@@ -311,29 +353,6 @@ fn part(word: &str) -> Result<Part, StoreError> {
 
 fn kind(word: &str) -> Result<ColumnType, StoreError> {
     ColumnType::from_word(word).ok_or_else(|| damaged(format!("unknown column type `{word}`")))
-}
-
-/// Puts a schema's text into the catalogue.
-pub(super) fn put_schema(
-    tx: &Transaction<'_>,
-    subject: &StreamName,
-    schema: &Schema,
-    version: u32,
-    is_quarantined: bool,
-) -> Result<(), StoreError> {
-    tx.execute(
-        "INSERT INTO xpt_schema(subject, version, fingerprint, json, quarantined)
-         VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT DO UPDATE SET json = excluded.json, quarantined = excluded.quarantined",
-        params![
-            subject.as_str(),
-            version,
-            schema.fingerprint().to_string(),
-            schema.json(),
-            is_quarantined
-        ],
-    )?;
-    Ok(())
 }
 
 /// Why a table changes.

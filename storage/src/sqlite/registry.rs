@@ -1,12 +1,14 @@
 //! The registry in the same file: which schema a fingerprint means, and which may be stored.
 
-use rusqlite::TransactionBehavior;
+use std::sync::Arc;
+
+use rusqlite::{Transaction, TransactionBehavior};
 use telemetry_core::{
     Compatibility, Entry, Fingerprint, Quarantine, Registered, Registry, Schema, StreamName,
 };
 
-use super::catalogue::{self, Catalogue, put_schema};
-use super::{Inner, SqliteStore, view};
+use super::catalogue::{self, Catalogue};
+use super::{Inner, SqliteStore, data_version, view};
 use crate::StoreError;
 use crate::evolve::Shape;
 
@@ -52,9 +54,8 @@ impl Inner {
         subject: &StreamName,
         schema: &Schema,
     ) -> Result<Registered, StoreError> {
-        // What was known when the transaction began is decided upon; who else registers waits.
         let max = self.options.limits.schemas_max;
-        self.change(|tx, catalogue| {
+        self.change(subject, |tx, catalogue| {
             let known = catalogue.entries(subject);
             let mode = catalogue.compatibility(subject);
             let answer = decide(known, schema, mode);
@@ -63,18 +64,22 @@ impl Inner {
             if !is_known && known.len() >= max {
                 return Ok(unsupported(format!("{subject} has {max} schemas already")));
             }
-            match &answer {
-                Registered::New { version } | Registered::Revision { version } => {
-                    put_schema(tx, subject, schema, *version, false)?;
+            let (version, quarantine) = match &answer {
+                Registered::New { version } | Registered::Revision { version } => (*version, None),
+                Registered::Quarantined(reason) if !is_known => {
+                    let version = known.last().map_or(1, |e| e.version + 1);
+                    (version, Some(reason.clone()))
                 }
                 // A text that collides with a known meaning is not kept beside it: whoever sent it
                 // is told, and its (device, epoch, stream) is set aside by the caller.
-                Registered::Quarantined(_) if !is_known => {
-                    let version = known.last().map_or(1, |e| e.version + 1);
-                    put_schema(tx, subject, schema, version, true)?;
-                }
-                Registered::Known { .. } | Registered::Quarantined(_) => {}
-            }
+                Registered::Known { .. } | Registered::Quarantined(_) => return Ok(answer),
+            };
+            let entry = Entry {
+                schema: Arc::new(schema.clone()),
+                version,
+                quarantine,
+            };
+            catalogue.put(tx, subject, entry)?;
             Ok(answer)
         })
     }
@@ -84,14 +89,18 @@ impl Inner {
         subject: &StreamName,
         schema: Fingerprint,
     ) -> Result<bool, StoreError> {
-        self.change(|tx, catalogue| {
+        self.change(subject, |tx, catalogue| {
             let Some(entry) = catalogue.entry(subject, schema) else {
                 return Ok(false);
             };
             if entry.quarantine.is_none() || Shape::of(&entry.schema).is_err() {
                 return Ok(false);
             }
-            put_schema(tx, subject, &entry.schema, entry.version, false)?;
+            let entry = Entry {
+                quarantine: None,
+                ..entry.clone()
+            };
+            catalogue.put(tx, subject, entry)?;
             Ok(true)
         })
     }
@@ -101,34 +110,34 @@ impl Inner {
         subject: &StreamName,
         mode: Compatibility,
     ) -> Result<(), StoreError> {
-        self.change(|tx, _| {
-            tx.execute(
-                "INSERT INTO xpt_subject(subject, compatibility) VALUES (?1, ?2)
-                 ON CONFLICT DO UPDATE SET compatibility = excluded.compatibility",
-                [subject.as_str(), mode.as_str()],
-            )?;
-            Ok(())
+        self.change(subject, |tx, catalogue| {
+            catalogue.set_compatibility(tx, subject, mode)
         })
     }
 
-    /// Changes the schemas in a transaction of its own, and the views with them.
+    /// Changes what is known of a subject, in a transaction of its own, and its view with it. What was
+    /// known when the transaction began is decided upon; who else changes it waits.
     fn change<T>(
         &mut self,
-        change: impl FnOnce(&rusqlite::Transaction<'_>, &Catalogue) -> Result<T, StoreError>,
+        subject: &StreamName,
+        change: impl FnOnce(&Transaction<'_>, &mut Catalogue) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let connection = self.opened.writing()?;
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let before = catalogue::read(&tx)?;
-        let answer = change(&tx, &before)?;
+        let now = data_version(&tx)?;
+        if self.seen != Some(now) {
+            self.catalogue = catalogue::read(&tx)?;
+            self.writers.clear();
+        }
+        // Until it is committed, what the catalogue has may not be there.
         self.seen = None;
-        let after = catalogue::read(&tx)?;
-        for stream in after.tables.keys() {
-            if after.today(stream) != before.today(stream) {
-                view::renew(&tx, &after, stream)?;
-            }
+        let before = self.catalogue.today(subject).cloned();
+        let answer = change(&tx, &mut self.catalogue)?;
+        if self.catalogue.today(subject) != before.as_ref() {
+            view::renew(&tx, &self.catalogue, subject)?;
         }
         tx.commit()?;
-        self.look()?;
+        self.seen = Some(now);
         Ok(answer)
     }
 }
