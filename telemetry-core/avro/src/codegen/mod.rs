@@ -327,7 +327,7 @@ impl Generator {
         let inner = self.primitive(p, node);
         let krate = &self.krate;
         let code = format!(
-            "\n#[allow(missing_docs)]\n#[derive({krate}::AvroType, Clone, {copy}Debug, PartialEq)]\n\
+            "\n#[allow(missing_docs, non_camel_case_types)]\n#[derive({krate}::AvroType, Clone, {copy}Debug, PartialEq)]\n\
              {}pub struct {rust}(pub {inner});\n",
             attribute("", &parts),
         );
@@ -392,7 +392,7 @@ impl Generator {
         }
         let rust = self.types.more(place);
         let mut code = format!(
-            "\n#[allow(missing_docs)]\n#[derive({krate}::AvroType, Clone, Debug, PartialEq)]\n\
+            "\n#[allow(missing_docs, non_camel_case_types)]\n#[derive({krate}::AvroType, Clone, Debug, PartialEq)]\n\
              {}pub enum {rust} {{\n",
             attribute("", self.renamed().as_slice()),
             krate = self.krate,
@@ -465,7 +465,7 @@ impl Generator {
         }
         attributes.extend(aliases.iter().map(|alias| format!("alias = {alias:?}")));
         format!(
-            "\n{}#[allow(missing_docs)]\n\
+            "\n{}#[allow(missing_docs, non_camel_case_types)]\n\
              #[derive({krate}::{derive}, Clone, {more}Debug, PartialEq)]\n{}",
             comment("", self.docs.get(full).map(String::as_str)),
             attribute("", &attributes),

@@ -5,6 +5,10 @@
 //! compiler.
 
 #![cfg(all(test, not(clippy)))]
+#![deny(
+    nonstandard_style,
+    reason = "what is made compiles in a crate that denies warnings"
+)]
 #![allow(clippy::unwrap_used, reason = "a failed check of a test panics")]
 
 mod random;

@@ -1,7 +1,7 @@
 // Made from Avro schemas by telemetry_avro::codegen.
 
 /// What is ridden or run.
-#[allow(missing_docs)]
+#[allow(missing_docs, non_camel_case_types)]
 #[derive(telemetry_avro::AvroType, Clone, Copy, Eq, Debug, PartialEq)]
 #[avro(namespace = "vendor.geo")]
 pub enum Sport {
@@ -12,7 +12,7 @@ pub enum Sport {
 }
 
 /// Where.
-#[allow(missing_docs)]
+#[allow(missing_docs, non_camel_case_types)]
 #[derive(telemetry_avro::AvroRecord, Clone, Debug, PartialEq)]
 #[avro(namespace = "vendor.geo")]
 pub struct Place {
@@ -24,7 +24,7 @@ pub struct Place {
     pub near: ::std::option::Option<::std::boxed::Box<Place>>,
 }
 
-#[allow(missing_docs)]
+#[allow(missing_docs, non_camel_case_types)]
 #[derive(telemetry_avro::AvroRecord, Clone, Debug, PartialEq)]
 #[avro(namespace = "vendor")]
 pub struct Lap {
@@ -33,7 +33,7 @@ pub struct Lap {
     pub parent: ::std::option::Option<::std::boxed::Box<Ride>>,
 }
 
-#[allow(missing_docs)]
+#[allow(missing_docs, non_camel_case_types)]
 #[derive(telemetry_avro::AvroType, Clone, Debug, PartialEq)]
 pub enum RideValue {
     Int(i32),
@@ -45,7 +45,7 @@ pub enum RideValue {
 }
 
 /// How long nobody rode.
-#[allow(missing_docs)]
+#[allow(missing_docs, non_camel_case_types)]
 #[derive(telemetry_avro::AvroType, Clone, Copy, Eq, Debug, PartialEq)]
 #[avro(namespace = "vendor")]
 #[avro(logical = "duration")]
@@ -53,7 +53,7 @@ pub struct Gap(pub [u8; 12]);
 
 /// A ride,
 /// as it was ridden.
-#[allow(missing_docs)]
+#[allow(missing_docs, non_camel_case_types)]
 #[derive(telemetry_avro::AvroRecord, Clone, Debug, PartialEq)]
 #[avro(namespace = "vendor", alias = "vendor.Trip")]
 pub struct Ride {
