@@ -364,7 +364,7 @@ impl Writer {
             .shape
             .read(&self.enrichment, &mut Reader::new(&message), &mut about)
             .map_err(|e| damaged(format!("enrichment: {e}")))?;
-        let about: Vec<Cell<'_>> = kept(about.cells(), &self.enrichment).collect();
+        let about = kept(about.cells(), &self.enrichment);
 
         let device = envelope.device.to_bytes();
         let boot = envelope.clock.boot.to_bytes();
@@ -376,8 +376,7 @@ impl Writer {
         let mut buckets = Vec::new();
         let leaves = self.shape.leaves().len();
         for (i, (time, extra)) in rows.others.iter().enumerate() {
-            let cells = &rows.cells[i * leaves..(i + 1) * leaves];
-            let fields = || kept(cells, &self.layout);
+            let fields = kept(&rows.cells[i * leaves..(i + 1) * leaves], &self.layout);
             // Checked when the batch was decoded.
             let seq = envelope.first_seq.get() + i as u64;
             let bucket = self
@@ -404,19 +403,19 @@ impl Writer {
                 time.filter(|_| synchronised)
                     .map_or(Cell::Null, Cell::Integer),
             ];
-            let row = key.into_iter().chain([schema]).chain(others).chain([extra]);
-            let row = row.chain(fields()).chain(about.iter().copied());
-            if execute(&mut insert, row)? > 0 {
+            let parts: [&[Cell<'_>]; 6] = [&key, &[schema], &others, &[extra], &fields, &about];
+            if execute(&mut insert, &parts)? > 0 {
                 new += 1;
                 continue;
             }
             let mut same = tx.prepare_cached(&self.same)?;
-            let row = key.into_iter().chain([schema, extra]).chain(fields());
-            let row = rusqlite::params_from_iter(row.map(Bound));
-            if same.query_row(row, |_| Ok(())).optional()?.is_some() {
+            let cells = [&key[..], &[schema], &[extra], &fields].concat();
+            let cells = rusqlite::params_from_iter(cells.into_iter().map(Bound));
+            let is_same = same.query_row(cells, |_| Ok(())).optional()?.is_some();
+            if is_same {
                 duplicates += 1;
                 let mut update = tx.prepare_cached(&self.update)?;
-                execute(&mut update, about.iter().copied().chain(key))?;
+                execute(&mut update, &[&about, &key])?;
             } else {
                 conflicts += 1;
             }
@@ -436,17 +435,15 @@ impl Writer {
 }
 
 /// The cells that have a column.
-fn kept<'a>(cells: &[Cell<'a>], layout: &Layout) -> impl Iterator<Item = Cell<'a>> {
+fn kept<'a>(cells: &[Cell<'a>], layout: &Layout) -> Vec<Cell<'a>> {
     let columns = cells.iter().zip(&layout.columns);
-    columns.filter_map(|(cell, column)| column.is_some().then_some(*cell))
+    let kept = columns.filter(|(_, column)| column.is_some());
+    kept.map(|(cell, _)| *cell).collect()
 }
 
-fn execute<'a>(
-    statement: &mut CachedStatement<'_>,
-    row: impl Iterator<Item = Cell<'a>>,
-) -> rusqlite::Result<usize> {
-    for (i, cell) in row.enumerate() {
-        statement.raw_bind_parameter(i + 1, Bound(cell))?;
+fn execute(statement: &mut CachedStatement<'_>, parts: &[&[Cell<'_>]]) -> rusqlite::Result<usize> {
+    for (i, cell) in parts.iter().flat_map(|part| part.iter()).enumerate() {
+        statement.raw_bind_parameter(i + 1, Bound(*cell))?;
     }
     statement.raw_execute()
 }
